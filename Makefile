@@ -1,0 +1,48 @@
+# make run    sets up and runs the main job: from a MuJoCo task to a policy trained only in its neural simulator
+# make test   sets up and passes the tests
+# make check  lint, types and layers
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: run test slow check bench lock clean
+
+run: $(VENV)/.installed
+	$(BIN)/mosim run reacher-easy --resume
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+slow: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/collection.py
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(PIP) install --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+# Resolves pyproject.toml afresh in a throwaway environment and pins what came of it.
+lock:
+	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet --editable '.[test]'
+	{ head -n 1 constraints.txt; $(VENV)-lock/bin/python -m pip freeze --exclude-editable \
+	  | sed 's/+cpu$$//' | sort -f; } > constraints.new
+	mv constraints.new constraints.txt && rm -rf $(VENV)-lock
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,89 @@
+"""What a user sees while mosim works: progress, warnings, tables; and where everyone else's chatter goes.
+
+Ray, RLlib, MLflow and MuJoCo write to the process's standard output and error from Python, from C++ and from threads of
+their own. `quiet` turns both, as file descriptors, into a log file, and keeps the terminal for `console`.
+"""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+console = Console(highlight=False, soft_wrap=True)
+"""Standard output as mosim's own words use it; still the terminal when `quiet` has turned the rest away."""
+
+logger = logging.getLogger("mosim")
+
+
+def warn(sentence: str) -> None:
+    """Tells the user of something that does not stop the work."""
+    logger.warning(sentence)
+    console.print(f"[yellow]warning:[/] {sentence}", markup=True)
+
+
+def progress_bar() -> Progress:
+    """A progress display in the project's one style; tasks carry a `status` field for what is worth watching."""
+    return Progress(
+        TextColumn("{task.description:<28}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[status]}"),
+        console=console,
+        disable=not console.is_terminal and "MOSIM_PROGRESS" not in os.environ,
+    )
+
+
+@contextmanager
+def quiet(log_path: Path, verbose: bool = False) -> Iterator[None]:
+    """Sends standard output and error, but not `console`, to a log file while the block runs.
+
+    Args:
+      log_path: the file, appended to; made with its folders.
+      verbose: leave both on the terminal, and log mosim's own messages alone.
+    """
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(log_path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        if verbose:
+            yield
+            return
+        with _descriptors_turned(log_path), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def _descriptors_turned(log_path: Path) -> Iterator[None]:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    terminal, errors = os.dup(1), os.dup(2)
+    usual = console.file
+    with log_path.open("a") as log, os.fdopen(terminal, "w", buffering=1, closefd=False) as kept:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        console.file = kept
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            console.file = usual
+            os.dup2(terminal, 1)
+            os.dup2(errors, 2)
+            os.close(terminal)
+            os.close(errors)

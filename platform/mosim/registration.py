@@ -1,0 +1,39 @@
+"""Names of the Gymnasium environments, registered when `mosim` is imported."""
+
+import gymnasium
+
+SUITE_TASKS = (
+    "acrobot-swingup", "acrobot-swingup_sparse", "ball_in_cup-catch", "cartpole-balance", "cartpole-balance_sparse",
+    "cartpole-swingup", "cartpole-swingup_sparse", "cartpole-three_poles", "cartpole-two_poles", "cheetah-run",
+    "dog-fetch", "dog-run", "dog-stand", "dog-trot", "dog-walk", "finger-spin", "finger-turn_easy",
+    "finger-turn_hard", "fish-swim", "fish-upright", "hopper-hop", "hopper-stand", "humanoid-run",
+    "humanoid-run_pure_state", "humanoid-stand", "humanoid-walk", "humanoid_CMU-run", "humanoid_CMU-stand",
+    "humanoid_CMU-walk", "lqr-lqr_2_1", "lqr-lqr_6_2", "manipulator-bring_ball", "manipulator-bring_peg",
+    "manipulator-insert_ball", "manipulator-insert_peg", "pendulum-swingup", "point_mass-easy", "point_mass-hard",
+    "quadruped-escape", "quadruped-fetch", "quadruped-run", "quadruped-walk", "reacher-easy", "reacher-hard",
+    "stacker-stack_2", "stacker-stack_4", "swimmer-swimmer15", "swimmer-swimmer6", "walker-run", "walker-stand",
+    "walker-walk",
+)  # fmt: skip
+"""Every task of the dm_control suite. Written out, and held to the suite by a test, since asking dm_control would cost
+every `import mosim` most of a second."""
+
+SIMULATED_NAMESPACE = "MoSim"
+TRUE_NAMESPACE = "MoSimTrue"
+
+
+def environment_id(task: str, true: bool = False) -> str:
+    """The Gymnasium id of a task in the simulator, or with `true` the task itself in the same clothes."""
+    return f"{TRUE_NAMESPACE if true else SIMULATED_NAMESPACE}/{task}-v0"
+
+
+def register_environments() -> None:
+    """Registers `MoSim/<task>-v0` and `MoSimTrue/<task>-v0` for every suite task; twice does no harm."""
+    for task in SUITE_TASKS:
+        for true in (False, True):
+            if (name := environment_id(task, true)) not in gymnasium.registry:
+                gymnasium.register(
+                    name,
+                    entry_point="mosim.environments:make_env",
+                    vector_entry_point="mosim.environments:make_vector_env",
+                    kwargs={"task": task, "checkpoint": "true"} if true else {"task": task},
+                )

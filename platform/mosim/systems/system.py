@@ -1,0 +1,80 @@
+"""A MuJoCo model as something to simulate: facts, episode starts, and open-loop physics."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+
+from mosim.errors import MosimError
+from mosim.systems.facts import SystemFacts, read_facts
+
+INITIAL_NOISE = 0.1
+"""Standard deviation of the start of an episode of a system without a task: radians or metres, and their rates."""
+
+
+class EpisodeStart(NamedTuple):
+    """Where an episode starts: `state` of shape `(nq + nv,)`, `context` of shape `(context_size,)`."""
+
+    state: np.ndarray
+    context: np.ndarray
+
+
+class System:
+    """A compiled MuJoCo model. A `Task` is a system with more to it."""
+
+    context_size: int = 0
+    context_in_dynamics: bool = False
+    """Whether the physics, and not only observation and reward, depend on an episode's context."""
+
+    def __init__(self, source: str, name: str, model: mujoco.MjModel) -> None:
+        """`source` is what `load_system` made this of; `name` names the system in facts, files and plots."""
+        self.source = source
+        self.model = model
+        self.facts: SystemFacts = read_facts(model, name)
+
+    @property
+    def n_substeps(self) -> int:
+        """Physics steps in a control step."""
+        return 1
+
+    def reset(self, seed: Sequence[int]) -> EpisodeStart:
+        """Draws the start of an episode.
+
+        Without a task, that is the model's first keyframe, or else `qpos0`, moved in every degree of freedom by a
+        normal deviate of `INITIAL_NOISE`, with velocities drawn alike, and limited joints kept within their range.
+
+        Args:
+          seed: integers that determine the start; any length.
+        """
+        random = np.random.default_rng(list(seed))
+        facts = self.facts
+        qpos = np.array(self.model.key_qpos[0] if self.model.nkey else self.model.qpos0)
+        mujoco.mj_integratePos(self.model, qpos, random.normal(0, INITIAL_NOISE, facts.nv), 1.0)
+        for joint in facts.joints:
+            if joint.limited and joint.kind in ("slide", "hinge"):
+                qpos[joint.qpos_address] = np.clip(qpos[joint.qpos_address], joint.lower, joint.upper)
+        qvel = random.normal(0, INITIAL_NOISE, facts.nv)
+        return EpisodeStart(np.concatenate([qpos, qvel]), np.empty(0))
+
+    def model_for(self, context: np.ndarray) -> mujoco.MjModel:
+        """A model to run an episode of this context in; shared unless the physics depend on the context."""
+        del context
+        return self.model
+
+
+def mjcf_system(path: Path) -> System:
+    """Compiles an MJCF file.
+
+    Raises:
+      MosimError: the file is missing or does not compile.
+      UnsupportedSystemError: see `read_facts`.
+    """
+    if not path.is_file():
+        raise MosimError(f"there is no MJCF file at {path}.")
+    try:
+        model = mujoco.MjModel.from_xml_path(str(path))
+    except ValueError as error:
+        raise MosimError(f"{path} does not compile: {error}") from None
+    return System(str(path.resolve()), path.stem, model)

@@ -1,0 +1,30 @@
+"""What tests of several folders share."""
+
+import os
+import warnings
+from collections.abc import Iterator
+
+import pytest
+
+# Set before anything imports OpenMP: the tests share few cores with each other and with Ray's workers.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+warnings.filterwarnings("ignore", module="glfw")
+
+
+@pytest.fixture(scope="session")
+def ray_of_two() -> Iterator[None]:
+    """A local Ray of two CPUs, one for all tests of a session (of each worker of pytest-xdist)."""
+    from mosim import ray_cluster
+
+    with ray_cluster.started(num_cpus=2):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _console_follows_standard_output() -> Iterator[None]:
+    """`quiet` leaves the console on the stream it found, which under pytest is closed after the test."""
+    from mosim.console import console
+
+    console.file = None  # type: ignore[assignment]
+    yield
+    console.file = None  # type: ignore[assignment]
