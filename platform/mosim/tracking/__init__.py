@@ -1,0 +1,17 @@
+"""MLflow: what runs say goes to a journal on disk first, and from there to the tracking server, now or later."""
+
+from mosim.tracking.destination import default_tracking_uri, ui_command
+from mosim.tracking.events import RunStatus
+from mosim.tracking.provenance import environment_tags
+from mosim.tracking.synchronisation import sync
+from mosim.tracking.tracker import TrackedRun, Tracker
+
+__all__ = [
+    "RunStatus",
+    "TrackedRun",
+    "Tracker",
+    "default_tracking_uri",
+    "environment_tags",
+    "sync",
+    "ui_command",
+]

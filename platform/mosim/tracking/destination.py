@@ -1,0 +1,62 @@
+"""Where runs are sent: MLflow's tracking URIs, made absolute, shown without passwords."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+OFF = "off"
+"""The tracking URI that keeps and sends nothing."""
+
+_SQLITE = "sqlite:///"
+_ARTIFACTS = "mlartifacts"
+_DATABASE = "mlflow.db"
+
+
+def default_tracking_uri() -> str:
+    """What MLFLOW_TRACKING_URI says, or else an embedded SQLite store in the working directory."""
+    return absolute_uri(os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{_DATABASE}")
+
+
+def absolute_uri(uri: str) -> str:
+    """A tracking URI that means the same from any working directory."""
+    if uri.startswith(_SQLITE) and uri != f"{_SQLITE}:memory:":
+        return f"{_SQLITE}{Path(uri.removeprefix(_SQLITE)).absolute()}"
+    if "://" not in uri and ":" not in uri and uri not in (OFF, "databricks"):
+        return str(Path(uri).absolute())
+    return uri
+
+
+def without_password(uri: str) -> str:
+    """A tracking URI fit to be shown and kept in a file."""
+    password = urlsplit(uri).password
+    return uri if password is None else uri.replace(f":{password}@", ":***@", 1)
+
+
+def artifact_location(uri: str) -> str | None:
+    """Where the artifacts of an embedded store go: beside its database. None for a server, which decides by itself."""
+    if not uri.startswith(_SQLITE):
+        return None
+    return (Path(uri.removeprefix(_SQLITE)).parent / _ARTIFACTS).as_uri()
+
+
+@contextmanager
+def one_process_at_a_time(uri: str) -> Iterator[None]:
+    """Makes the folder of an embedded store, and keeps others out of the block: two that make its tables both fail."""
+    if not uri.startswith(_SQLITE):
+        yield
+        return
+    database = Path(uri.removeprefix(_SQLITE))
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_name(f"{database.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def ui_command(uri: str) -> str:
+    """The command that shows the runs of a tracking URI."""
+    if uri.startswith(("http://", "https://")):
+        return f"open {without_password(uri)}"
+    return f"mlflow ui --backend-store-uri {without_password(uri)}"

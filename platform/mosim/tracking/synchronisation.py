@@ -1,0 +1,52 @@
+"""Sends, after the work, what a tracking server missed."""
+
+import os
+from pathlib import Path
+
+from mosim.errors import MosimError
+from mosim.tracking.destination import absolute_uri, without_password
+from mosim.tracking.journal import FolderLock, journal_path
+from mosim.tracking.limits import reason
+from mosim.tracking.replay import Replay, kept_destination
+
+
+def sync(folder: Path, tracking_uri: str | None = None) -> int:
+    """Sends what is left of an output folder's journal.
+
+    Args:
+      folder: the output folder.
+      tracking_uri: where to; None for where its runs were sent. A server that has nothing of them gets all of them.
+
+    Returns:
+      How many events were sent.
+
+    Raises:
+      MosimError: nothing was tracked there, a process still tracks it, or the server cannot be reached.
+      DamagedFileError: the file that says where to send cannot be read.
+    """
+    folder = folder.absolute()
+    if not journal_path(folder).is_file():
+        raise MosimError(f"there is nothing to send in {folder}: no run was tracked there ({journal_path(folder)}).")
+    lock = FolderLock(folder)
+    try:
+        destination = kept_destination(folder)
+        uri = absolute_uri(tracking_uri) if tracking_uri else _with_password(destination.tracking_uri)
+        replay = Replay(folder, uri, destination.experiment)
+        sent = 0
+        try:
+            while done := replay.step():
+                sent += done
+        except Exception as error:
+            raise MosimError(
+                f"the tracking server {without_password(uri)} does not take what is sent ({reason(error)}); "
+                f"{sent} events were sent, {replay.unsent()} are kept in {folder}."
+            ) from error
+        return sent
+    finally:
+        lock.release()
+
+
+def _with_password(uri: str) -> str:
+    """The URI with the password that MLFLOW_TRACKING_URI has for it; the folder keeps none."""
+    given = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return given if without_password(given) == uri else uri
