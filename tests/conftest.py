@@ -18,13 +18,3 @@ def ray_of_two() -> Iterator[None]:
 
     with ray_cluster.started(num_cpus=2):
         yield
-
-
-@pytest.fixture(autouse=True)
-def _console_follows_standard_output() -> Iterator[None]:
-    """`quiet` leaves the console on the stream it found, which under pytest is closed after the test."""
-    from mosim.console import console
-
-    console.file = None  # type: ignore[assignment]
-    yield
-    console.file = None  # type: ignore[assignment]

@@ -4,6 +4,7 @@ Ray, RLlib, MLflow and MuJoCo write to the process's standard output and error f
 their own. `quiet` turns both, as file descriptors, into a log file, and keeps the terminal for `console`.
 """
 
+import io
 import logging
 import os
 import sys
@@ -11,11 +12,34 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-console = Console(highlight=False, soft_wrap=True)
+
+class _Terminal(io.TextIOBase):
+    """Standard output as it is at each moment, or what `quiet` has kept of it."""
+
+    kept: TextIO | None = None
+
+    @property
+    def _stream(self) -> TextIO:
+        return self.kept or sys.stdout
+
+    def write(self, text: str) -> int:
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+
+_terminal = _Terminal()
+
+console = Console(file=cast(TextIO, _terminal), highlight=False, soft_wrap=True)
 """Standard output as mosim's own words use it; still the terminal when `quiet` has turned the rest away."""
 
 logger = logging.getLogger("mosim")
@@ -72,17 +96,16 @@ def _descriptors_turned(log_path: Path) -> Iterator[None]:
     sys.stdout.flush()
     sys.stderr.flush()
     terminal, errors = os.dup(1), os.dup(2)
-    usual = console.file
     with log_path.open("a") as log, os.fdopen(terminal, "w", buffering=1, closefd=False) as kept:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-        console.file = kept
+        _terminal.kept = kept
         try:
             yield
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
-            console.file = usual
+            _terminal.kept = None
             os.dup2(terminal, 1)
             os.dup2(errors, 2)
             os.close(terminal)

@@ -11,11 +11,13 @@ class MosimError(Exception):
 class UnknownNameError(MosimError):
     """A name that is not in a registry; the message lists near names."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    @classmethod
+    def among(cls, kind: str, name: str, known: Iterable[str]) -> "UnknownNameError":
+        """An unknown `name` of a `kind`, such as "task", of which `known` are all."""
         known = sorted(known)
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known)}."
-        super().__init__(f"unknown {kind} {name!r}; {hint}")
+        return cls(f"unknown {kind} {name!r}; {hint}")
 
 
 class UnsupportedSystemError(MosimError):

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name = arguments[0]
     try:
         if name not in COMMANDS:
-            raise UnknownNameError("command", name, COMMANDS)
+            raise UnknownNameError.among("command", name, COMMANDS)
         # Imported by name, so that `mosim --help` does not wait for Ray and torch.
         module = importlib.import_module(f"mosim.cli.{name.replace('-', '_')}_command")
         module.main(arguments[1:])

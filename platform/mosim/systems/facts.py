@@ -121,8 +121,8 @@ def read_facts(model: mujoco.MjModel, name: str) -> SystemFacts:
     """
     if model.na or model.npluginstate:
         raise UnsupportedSystemError(
-            f"system {name!r} cannot be simulated: {model.na} of its actuators' internal states and "
-            f"{model.npluginstate} plugin states lie outside [qpos, qvel]; use actuators with dyntype 'none'."
+            f"system {name!r} cannot be simulated: {model.na + model.npluginstate} internal states of its actuators "
+            f"and plugins lie outside [qpos, qvel]; use actuators with dyntype 'none'."
         )
     if not model.nv:
         raise UnsupportedSystemError(f"system {name!r} cannot be simulated: its model has no joints.")

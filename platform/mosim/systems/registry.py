@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from mosim.errors import MosimError, UnknownNameError
+import mujoco
+
+from mosim.errors import MosimError, UnknownNameError, UnsupportedSystemError
 from mosim.systems.suite import suite
 from mosim.systems.system import System, mjcf_system
 from mosim.systems.task import Task
@@ -21,12 +23,15 @@ def load_task(name: str) -> Task:
 
     Raises:
       UnknownNameError: there is no such task; lists near names.
-      UnsupportedSystemError: its state is more than `[qpos, qvel]`.
+      UnsupportedSystemError: its state is more than `[qpos, qvel]`, or MuJoCo cannot load it without a screen.
     """
     if name not in task_names():
-        raise UnknownNameError("task", name, task_names())
+        raise UnknownNameError.among("task", name, task_names())
     domain, task = name.split("-", maxsplit=1)
-    return Task(name, suite.load(domain, task, task_kwargs={"random": _CONSTRUCTION_SEED}))
+    try:
+        return Task(name, suite.load(domain, task, task_kwargs={"random": _CONSTRUCTION_SEED}))
+    except mujoco.FatalError as error:
+        raise UnsupportedSystemError(f"task {name!r} cannot be loaded here: {error}.") from None
 
 
 def load_system(source: str) -> System:

@@ -1,0 +1,167 @@
+"""Physics steps a second of `collect`, beside bare `mj_step` loops in as many processes.
+
+    python benchmarks/collection.py
+
+Both simulate the same episodes from the same starts under the same controls. The collection also draws the starts and
+the controls, encodes, checks and writes the files. Neither counts the time until its processes stand: the collection is
+timed over the later half of its episodes, by when every actor is at work. Rounds of the two alternate, so that
+whatever else the machine does meets both; the figures are medians. Expected on two free cores: a ratio near 1, since
+`mujoco.rollout` saves about what writing costs.
+
+Writes benchmarks/results/collection.csv.
+"""
+
+import csv
+import multiprocessing
+import os
+import platform
+import statistics
+import subprocess
+import tempfile
+import time
+import warnings
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import tyro
+
+from mosim import ray_cluster
+from mosim.systems import load_system
+from mosim.trajectories import PoissonBehaviour, collect, collect_episode
+
+RESULTS = Path(__file__).parent / "results" / "collection.csv"
+DISTINCT_EPISODES = 10
+"""Episodes that a bare loop runs again and again, so that drawing them takes no time of its own."""
+
+
+def main(
+    tasks: tuple[str, ...] = ("reacher-easy", "cheetah-run", "humanoid-walk"),
+    seconds: float = 8.0,
+    steps: int = 1000,
+    workers: int = 2,
+    rounds: int = 5,
+    seed: int = 0,
+) -> None:
+    """Measures and writes the table.
+
+    Args:
+      tasks: what to simulate.
+      seconds: about how long one measurement takes.
+      steps: physics steps an episode.
+      workers: processes of each kind.
+      rounds: measurements of each kind; the median counts.
+      seed: of the trajectories.
+    """
+    rows = []
+    with ray_cluster.started(num_cpus=workers):
+        for task in tasks:
+            rate = bare_rate(task, DISTINCT_EPISODES, steps, workers, seed)
+            episodes = max(20 * workers, int(rate * seconds / steps))
+            pairs = [
+                (
+                    collect_rate(task, episodes, steps, workers, seed),
+                    bare_rate(task, episodes // 2, steps, workers, seed),
+                )
+                for _ in range(rounds)
+            ]
+            collected, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
+            ratio = statistics.median(ours / theirs for ours, theirs in pairs)
+            rows.append(
+                {
+                    "task": task,
+                    "collect_steps_per_second": round(collected),
+                    "bare_steps_per_second": round(bare),
+                    "ratio": round(ratio, 3),
+                    "episodes": episodes,
+                    "steps": steps,
+                    "workers": workers,
+                    "rounds": rounds,
+                    "seed": seed,
+                    "hardware": hardware(),
+                    "mujoco": mujoco.__version__,
+                    "commit": commit(),
+                    "command": f"python benchmarks/collection.py --tasks {' '.join(tasks)} --seconds {seconds:g}",
+                }
+            )
+            print(f"{task}: collect {collected:,.0f} steps/s, bare mj_step {bare:,.0f} steps/s, ratio {ratio:.2f}")
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def collect_rate(task: str, episodes: int, steps: int, workers: int, seed: int) -> float:
+    """Physics steps a second over the later half of a collection."""
+    times: list[tuple[int, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        collect(
+            task,
+            Path(folder) / "data",
+            episodes,
+            steps,
+            workers=workers,
+            seed=seed,
+            on_progress=lambda done, total: times.append((done, time.perf_counter())),
+        )
+    later = [(done, moment) for done, moment in times if done >= episodes / 2]
+    (first, started), (last, ended) = later[0], later[-1]
+    return (last - first) * steps / (ended - started)
+
+
+def bare_rate(task: str, episodes: int, steps: int, workers: int, seed: int) -> float:
+    """Physics steps a second of `mj_step` loops in Python, in `workers` processes that do `episodes` between them."""
+    context = multiprocessing.get_context("spawn")
+    barrier, durations = context.Barrier(workers), context.Queue()
+    share = -(-episodes // workers)
+    processes = [
+        context.Process(target=_step_bare, args=(task, share, steps, seed, barrier, durations)) for _ in range(workers)
+    ]
+    for process in processes:
+        process.start()
+    slowest = max(durations.get() for _ in processes)
+    for process in processes:
+        process.join()
+    return share * workers * steps / slowest
+
+
+def _step_bare(
+    task: str, episodes: int, steps: int, seed: int, barrier: Barrier, durations: "multiprocessing.Queue[float]"
+) -> None:
+    warnings.simplefilter("ignore")
+    system = load_system(task)
+    model, data = system.model, mujoco.MjData(system.model)
+    distinct = [
+        collect_episode(system, PoissonBehaviour(), steps, seed, index)
+        for index in range(min(DISTINCT_EPISODES, episodes))
+    ]
+    barrier.wait()
+    started = time.perf_counter()
+    for number in range(episodes):
+        episode = distinct[number % len(distinct)]
+        mujoco.mj_resetData(model, data)
+        data.qpos[:], data.qvel[:] = np.split(episode.states[0], [model.nq])
+        for action in episode.actions:
+            data.ctrl[:] = action
+            mujoco.mj_step(model, data)
+    durations.put(time.perf_counter() - started)
+
+
+def hardware() -> str:
+    """The machine in words."""
+    names = [
+        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
+    return f"{os.cpu_count()} x {names[0] if names else platform.machine()}"
+
+
+def commit() -> str:
+    """The commit that is measured, with a mark where the tree differs from it."""
+    described = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    return described.stdout.strip() or "uncommitted"
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

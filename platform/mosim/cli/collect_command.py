@@ -1,0 +1,92 @@
+"""`mosim collect`: trajectories of the true physics, by Ray actors."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from pydantic import Field
+
+from mosim.cli.collection_phase import collect_trajectories
+from mosim.cli.parsing import CommandOptions, Verbose, parse
+from mosim.console import console, quiet
+from mosim.errors import MosimError
+from mosim.trajectories import Behaviour, Dataset, PoissonBehaviour, PolicyBehaviour
+
+_BEHAVIOUR_FLAGS: dict[str, tuple[str, ...]] = {
+    "poisson": ("mean_hold", "zero_probability"),
+    "policy": ("policy", "noise"),
+}
+
+
+class Options(CommandOptions):
+    """Collect trajectories of a task or an MJCF file. The same command again goes on where it was stopped."""
+
+    task: tyro.conf.Positional[str] = Field(description="A task as domain-task, or the path of an MJCF file.")
+    out: str = Field(description="Folder of the dataset: a path, or a URI such as s3://bucket/data.")
+    episodes: int = Field(default=300, ge=1, description="How many episodes.")
+    steps: int = Field(default=1000, ge=1, description="Physics steps an episode.")
+    workers: int = Field(default=os.cpu_count() or 1, ge=1, description="Ray actors. The data do not depend on it.")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="Determines, with an episode's index, all that is random.")
+    behaviour: Literal["poisson", "policy"] = Field(
+        default="poisson", description="Random actions held for random times, or a policy."
+    )
+    mean_hold: Annotated[float | None, tyro.conf.arg(metavar="STEPS")] = Field(
+        default=None, ge=1, description="poisson: mean of the number of physics steps an action is held (5)."
+    )
+    zero_probability: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = Field(
+        default=None, ge=0, le=1, description="poisson: share of the actions drawn that are zero (0.1)."
+    )
+    policy: Annotated[str | None, tyro.conf.arg(metavar="POLICY")] = Field(
+        default=None,
+        description="policy: module:function of a Python callable, or the folder of a policy that mosim wrote.",
+    )
+    noise: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = Field(
+        default=None, ge=0, description="policy: deviation of noise on actions, as a share of half their range (0)."
+    )
+    verbose: Verbose = Field(default=False, description="Show what Ray and others print; a log file holds it anyway.")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    options = parse(Options, "collect", arguments)
+    behaviour = _behaviour(options)
+    with quiet(_log_path(options.out), options.verbose):
+        dataset, clock = collect_trajectories(
+            source=options.task,
+            out=options.out,
+            episodes=options.episodes,
+            steps=options.steps,
+            behaviour=behaviour,
+            workers=options.workers,
+            seed=options.seed,
+            label=f"collect {Path(options.task).stem}",
+        )
+    console.print(_summary(dataset, clock.episodes, clock.rate * options.steps), markup=False)
+
+
+def _summary(dataset: Dataset, collected: int, rate: float) -> str:
+    metadata = dataset.metadata
+    speed = f", {rate:,.0f} physics steps/s" if rate else ""
+    what = (
+        f"{metadata.episodes} episodes of {metadata.steps} physics steps{speed}; dataset {dataset.id} in {dataset.uri}"
+    )
+    return what if collected else f"nothing to collect, all is there: {what}"
+
+
+def _behaviour(options: Options) -> Behaviour:
+    given = {name for names in _BEHAVIOUR_FLAGS.values() for name in names if getattr(options, name) is not None}
+    if odd := sorted(given - set(_BEHAVIOUR_FLAGS[options.behaviour])):
+        raise MosimError(f"--{odd[0].replace('_', '-')} does not go with --behaviour {options.behaviour}.")
+    values = {name: getattr(options, name) for name in given}
+    if options.behaviour == "poisson":
+        return PoissonBehaviour(**values)
+    if options.policy is None:
+        raise MosimError("--behaviour policy needs --policy module:function, or the folder of a policy.")
+    return PolicyBehaviour(**values)
+
+
+def _log_path(out: str) -> Path:
+    # The log stays on this machine where the dataset does not.
+    return Path("mosim.log") if "://" in out else Path(out) / "mosim.log"

@@ -1,0 +1,81 @@
+"""Collecting with a progress bar; shared by `mosim collect` and `mosim run`."""
+
+import time
+from pathlib import Path
+
+from mosim.console import progress_bar
+from mosim.trajectories import Behaviour, Dataset, Policy, collect, resolve_policy
+
+
+def collect_trajectories(
+    *,
+    source: str,
+    out: str | Path,
+    episodes: int,
+    steps: int,
+    behaviour: Behaviour,
+    workers: int,
+    seed: int,
+    label: str,
+) -> tuple[Dataset, "EpisodeClock"]:
+    """Collects a dataset, or what is missing of it; arguments are those of `mosim.trajectories.collect`."""
+    clock = EpisodeClock()
+    with progress_bar() as progress:
+        bar = progress.add_task(label, total=episodes, status="starting")
+
+        def on_progress(done: int, total: int) -> None:
+            clock.note(done)
+            rate = clock.rate * steps
+            progress.update(bar, completed=done, total=total, status=f"{rate:,.0f} physics steps/s" if rate else "")
+
+        dataset = collect(
+            source,
+            out,
+            episodes,
+            steps,
+            behaviour=behaviour,
+            workers=workers,
+            seed=seed,
+            load_policy=load_any_policy,
+            on_progress=on_progress,
+        )
+        progress.update(bar, completed=episodes)
+    return dataset, clock
+
+
+def load_any_policy(reference: str) -> Policy:
+    """Resolves a policy: the folder of one that `mosim zero-shot` wrote, or `module:function`.
+
+    Raises:
+      MosimError: it is neither, or does not load.
+    """
+    if Path(reference).is_dir():
+        from mosim.policies import load_policy  # Only where it is needed: it imports torch in every actor.
+
+        policy = load_policy(reference)
+        return lambda observation: policy.act(observation[None])[0]
+    return resolve_policy(reference)
+
+
+class EpisodeClock:
+    """Episodes a second, from when the first of them came, so without the start of Ray."""
+
+    def __init__(self) -> None:
+        self._notes: list[tuple[int, float]] = []
+
+    def note(self, done: int) -> None:
+        """Takes down how many episodes there are now."""
+        self._notes.append((done, time.perf_counter()))
+
+    @property
+    def episodes(self) -> int:
+        """Episodes collected since the start."""
+        return self._notes[-1][0] - self._notes[0][0] if self._notes else 0
+
+    @property
+    def rate(self) -> float:
+        """Episodes a second; 0 where there is nothing to divide."""
+        if len(self._notes) < 3:
+            return 0.0
+        (first, started), (last, ended) = self._notes[1], self._notes[-1]
+        return (last - first) / max(ended - started, 1e-9)

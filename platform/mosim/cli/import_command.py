@@ -1,0 +1,30 @@
+"""`mosim import`: trajectories from an `.npz` file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+from pydantic import Field
+
+from mosim.cli.parsing import CommandOptions, parse
+from mosim.console import console
+from mosim.trajectories import import_npz
+
+
+class Options(CommandOptions):
+    """Import trajectories from an .npz file that holds an array data, or arrays states and actions."""
+
+    file: tyro.conf.Positional[Path] = Field(description="The .npz file.")
+    system: str = Field(description="The system they are of: a task as domain-task, or the path of an MJCF file.")
+    out: str = Field(description="Folder of the dataset: a path, or a URI such as s3://bucket/data.")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    options = parse(Options, "import", arguments)
+    dataset = import_npz(options.file, options.system, options.out)
+    console.print(
+        f"{dataset.metadata.episodes} episodes, {dataset.physics_steps} physics steps; "
+        f"dataset {dataset.id} in {dataset.uri}",
+        markup=False,
+    )

@@ -1,0 +1,86 @@
+"""`mosim systems`: every task, with the facts of its system."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from pydantic import Field
+from rich import box
+from rich.table import Table
+
+from mosim.cli.parsing import CommandOptions, parse
+from mosim.console import console, quiet
+from mosim.errors import MosimError
+from mosim.systems import Task, load_task, task_names
+
+_COLUMNS = (
+    "task", "nq", "nv", "nu", "timestep", "control_step", "episode_steps", "observation_size", "unsupported",
+)  # fmt: skip
+
+
+class Options(CommandOptions):
+    """List every task with the sizes of its system, its times in seconds and its episode in control steps."""
+
+    tasks: tyro.conf.Positional[tuple[str, ...]] = Field(default=(), description="The tasks to list; all by default.")
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(
+        default=False, description="Print JSON instead of a table."
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    options = parse(Options, "systems", arguments)
+    with quiet(Path(os.devnull)):
+        rows = [_row(name) for name in options.tasks or task_names()]
+    if options.as_json:
+        console.print(json.dumps(rows, indent=2), markup=False)
+    elif console.is_terminal:
+        console.print(_table(rows))
+        for reason in sorted({str(row["unsupported"]) for row in rows if "unsupported" in row}):
+            console.print(f"not supported: {reason}", markup=False)
+    else:
+        console.print(_aligned(rows), markup=False)
+
+
+def _row(name: str) -> dict[str, object]:
+    try:
+        return {"task": name, **_facts(load_task(name))}
+    except MosimError as error:
+        if name not in task_names():
+            raise
+        return {"task": name, "unsupported": str(error)}
+
+
+def _facts(task: Task) -> dict[str, object]:
+    return {
+        "nq": task.facts.nq,
+        "nv": task.facts.nv,
+        "nu": task.facts.nu,
+        "timestep": task.facts.timestep,
+        "control_step": task.control_timestep,
+        "episode_steps": task.step_limit,
+        "observation_size": task.observation_size,
+    }
+
+
+def _table(rows: list[dict[str, object]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in _COLUMNS[:-1]:
+        table.add_column(column.replace("_", " "), justify="left" if column == "task" else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(_cell(row.get(column)) for column in _COLUMNS[:-1]))
+    return table
+
+
+def _aligned(rows: list[dict[str, object]]) -> str:
+    """Plain lines whose words are columns; the last column alone holds more than a word."""
+    lines = [list(_COLUMNS), *([_cell(row.get(column)) for column in _COLUMNS] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, cells, widths)).rstrip() for cells in lines)
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

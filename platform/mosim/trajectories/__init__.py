@@ -1,0 +1,32 @@
+"""Trajectories of the true physics: behaviours, collection by Ray actors, the dataset on disk, importers."""
+
+from mosim.trajectories.behaviours import (
+    Behaviour,
+    ImportedBehaviour,
+    PoissonBehaviour,
+    Policy,
+    PolicyBehaviour,
+    resolve_policy,
+)
+from mosim.trajectories.collect import collect
+from mosim.trajectories.dataset import Dataset, Trajectories
+from mosim.trajectories.episodes import Episode, collect_episode
+from mosim.trajectories.importers import import_npz
+from mosim.trajectories.metadata import Metadata, Shard
+
+__all__ = [
+    "Behaviour",
+    "Dataset",
+    "Episode",
+    "ImportedBehaviour",
+    "Metadata",
+    "PoissonBehaviour",
+    "Policy",
+    "PolicyBehaviour",
+    "Shard",
+    "Trajectories",
+    "collect",
+    "collect_episode",
+    "import_npz",
+    "resolve_policy",
+]

@@ -1,0 +1,202 @@
+"""Collection of trajectories by Ray actors."""
+
+import os
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.exceptions
+
+from mosim import ray_cluster
+from mosim.console import warn
+from mosim.errors import MosimError
+from mosim.systems import System, Task, load_system
+from mosim.trajectories.behaviours import Behaviour, PoissonBehaviour, Policy, PolicyBehaviour, resolve_policy
+from mosim.trajectories.dataset import Dataset
+from mosim.trajectories.episodes import collect_episode, policy_needs_task
+from mosim.trajectories.metadata import Metadata, Shard, begin, describe, write_metadata
+from mosim.trajectories.storage import Folder, checksum, encode_shard
+
+EPISODES_PER_SHARD = 5
+"""Of a collection; the same for any number of workers, since it decides what the files hold."""
+
+_LOSSES_PER_WORKER = 3
+"""Actors that may die, for each worker asked for, before it is taken for more than bad luck."""
+
+_PATIENCE = 60.0
+"""Seconds without any actor placed before the user is told."""
+
+LoadPolicy = Callable[[str], Policy]
+
+
+def collect(
+    source: str,
+    out: str | Path,
+    episodes: int,
+    steps: int,
+    behaviour: Behaviour | None = None,
+    workers: int | None = None,
+    seed: int = 0,
+    load_policy: LoadPolicy = resolve_policy,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Dataset:
+    """Collects a dataset, or what is missing of it. Each episode depends on the seed and its own index alone.
+
+    Args:
+      source: a task as `domain-task`, or the path of an MJCF file.
+      out: the dataset's folder, a local path or a URI that every node of the cluster reaches.
+      episodes: how many, 1 or more.
+      steps: physics steps an episode, 1 or more.
+      behaviour: how actions are chosen; `PoissonBehaviour()` by default.
+      workers: Ray actors; as many as the machine has cores by default. Those that Ray has no CPU for yet wait.
+      seed: 0 to 2**32 - 1.
+      load_policy: turns the reference of a `PolicyBehaviour` into a policy; called in every actor.
+      on_progress: called with the episodes that are there and the episodes that there will be.
+
+    Raises:
+      MosimError: an argument is out of range, the policy does not load, or actors keep dying.
+      MismatchError: another dataset lies in the folder.
+      DivergenceError: MuJoCo cannot go on from a state.
+    """
+    behaviour = behaviour or PoissonBehaviour()
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    for name, value in (("episodes", episodes), ("steps", steps), ("workers", workers)):
+        _require(value >= 1, f"{name} is {value}; it must be 1 or more.")
+    _require(0 <= seed < 2**32, f"seed is {seed}; it must be from 0 to {2**32 - 1}.")
+    system = load_system(source)
+    _load_policy(behaviour, system, load_policy)
+    folder = Folder.at(out)
+    metadata = begin(folder, describe(system, behaviour, seed, episodes, steps))
+    metadata = _without_damage(folder, metadata)
+    if not metadata.complete:
+        finished = {shard.first for shard in metadata.shards}
+        jobs = deque(first for first in range(0, episodes, EPISODES_PER_SHARD) if first not in finished)
+        with ray_cluster.started(num_cpus=workers):
+            crew = _Crew(workers, (folder.uri, metadata, load_policy))
+            metadata = crew.work(jobs, folder, metadata, on_progress or _ignore)
+    return Dataset(folder, metadata)
+
+
+class Collector:
+    """A Ray actor that collects whole shards and writes them itself."""
+
+    def __init__(self, out: str, metadata: Metadata, load_policy: LoadPolicy) -> None:
+        self._folder = Folder.at(out)
+        self._metadata = metadata
+        self._load_policy = load_policy
+
+    def ready(self) -> None:
+        """Loads the system; not done by the constructor, since Ray takes what fails there for a death."""
+        self._system = load_system(self._metadata.source)
+        self._policy = _load_policy(self._metadata.behaviour, self._system, self._load_policy)
+
+    def collect_shard(self, first: int) -> Shard:
+        """Collects the shard that starts with episode `first`."""
+        wanted = self._metadata
+        if wanted.seed is None or wanted.steps is None:
+            raise MosimError("imported trajectories cannot be collected again; import them from their file.")
+        stop = min(first + EPISODES_PER_SHARD, wanted.episodes)
+        episodes = [
+            collect_episode(self._system, wanted.behaviour, wanted.steps, wanted.seed, index, self._policy)
+            for index in range(first, stop)
+        ]
+        content = encode_shard(episodes, wanted.facts)
+        name = f"shards/{first // EPISODES_PER_SHARD:06d}.parquet"
+        self._folder.write(name, content)
+        rows = len(episodes) * (wanted.steps + 1)
+        return Shard(name=name, first=first, episodes=len(episodes), rows=rows, sha256=checksum(content))
+
+
+class _Crew:
+    """The actors of one collection: each has one job at a time, and one that dies is replaced."""
+
+    def __init__(self, size: int, arguments: tuple[str, Metadata, LoadPolicy]) -> None:
+        self._size = size
+        self._arguments = arguments
+        self._waiting: dict[ray.ObjectRef, tuple[Any, int | None]] = {}
+        self._actors: list[Any] = []
+        self._losses = 0
+
+    def work(
+        self, jobs: deque[int], folder: Folder, metadata: Metadata, on_progress: Callable[[int, int], None]
+    ) -> Metadata:
+        """Does every job, and returns the metadata with all shards."""
+        on_progress(metadata.finished_episodes, metadata.episodes)
+        try:
+            for _ in range(min(self._size, len(jobs))):
+                self._hire()
+            while not metadata.complete:
+                actor, job, shard = self._next_report()
+                if actor is None:
+                    if job is not None:
+                        jobs.appendleft(job)
+                    self._hire()
+                    continue
+                if jobs:
+                    first = jobs.popleft()
+                    self._waiting[actor.collect_shard.remote(first)] = (actor, first)
+                if shard is not None:
+                    metadata = metadata.with_shard(shard)
+                    write_metadata(folder, metadata)
+                    on_progress(metadata.finished_episodes, metadata.episodes)
+            return metadata
+        finally:
+            for actor in self._actors:
+                ray.kill(actor)
+
+    def _hire(self) -> None:
+        # Placed wherever there is room: the whole cluster takes part, and what has no room waits without holding a job.
+        actor = ray.remote(num_cpus=1, scheduling_strategy="SPREAD")(Collector).remote(*self._arguments)
+        self._actors.append(actor)
+        self._waiting[actor.ready.remote()] = (actor, None)
+
+    def _next_report(self) -> tuple[Any | None, int | None, Shard | None]:
+        """The next actor to be free, its job and the shard it made of it; no actor where it died."""
+        done, _ = ray.wait(list(self._waiting), timeout=_PATIENCE)
+        if not done:
+            if all(job is None for _, job in self._waiting.values()):
+                warn("no collector has a CPU yet; collection waits for the Ray cluster to have one free.")
+            done, _ = ray.wait(list(self._waiting))
+        actor, job = self._waiting.pop(done[0])
+        try:
+            return actor, job, ray.get(done[0])
+        except ray.exceptions.RayActorError as error:
+            self._losses += 1
+            if self._losses > _LOSSES_PER_WORKER * self._size:
+                raise MosimError(
+                    f"{self._losses} collectors died, the last with: {_first_line(error)} "
+                    "Less memory a worker may help: try fewer workers. What was finished is kept."
+                ) from None
+            self._actors.remove(actor)
+            return None, job, None
+        except ray.exceptions.RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, MosimError) else error) from None
+
+
+def _load_policy(behaviour: Behaviour, system: System, load_policy: LoadPolicy) -> Policy | None:
+    if not isinstance(behaviour, PolicyBehaviour):
+        return None
+    _require(isinstance(system, Task), policy_needs_task(system.source))
+    return load_policy(behaviour.policy)
+
+
+def _without_damage(folder: Folder, metadata: Metadata) -> Metadata:
+    damaged = Dataset(folder, metadata).damaged_shards()
+    for shard in damaged:
+        warn(f"{folder.where(shard.name)} is missing or damaged; its episodes are collected again.")
+    return metadata.model_copy(update={"shards": tuple(s for s in metadata.shards if s not in damaged)})
+
+
+def _require(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise MosimError(sentence)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _ignore(done: int, total: int) -> None:
+    del done, total

@@ -1,0 +1,167 @@
+"""What a dataset says of itself: `metadata.json`."""
+
+import hashlib
+import json
+import platform
+import shlex
+from importlib.metadata import version
+
+from pydantic import Field, ValidationError
+
+from mosim.errors import DamagedFileError, MismatchError, MosimError
+from mosim.systems import Frozen, System, SystemFacts
+from mosim.trajectories.behaviours import Behaviour, ImportedBehaviour, PolicyBehaviour
+from mosim.trajectories.storage import Folder
+
+METADATA_NAME = "metadata.json"
+FORMAT = 1
+_ID_LENGTH = 12
+_PACKAGES = ("mosim", "mujoco", "dm_control", "numpy", "pyarrow")
+_PACKAGES_OF_PHYSICS = ("mujoco", "dm_control", "numpy")
+"""Those whose other version may give other trajectories from the same seed."""
+
+
+class Shard(Frozen):
+    """A file of consecutive episodes. `rows` counts states, one more an episode than physics steps."""
+
+    name: str
+    first: int
+    episodes: int
+    rows: int
+    sha256: str
+
+
+class Metadata(Frozen):
+    """A dataset's origin and files.
+
+    Attributes:
+      format: version of the layout on disk.
+      facts: the system.
+      source: what the system was loaded from.
+      behaviour: how actions were chosen.
+      seed: of the collection; None for imported trajectories.
+      episodes: how many there will be when it is complete.
+      steps: physics steps an episode; None where episodes differ.
+      versions: of the packages that made it.
+      shards: those finished so far, in order.
+    """
+
+    format: int = FORMAT
+    facts: SystemFacts
+    source: str
+    behaviour: Behaviour
+    seed: int | None
+    episodes: int = Field(ge=1)
+    steps: int | None
+    versions: dict[str, str]
+    shards: tuple[Shard, ...] = ()
+
+    @property
+    def finished_episodes(self) -> int:
+        """Episodes in the shards that are finished."""
+        return sum(shard.episodes for shard in self.shards)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every episode is there."""
+        return self.finished_episodes == self.episodes
+
+    @property
+    def id(self) -> str:
+        """A short digest of what the dataset holds, the same wherever it lies."""
+        content = [self.facts.model_dump(mode="json"), [shard.sha256 for shard in self.shards]]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_ID_LENGTH]
+
+    def with_shard(self, shard: Shard) -> "Metadata":
+        """The same, with one more shard finished."""
+        shards = sorted((*self.shards, shard), key=lambda each: each.first)
+        return self.model_copy(update={"shards": tuple(shards)})
+
+    def differences(self, other: "Metadata") -> list[str]:
+        """What tells the origins of two datasets apart, a phrase each."""
+        phrases = [f"system's {phrase}" for phrase in self.facts.differences(other.facts)]
+        phrases += [
+            f"{field} is {ours} against {theirs}"
+            for field in ("source", "behaviour", "seed", "episodes", "steps")
+            if (ours := getattr(self, field)) != (theirs := getattr(other, field))
+        ]
+        phrases += [
+            f"version of {package} is {ours} against {theirs}"
+            for package in _PACKAGES_OF_PHYSICS
+            if (ours := self.versions.get(package)) != (theirs := other.versions.get(package))
+        ]
+        return phrases
+
+    def command(self, out: str) -> str:
+        """The command that makes or completes this dataset."""
+        if isinstance(self.behaviour, ImportedBehaviour):
+            return shlex.join(["mosim", "import", self.behaviour.file, "--system", self.source, "--out", out])
+        words = ["mosim", "collect", self.source, "--out", out]
+        words += ["--episodes", str(self.episodes), "--steps", str(self.steps), "--seed", str(self.seed)]
+        if isinstance(self.behaviour, PolicyBehaviour):
+            words += ["--behaviour", "policy"]
+        for field, information in type(self.behaviour).model_fields.items():
+            if field != "kind" and (value := getattr(self.behaviour, field)) != information.default:
+                words += [f"--{field.replace('_', '-')}", str(value)]
+        return shlex.join(words)
+
+
+def describe(system: System, behaviour: Behaviour, seed: int | None, episodes: int, steps: int | None) -> Metadata:
+    """The metadata of a dataset that is yet to be made here and now."""
+    versions = {package: version(package) for package in _PACKAGES} | {"python": platform.python_version()}
+    return Metadata(
+        facts=system.facts,
+        source=system.source,
+        behaviour=behaviour,
+        seed=seed,
+        episodes=episodes,
+        steps=steps,
+        versions=versions,
+    )
+
+
+def read_metadata(folder: Folder) -> Metadata:
+    """Reads a dataset's metadata.
+
+    Raises:
+      MosimError: there is none, or a later mosim wrote it.
+      DamagedFileError: it is not what mosim wrote.
+    """
+    if not folder.holds(METADATA_NAME):
+        raise MosimError(f"there is no dataset at {folder.uri}: it holds no {METADATA_NAME}; mosim collect writes one.")
+    where = folder.where(METADATA_NAME)
+    try:
+        content = json.loads(folder.read(METADATA_NAME))
+        if (found := content["format"]) != FORMAT:
+            raise MosimError(f"{where} has format {found}; this mosim reads format {FORMAT}.")
+        return Metadata.model_validate(content)
+    except (ValueError, KeyError, TypeError) as error:
+        reason = (
+            f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}" if isinstance(error, ValidationError) else error
+        )
+        raise DamagedFileError(f"{where} is damaged: {reason}") from None
+
+
+def write_metadata(folder: Folder, metadata: Metadata) -> None:
+    """Writes a dataset's metadata, whole or not at all."""
+    folder.write(METADATA_NAME, (metadata.model_dump_json(indent=2) + "\n").encode())
+
+
+def begin(folder: Folder, metadata: Metadata) -> Metadata:
+    """Takes up a dataset where it was left, or starts it.
+
+    Returns:
+      `metadata` with the shards that are finished already.
+
+    Raises:
+      MismatchError: another dataset lies in the folder; names what differs.
+    """
+    if not folder.holds(METADATA_NAME):
+        write_metadata(folder, metadata)
+        return metadata
+    found = read_metadata(folder)
+    if differences := found.differences(metadata):
+        raise MismatchError(
+            f"{folder.uri} holds another dataset: its {'; its '.join(differences)}. Choose another folder or remove it."
+        )
+    return found

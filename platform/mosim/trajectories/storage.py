@@ -1,0 +1,160 @@
+"""Files of a dataset on any `pyarrow.fs` path: whole or absent, and checked when read."""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from mosim.errors import DamagedFileError, MosimError
+from mosim.systems import SystemFacts
+from mosim.trajectories.episodes import Episode
+
+_CONTEXTS_KEY = b"mosim.contexts"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder on a local or a remote file system; `uri` opens it again, in any working folder."""
+
+    uri: str
+    filesystem: fs.FileSystem
+    path: str
+
+    @classmethod
+    def at(cls, location: str | Path) -> "Folder":
+        """Opens a folder, which need not exist, by its local path or its URI, such as `s3://bucket/data`.
+
+        Raises:
+          MosimError: there is no file system for such a URI.
+        """
+        if "://" not in str(location):
+            path = str(Path(location).absolute())
+            return cls(path, fs.LocalFileSystem(), path)
+        try:
+            filesystem, path = fs.FileSystem.from_uri(str(location))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise MosimError(f"{location} cannot be opened: {error}") from None
+        return cls(str(location), filesystem, path)
+
+    def where(self, name: str) -> str:
+        """A file's place in words."""
+        return f"{self.uri.rstrip('/')}/{name}"
+
+    def holds(self, name: str) -> bool:
+        """Whether there is a file of this name."""
+        return self.filesystem.get_file_info(f"{self.path}/{name}").type == fs.FileType.File
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes.
+
+        Raises:
+          DamagedFileError: there is no such file, or it cannot be read.
+        """
+        try:
+            with self.filesystem.open_input_file(f"{self.path}/{name}") as file:
+                return file.read()
+        except FileNotFoundError:
+            raise DamagedFileError(f"{self.where(name)} is missing.") from None
+        except OSError as error:
+            raise DamagedFileError(f"{self.where(name)} cannot be read: {error}") from None
+
+    def write(self, name: str, content: bytes | pa.Buffer) -> None:
+        """Writes a file, whole or not at all.
+
+        Raises:
+          MosimError: the file system refuses.
+        """
+        path = f"{self.path}/{name}"
+        folder, _, base = path.rpartition("/")
+        aside = f"{folder}/.{base}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        try:
+            self.filesystem.create_dir(folder, recursive=True)
+            with self.filesystem.open_output_stream(aside) as file:
+                file.write(content)
+            self.filesystem.move(aside, path)
+        except OSError as error:
+            raise MosimError(f"{self.where(name)} cannot be written: {error}") from None
+
+
+def encode_shard(episodes: Sequence[Episode], facts: SystemFacts) -> pa.Buffer:
+    """Encodes consecutive episodes as a Parquet file: a row a physics step.
+
+    The action is null in an episode's last row.
+    """
+    lengths = [len(episode.actions) for episode in episodes]
+    ends = np.cumsum([length + 1 for length in lengths]) - 1
+    last = np.zeros(ends[-1] + 1, bool)
+    last[ends] = True
+    widths = np.where(last, 0, facts.nu)
+    states = np.concatenate([episode.states for episode in episodes])
+    actions = np.concatenate([episode.actions for episode in episodes])
+    table = pa.table(
+        {
+            "episode": np.repeat(np.array([episode.index for episode in episodes], np.int32), np.add(lengths, 1)),
+            "step": np.concatenate([np.arange(length + 1, dtype=np.int32) for length in lengths]),
+            "state": pa.FixedSizeListArray.from_arrays(pa.array(states.ravel()), facts.state_size),
+            # Not a fixed size list: Arrow does not read those back where some are null.
+            "action": pa.ListArray.from_arrays(
+                np.concatenate([[0], np.cumsum(widths)]).astype(np.int32),
+                pa.array(actions.ravel()),
+                mask=pa.array(last),
+            ),
+        }
+    )
+    if episodes[0].context.size:
+        contexts = json.dumps([episode.context.tolist() for episode in episodes])
+        table = table.replace_schema_metadata({_CONTEXTS_KEY: contexts.encode()})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="snappy", use_dictionary=False, write_statistics=False)
+    return sink.getvalue()
+
+
+@dataclass(frozen=True)
+class ShardArrays:
+    """What a shard holds, its episodes one after the other.
+
+    Attributes:
+      lengths: `(episodes,)`, physics steps of each.
+      states: `(sum(lengths + 1), nq + nv)`.
+      actions: `(sum(lengths), nu)`.
+      contexts: `(episodes, context_size)`.
+    """
+
+    lengths: np.ndarray
+    states: np.ndarray
+    actions: np.ndarray
+    contexts: np.ndarray
+
+
+def decode_shard(content: bytes, facts: SystemFacts, where: str) -> ShardArrays:
+    """Decodes what `encode_shard` made; `where` names the file in errors.
+
+    Raises:
+      DamagedFileError: it is not such a file.
+    """
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+        states = table["state"].combine_chunks().flatten().to_numpy().reshape(-1, facts.state_size)
+        actions = table["action"].combine_chunks().flatten().to_numpy().reshape(-1, max(facts.nu, 1))
+        starts = np.flatnonzero(table["step"].to_numpy() == 0)
+        lengths = np.diff(np.append(starts, len(states))) - 1
+        metadata = table.schema.metadata or {}
+        contexts = np.array(json.loads(metadata.get(_CONTEXTS_KEY, b"[]")), np.float64).reshape(len(starts), -1)
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise DamagedFileError(f"{where} is damaged: it is not a shard of trajectories ({error}).") from None
+    if len(actions) != (lengths.sum() if facts.nu else 0):
+        raise DamagedFileError(f"{where} is damaged: it has {len(actions)} actions for {lengths.sum()} physics steps.")
+    return ShardArrays(lengths, states, actions.reshape(lengths.sum(), facts.nu), contexts)
+
+
+def checksum(content: bytes | pa.Buffer) -> str:
+    """The hexadecimal SHA-256 of a file's content."""
+    return hashlib.sha256(content).hexdigest()
