@@ -1,0 +1,25 @@
+"""The neural simulator, and every other dynamics model behind the same interface."""
+
+from mosim.dynamics.config import CorrectorConfig, IntegratorConfig, ModelConfig, NetworkConfig
+from mosim.dynamics.configuration_space import ConfigurationSpace
+from mosim.dynamics.integrators import Integrator, make_integrator
+from mosim.dynamics.interface import DynamicsModel, HoldLast
+from mosim.dynamics.mujoco_dynamics import MujocoDynamics, PerturbedTwin
+from mosim.dynamics.neural_simulator import NeuralSimulator
+from mosim.dynamics.statistics import Statistics
+
+__all__ = [
+    "ConfigurationSpace",
+    "CorrectorConfig",
+    "DynamicsModel",
+    "HoldLast",
+    "Integrator",
+    "IntegratorConfig",
+    "ModelConfig",
+    "MujocoDynamics",
+    "NetworkConfig",
+    "NeuralSimulator",
+    "PerturbedTwin",
+    "Statistics",
+    "make_integrator",
+]

@@ -1,0 +1,79 @@
+"""The shape of a neural simulator: everything that decides which weights it has and how it integrates."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from mosim.systems import Frozen, SystemFacts
+
+Activation = Literal["silu", "gelu", "tanh", "relu"]
+
+CorrectorInput = Literal["limit_depth"]
+
+TORCHDIFFEQ_FIXED = ("euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams")
+TORCHDIFFEQ_ADAPTIVE = ("dopri8", "dopri5", "bosh3", "fehlberg2", "adaptive_heun", "scipy_solver")
+IntegratorMethod = Literal[
+    "auto", "semi_implicit_euler", "constant_acceleration",
+    "euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams",
+    "dopri8", "dopri5", "bosh3", "fehlberg2", "adaptive_heun", "scipy_solver",
+]  # fmt: skip
+
+
+class NetworkConfig(Frozen):
+    """A residual network."""
+
+    width: int = Field(default=128, ge=1, description="Units of each hidden layer.")
+    depth: int = Field(default=2, ge=0, description="Residual blocks after the first layer.")
+    activation: Activation = Field(default="silu", description="Nonlinearity.")
+
+
+class CorrectorConfig(Frozen):
+    """A residual acceleration beside the predictor's."""
+
+    network: NetworkConfig = Field(default=NetworkConfig(), description="Its shape.")
+    inputs: tuple[CorrectorInput, ...] = Field(
+        default=("limit_depth",),
+        description="What it sees beyond state and action. limit_depth: how deep each joint stands in its limit.",
+    )
+
+
+class IntegratorConfig(Frozen):
+    """How the acceleration becomes the next state."""
+
+    method: IntegratorMethod = Field(
+        default="auto",
+        description="semi_implicit_euler (one network call a step; MuJoCo's own default), constant_acceleration (one "
+        "call; positions to second order), any torchdiffeq method by its name, or auto: semi_implicit_euler where "
+        "MuJoCo integrates so, constant_acceleration for its RK4.",
+    )
+    adjoint: bool = Field(
+        default=False, description="Differentiate torchdiffeq methods by the adjoint ODE, in constant memory."
+    )
+    rtol: float = Field(
+        default=1e-7, gt=0, description="Relative tolerance of adaptive methods; torchdiffeq's default."
+    )
+    atol: float = Field(
+        default=1e-9, gt=0, description="Absolute tolerance of adaptive methods; torchdiffeq's default."
+    )
+    substeps: int = Field(default=1, ge=1, description="Steps of a fixed torchdiffeq method in a physics step.")
+
+
+class ModelConfig(Frozen):
+    """A neural simulator."""
+
+    inertia: NetworkConfig = Field(
+        default=NetworkConfig(), description="L(q), whose product L L^T is the inverse inertia."
+    )
+    bias: NetworkConfig = Field(default=NetworkConfig(), description="b(q, v): gravity, Coriolis, springs and damping.")
+    actuation: NetworkConfig = Field(default=NetworkConfig(width=32, depth=0), description="tau(u): what actions add.")
+    correctors: tuple[CorrectorConfig, ...] = Field(
+        default=(CorrectorConfig(),), description="Residual accelerations eps_k(q, v, u), in the order of their stages."
+    )
+    integrator: IntegratorConfig = Field(default=IntegratorConfig(), description="From accelerations to states.")
+
+
+def resolve_integrator(method: IntegratorMethod, facts: SystemFacts) -> str:
+    """The method that `auto` stands for on a system; any other name is itself."""
+    if method != "auto":
+        return method
+    return "constant_acceleration" if facts.integrator == "RK4" else "semi_implicit_euler"

@@ -1,0 +1,29 @@
+"""Correctors: what rigid-body structure leaves out, such as contacts, limits and friction."""
+
+import torch
+from torch import nn
+
+from mosim.dynamics.config import CorrectorConfig
+from mosim.dynamics.inputs import LimitDepth, PositionInputs
+from mosim.dynamics.networks import ResidualNetwork
+from mosim.dynamics.statistics import Statistics
+from mosim.shapes import Action, Qpos, Qvel
+from mosim.systems import SystemFacts
+
+
+class Corrector(nn.Module):
+    """A residual acceleration `eps_k(q, v, u)`; exactly zero until it is trained."""
+
+    def __init__(self, facts: SystemFacts, config: CorrectorConfig, statistics: Statistics) -> None:
+        super().__init__()
+        self.positions = PositionInputs(facts, statistics)
+        available = {"limit_depth": LimitDepth}
+        extras = [available[name](facts) for name in config.inputs]
+        size = self.positions.size + facts.nv + facts.nu + sum(extra.size for extra in extras)
+        self.extras = nn.ModuleList(extra for extra in extras if extra.size)
+        self.network = ResidualNetwork(size, facts.nv, config.network, zero_output=True)
+
+    def forward(self, qpos: Qpos, velocity: Qvel, action: Action) -> Qvel:
+        """Accelerations in units of their standard deviation; arguments as the predictor's."""
+        extras = [extra(qpos) for extra in self.extras]
+        return self.network(torch.cat([self.positions(qpos), velocity, action, *extras], dim=-1))

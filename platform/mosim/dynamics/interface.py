@@ -1,0 +1,58 @@
+"""What every dynamics model is: the neural simulator, the baselines, ensembles, and MuJoCo itself."""
+
+import abc
+
+import torch
+from torch import nn
+
+from mosim.shapes import Action, Actions, State, States
+from mosim.systems import SystemFacts
+
+
+class DynamicsModel(nn.Module, abc.ABC):
+    """Predicts physics steps. Everything downstream knows this interface and nothing else.
+
+    Attributes:
+      facts: the system that is modelled.
+    """
+
+    def __init__(self, facts: SystemFacts) -> None:
+        super().__init__()
+        self.facts = facts
+
+    @abc.abstractmethod
+    def step(self, state: State, action: Action) -> State:
+        """Predicts one physics step.
+
+        Args:
+          state: `[qpos, qvel]`, of shape `(..., nq + nv)`, in SI units, with unit quaternions.
+          action: `ctrl`, of shape `(..., nu)`, in actuator units, held during the step.
+
+        Returns:
+          The next state, of shape `(..., nq + nv)`. Never raises for a diverging prediction: it is not finite.
+        """
+
+    def rollout(self, state: State, actions: Actions) -> States:
+        """Predicts open loop.
+
+        Args:
+          state: where to start, of shape `(..., nq + nv)`.
+          actions: one a physics step, of shape `(..., horizon, nu)`.
+
+        Returns:
+          The states after each action, of shape `(..., horizon, nq + nv)`; the start is not among them.
+        """
+        states = []
+        for action in actions.unbind(-2):
+            state = self.step(state, action)
+            states.append(state)
+        return torch.stack(states, dim=-2)
+
+
+class HoldLast(DynamicsModel):
+    """The baseline that predicts no change."""
+
+    def step(self, state: State, action: Action) -> State:
+        """Returns the state itself."""
+        del action
+        return state

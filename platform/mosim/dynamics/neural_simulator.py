@@ -1,0 +1,70 @@
+"""The neural simulator: predictor and correctors under an integrator."""
+
+import torch
+from torch import Tensor, nn
+
+from mosim.dynamics.config import ModelConfig
+from mosim.dynamics.configuration_space import ConfigurationSpace
+from mosim.dynamics.corrector import Corrector
+from mosim.dynamics.integrators import make_integrator
+from mosim.dynamics.interface import DynamicsModel
+from mosim.dynamics.predictor import Predictor
+from mosim.dynamics.statistics import Statistics
+from mosim.shapes import Action, Qpos, Qvel, State
+from mosim.systems import SystemFacts
+
+
+class NeuralSimulator(DynamicsModel):
+    """`dv/dt = M(q) [b(q, v) + tau(u)] + sum_k eps_k(q, v, u)`, integrated over physics steps.
+
+    States and actions are raw at every border; they are standardised inside.
+
+    Attributes:
+      config: what decides the weights' shapes and the integrator.
+      statistics: the scales taken from the training data.
+      predictor, correctors: the parts that stages train.
+      active_correctors: how many correctors take part; a stage that trains an earlier part leaves later ones out, which
+        saves their time and changes nothing, since an untrained corrector is zero.
+      acceleration_calls: calls of the acceleration so far, to tell what an integrator costs.
+    """
+
+    _action_middle: Tensor
+    _action_scale: Tensor
+    _velocity_scale: Tensor
+    _velocity_limit: Tensor
+    _acceleration_std: Tensor
+    _acceleration_limit: Tensor
+
+    def __init__(self, facts: SystemFacts, config: ModelConfig, statistics: Statistics) -> None:
+        super().__init__(facts)
+        self.config = config
+        self.statistics = statistics
+        self.space = ConfigurationSpace(facts)
+        self.predictor = Predictor(facts, config, statistics)
+        self.correctors = nn.ModuleList(Corrector(facts, part, statistics) for part in config.correctors)
+        self.active_correctors = len(self.correctors)
+        self.acceleration_calls = 0
+        lower, upper = torch.tensor(facts.control_lower), torch.tensor(facts.control_upper)
+        self.register_buffer("_action_middle", (lower + upper) / 2, persistent=False)
+        self.register_buffer("_action_scale", 2 / (upper - lower), persistent=False)
+        self.register_buffer("_velocity_scale", 1 / statistics.velocity_std, persistent=False)
+        self.register_buffer("_acceleration_std", statistics.acceleration_std.clone(), persistent=False)
+        self.register_buffer("_velocity_limit", statistics.velocity_limit.clone(), persistent=False)
+        self.register_buffer("_acceleration_limit", statistics.acceleration_limit.clone(), persistent=False)
+        self._integrator = make_integrator(config.integrator, facts)
+
+    def acceleration(self, qpos: Qpos, qvel: Qvel, action: Action) -> Qvel:
+        """`dv/dt`, of shape `(..., nv)`, in SI units."""
+        self.acceleration_calls += 1
+        velocity = qvel * self._velocity_scale
+        scaled = (action - self._action_middle) * self._action_scale
+        total = self.predictor(qpos, velocity, scaled)
+        for corrector in self.correctors[: self.active_correctors]:
+            total = total + corrector(qpos, velocity, scaled)
+        return torch.clamp(total * self._acceleration_std, -self._acceleration_limit, self._acceleration_limit)
+
+    def step(self, state: State, action: Action) -> State:
+        """See `DynamicsModel`."""
+        qpos, qvel = self.space.split(state)
+        next_qpos, next_qvel = self._integrator(self.acceleration, qpos, qvel, action)
+        return torch.cat([next_qpos, torch.clamp(next_qvel, -self._velocity_limit, self._velocity_limit)], dim=-1)

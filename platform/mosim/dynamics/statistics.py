@@ -1,0 +1,96 @@
+"""The scales by which a simulator standardises what its networks see and say."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mosim.dynamics.configuration_space import ConfigurationSpace
+from mosim.systems import SystemFacts
+
+_SMALLEST_STD = 1e-4
+"""Standard deviations below this are taken as a dimension that does not move, and divided by 1 instead."""
+
+_SAMPLE = 200_000
+"""Transitions that the statistics are taken from at most."""
+
+_MARGIN = 0.25
+"""How far beyond what the data hold the networks are asked, as a share of the data's range."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Means and standard deviations over a dataset.
+
+    Attributes:
+      qpos_mean, qpos_std: of shape `(nq,)`.
+      qpos_lower, qpos_upper: `(nq,)`: the range in the data, and a margin; networks see positions beyond it as at it.
+      velocity_std: of shape `(nv,)`; velocities are scaled, not shifted, so that rest stays rest.
+      displacement_std: `(nv,)`: of the change of position in a physics step, in the tangent space.
+      acceleration_std: `(nv,)`: of the change of velocity in a physics step over its time.
+      velocity_limit, acceleration_limit: `(nv,)`: the largest in the data, and a margin; predictions stay within them,
+        so that an error cannot feed on itself until it is not finite.
+    """
+
+    qpos_mean: Tensor
+    qpos_std: Tensor
+    qpos_lower: Tensor
+    qpos_upper: Tensor
+    velocity_std: Tensor
+    displacement_std: Tensor
+    acceleration_std: Tensor
+    velocity_limit: Tensor
+    acceleration_limit: Tensor
+
+    @classmethod
+    def of(cls, facts: SystemFacts, states: np.ndarray, next_states: np.ndarray) -> "Statistics":
+        """Measures transitions `states -> next_states`, both of shape `(n, nq + nv)`."""
+        chosen = slice(None, None, max(1, len(states) // _SAMPLE))
+        space = ConfigurationSpace(facts)
+        qpos, qvel = space.split(torch.from_numpy(np.asarray(states[chosen], np.float64)))
+        next_qpos, next_qvel = space.split(torch.from_numpy(np.asarray(next_states[chosen], np.float64)))
+        acceleration = (next_qvel - qvel) / facts.timestep
+        lower, upper = qpos.amin(0), qpos.amax(0)
+        margin = _MARGIN * (upper - lower)
+        return cls(
+            qpos_mean=qpos.mean(0).float(),
+            qpos_std=_spread(qpos - qpos.mean(0)),
+            qpos_lower=(lower - margin).float(),
+            qpos_upper=(upper + margin).float(),
+            velocity_std=_spread(qvel),
+            displacement_std=_spread(space.difference(qpos, next_qpos)),
+            acceleration_std=_spread(acceleration),
+            velocity_limit=_limit(qvel),
+            acceleration_limit=_limit(acceleration),
+        )
+
+    @classmethod
+    def neutral(cls, facts: SystemFacts) -> "Statistics":
+        """Neutral scales, for a simulator of no data: nothing is shifted, scaled or limited."""
+        ones, unlimited = torch.ones(facts.nv), torch.full((facts.nv,), torch.inf)
+        return cls(
+            qpos_mean=torch.zeros(facts.nq),
+            qpos_std=torch.ones(facts.nq),
+            qpos_lower=torch.full((facts.nq,), -torch.inf),
+            qpos_upper=torch.full((facts.nq,), torch.inf),
+            velocity_std=ones,
+            displacement_std=ones,
+            acceleration_std=ones,
+            velocity_limit=unlimited,
+            acceleration_limit=unlimited,
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The statistics by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def _spread(values: Tensor) -> Tensor:
+    std = values.square().mean(0).sqrt()
+    return torch.where(std > _SMALLEST_STD, std, torch.ones_like(std)).float()
+
+
+def _limit(values: Tensor) -> Tensor:
+    largest = (1 + _MARGIN) * values.abs().amax(0)
+    return torch.where(largest > _SMALLEST_STD, largest, torch.ones_like(largest)).float()
