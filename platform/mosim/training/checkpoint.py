@@ -1,0 +1,214 @@
+"""Checkpoints: a folder of safetensors and JSON, so that loading one never runs code.
+
+A training run keeps them as `checkpoints/step-00001234-stage-1` under its folder. Each is written aside and renamed, so
+the last one is always whole; files carry checksums, so that damage is told and named.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mosim.configuration import validate
+from mosim.dynamics import ModelConfig, NeuralSimulator, Statistics
+from mosim.errors import DamagedFileError, MosimError
+from mosim.files import atomic_folder, read_json, sha256, write_json
+from mosim.systems import SystemFacts
+
+FORMAT = 1
+
+_WEIGHTS, _TRAINING, _MANIFEST = "weights.safetensors", "training.safetensors", "checkpoint.json"
+_STATISTICS = "statistics."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint's JSON says.
+
+    Attributes:
+      path: its folder.
+      system: what `mosim.systems.load_system` takes.
+      facts: of the system that the simulator models.
+      model: the simulator's shape.
+      recipe: the whole recipe, as JSON.
+      dataset_id: of the dataset it was trained on.
+      cursor: where training stands, as JSON; `finished` when all stages are done.
+    """
+
+    path: Path
+    system: str
+    facts: SystemFacts
+    model: ModelConfig
+    recipe: dict[str, Any]
+    dataset_id: str
+    cursor: dict[str, Any]
+
+
+def save_checkpoint(
+    folder: Path,
+    name: str,
+    model: NeuralSimulator,
+    training: dict[str, Tensor],
+    *,
+    system: str,
+    recipe: dict[str, Any],
+    dataset_id: str,
+    cursor: dict[str, Any],
+) -> Path:
+    """Writes a checkpoint into `folder / name`, replacing one of that name, and returns its path.
+
+    Args:
+      folder: of the run's checkpoints.
+      name: sorts after the names of earlier ones.
+      model: the simulator.
+      training: optimiser and random state, by name.
+      system: see `Checkpoint`, as the others.
+      recipe: as JSON.
+      dataset_id: of the training data.
+      cursor: as JSON.
+    """
+    path = folder / name
+    shutil.rmtree(path, ignore_errors=True)
+    with atomic_folder(path) as aside:
+        statistics = {_STATISTICS + key: tensor for key, tensor in model.statistics.tensors().items()}
+        save_file(_contiguous(model.state_dict() | statistics), aside / _WEIGHTS)
+        save_file(_contiguous(training), aside / _TRAINING)
+        write_json(
+            aside / _MANIFEST,
+            {
+                "format": FORMAT,
+                "system": system,
+                "facts": model.facts.model_dump(mode="json"),
+                "model": model.config.model_dump(mode="json"),
+                "recipe": recipe,
+                "dataset_id": dataset_id,
+                "cursor": cursor,
+                "versions": {package: version(package) for package in ("mosim", "torch", "mujoco")},
+                "sha256": {file: sha256(aside / file) for file in (_WEIGHTS, _TRAINING)},
+            },
+        )
+    return path
+
+
+def find_checkpoint(path: str | Path) -> Path:
+    """The checkpoint that `path` names: a checkpoint, or the last one of a training run or of a whole `mosim run`.
+
+    Raises:
+      MosimError: there is none.
+    """
+    path = Path(path)
+    if (path / _MANIFEST).is_file():
+        return path
+    for folder in (path / "checkpoints", path / "simulator" / "checkpoints"):
+        if found := sorted(folder.glob("step-*")):
+            return found[-1]
+    raise MosimError(f"there is no checkpoint in {path}; give a folder that `mosim train` wrote.")
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Reads what a checkpoint says of itself, and verifies its files.
+
+    Raises:
+      MosimError: there is no checkpoint.
+      DamagedFileError: a file is missing or is not what was written; names it.
+    """
+    path = find_checkpoint(path)
+    manifest = read_json(path / _MANIFEST)
+    try:
+        if manifest["format"] != FORMAT:
+            raise MosimError(f"{path} has checkpoint format {manifest['format']}; this mosim reads format {FORMAT}.")
+        for file, expected in manifest["sha256"].items():
+            if not (path / file).is_file():
+                raise DamagedFileError(f"{path / file} is missing.")
+            if sha256(path / file) != expected:
+                raise DamagedFileError(f"{path / file} is damaged: its checksum is not the one that was written.")
+        return Checkpoint(
+            path=path,
+            system=manifest["system"],
+            facts=validate(manifest["facts"], SystemFacts, str(path / _MANIFEST)),
+            model=validate(manifest["model"], ModelConfig, str(path / _MANIFEST)),
+            recipe=manifest["recipe"],
+            dataset_id=manifest["dataset_id"],
+            cursor=manifest["cursor"],
+        )
+    except (KeyError, TypeError) as error:
+        raise DamagedFileError(f"{path / _MANIFEST} is damaged: {error} is missing or not what it should be.") from None
+
+
+def load_simulator(path: str | Path, device: str = "cpu") -> NeuralSimulator:
+    """Loads a trained simulator, ready to predict; `mosim.load` is this.
+
+    Args:
+      path: a checkpoint, or the folder of a `mosim train` or a `mosim run`, whose last checkpoint is taken.
+      device: a torch device.
+
+    Raises:
+      MosimError: there is no checkpoint.
+      DamagedFileError: a file is missing or is not what was written; names it.
+    """
+    checkpoint = read_checkpoint(path)
+    return load_weights(checkpoint).to(device).eval().requires_grad_(False)
+
+
+def load_weights(checkpoint: Checkpoint) -> NeuralSimulator:
+    """A simulator with a checkpoint's weights, on the CPU, to train on."""
+    tensors = _load(checkpoint.path / _WEIGHTS)
+    statistics = {
+        key.removeprefix(_STATISTICS): tensors.pop(key) for key in list(tensors) if key.startswith(_STATISTICS)
+    }
+    model = NeuralSimulator(checkpoint.facts, checkpoint.model, Statistics(**statistics))
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        sentence = " ".join(str(error).split())
+        raise DamagedFileError(f"{checkpoint.path / _WEIGHTS} does not fit its own model config: {sentence}") from None
+    return model
+
+
+def load_training(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Optimiser and random state of a checkpoint, by name."""
+    return _load(checkpoint.path / _TRAINING)
+
+
+def keep_last(folder: Path, count: int, always: set[str]) -> None:
+    """Deletes the checkpoints of a folder but the last `count` and those named in `always`."""
+    for path in sorted(folder.glob("step-*"))[:-count]:
+        if path.name not in always:
+            shutil.rmtree(path)
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (safetensors.SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise DamagedFileError(f"{path} is damaged: {error}.") from None
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The moments of an optimiser as `optimizer.<parameter index>.<moment>`."""
+    return {
+        f"optimizer.{index}.{name}": torch.as_tensor(value)
+        for index, moments in optimizer.state_dict()["state"].items()
+        for name, value in moments.items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Puts back what `optimizer_tensors` gave into an optimiser over the same parameters."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        if key.startswith("optimizer."):
+            _, index, name = key.split(".", maxsplit=2)
+            state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

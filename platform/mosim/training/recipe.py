@@ -1,0 +1,99 @@
+"""The training of a simulator as data: the model's shape and the list of stages."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from mosim.dynamics import ModelConfig
+from mosim.systems import Frozen
+
+Schedule = Literal["cosine", "constant"]
+
+Loss = Literal["mse", "huber"]
+
+
+class StageConfig(Frozen):
+    """One phase of training. It lasts `steps`, or, if that is not given, `minutes`."""
+
+    name: str = Field(description="Shown in progress, logs and errors.")
+    learns: tuple[str, ...] = Field(
+        description="Parts whose weights change: predictor, corrector/0, corrector/1, ... A corrector that no stage "
+        "has named so far takes no part yet.",
+    )
+    steps: int | None = Field(default=None, ge=1, description="Gradient steps.")
+    minutes: float | None = Field(default=None, gt=0, description="Wall-clock minutes, where steps is not given.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Peak rate of Adam.")
+    schedule: Schedule = Field(default="cosine", description="How the rate goes on after the warm-up.")
+    final_learning_rate: float = Field(
+        default=0.01, gt=0, le=1, description="Where cosine ends, as a share of the peak."
+    )
+    warmup_steps: int = Field(
+        default=200, ge=0, description="Steps of linear warm-up; every stage starts its optimiser afresh."
+    )
+    batch_size: int = Field(default=1024, ge=1, description="Windows in a batch.")
+    horizon: int = Field(default=1, ge=1, description="Physics steps rolled out in the loss; 1 is one-step training.")
+    loss: Loss = Field(default="huber", description="Of the state error in units of a step's standard deviation.")
+    huber_delta: float = Field(default=1.0, gt=0, description="Where huber turns from square to linear.")
+    gradient_clip: float = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
+    patience: float = Field(
+        default=0.4,
+        gt=0,
+        description="Share of the stage without a better loss after which it ends early; 1 or more: never.",
+    )
+
+    @model_validator(mode="after")
+    def _lasts(self) -> "StageConfig":
+        if self.steps is None and self.minutes is None:
+            raise ValueError(f"stage {self.name!r} needs steps or minutes")
+        if not self.learns:
+            raise ValueError(f"stage {self.name!r} trains nothing: learns is empty")
+        return self
+
+
+class Recipe(Frozen):
+    """A simulator's model and how it is trained."""
+
+    model: ModelConfig = Field(default=ModelConfig(), description="The model's shape.")
+    stages: tuple[StageConfig, ...] = Field(min_length=1, description="In order.")
+    seed: int = Field(default=0, ge=0, description="Of the first weights and of the batches.")
+    validation_fraction: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Share of the episodes, at least one, kept from training to watch the horizon error.",
+    )
+
+    @model_validator(mode="after")
+    def _parts_exist(self) -> "Recipe":
+        known = part_names(len(self.model.correctors))
+        for stage in self.stages:
+            if odd := sorted(set(stage.learns) - set(known)):
+                raise ValueError(f"stage {stage.name!r} learns {', '.join(odd)}; there are: {', '.join(known)}")
+        return self
+
+    def within(self, minutes: float) -> "Recipe":
+        """The same stages fitted into a wall-clock budget, each keeping its share.
+
+        A share is a stage's minutes where every stage gives them alone; else its network calls, `steps * batch_size *
+        horizon`.
+
+        Raises:
+          ValueError: stages give steps and minutes in a mixture that has no common measure.
+        """
+        if all(stage.steps is None for stage in self.stages):
+            shares = [stage.minutes or 0.0 for stage in self.stages]
+        elif all(stage.steps is not None for stage in self.stages):
+            shares = [float((stage.steps or 0) * stage.batch_size * stage.horizon) for stage in self.stages]
+        else:
+            raise ValueError("to fit a budget, every stage must be given in steps, or every stage in minutes")
+        total = sum(shares)
+        stages = tuple(
+            stage.model_copy(update={"steps": None, "minutes": minutes * share / total})
+            for stage, share in zip(self.stages, shares, strict=True)
+        )
+        return self.model_copy(update={"stages": stages})
+
+
+def part_names(correctors: int) -> tuple[str, ...]:
+    """The names of a model's parts that a stage can train."""
+    return ("predictor", *(f"corrector/{index}" for index in range(correctors)))

@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from mosim.errors import MosimError
+from mosim.training import Recipe, StageConfig, load_recipe
+
+
+def test_every_shipped_recipe_is_valid_and_fits_a_budget() -> None:
+    import mosim
+
+    folder = Path(mosim.__file__).parent / "recipes" / "simulators"
+    shipped = sorted(path.stem for path in folder.glob("*.yaml"))
+    assert "general" in shipped
+    for name in shipped:
+        recipe = load_recipe(name)
+        assert sum(stage.minutes or 0 for stage in recipe.within(3).stages) == pytest.approx(3)
+
+
+def test_a_system_without_a_recipe_gets_the_general_one() -> None:
+    assert load_recipe("no-such-system") == load_recipe("general")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("stages: [{name: a, learns: [predictor], steps: 1, stepz: 2}]", "stages.0.stepz"),
+        ("stages: [{name: a, learns: [predictor], steps: -1}]", "stages.0.steps"),
+        ("stages: [{name: a, learns: [predictor]}]", "needs steps or minutes"),
+        ("stages: [{name: a, learns: [corrector/1], steps: 1}]", "there are: predictor, corrector/0"),
+        ("stages: []", "stages"),
+        (
+            "model: {integrator: {method: rk5}}\nstages: [{name: a, learns: [predictor], steps: 1}]",
+            "semi_implicit_euler",
+        ),
+        ("stages: [", "is not YAML"),
+        ("seed: 1", "'stages' is missing"),
+    ],
+)
+def test_mistakes_name_the_file_the_key_and_what_is_allowed(tmp_path: Path, text: str, expected: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(MosimError) as error:
+        load_recipe("reacher", file)
+    assert "mine.yaml" in str(error.value)
+    assert expected in str(error.value)
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=5), st.floats(0.01, 1000))
+def test_a_budget_keeps_proportions(minutes: list[float], budget: float) -> None:
+    stages = tuple(
+        StageConfig(name=str(index), learns=("predictor",), minutes=value) for index, value in enumerate(minutes)
+    )
+    fitted = [stage.minutes or 0 for stage in Recipe(stages=stages).within(budget).stages]
+    assert sum(fitted) == pytest.approx(budget)
+    assert [value / budget for value in fitted] == pytest.approx([value / sum(minutes) for value in minutes])
+
+
+def test_steps_share_a_budget_by_their_network_calls() -> None:
+    one = StageConfig(name="one", learns=("predictor",), steps=100, batch_size=10)
+    three = StageConfig(name="three", learns=("predictor",), steps=50, batch_size=20, horizon=3)
+    assert [stage.minutes for stage in Recipe(stages=(one, three)).within(4).stages] == pytest.approx([1, 3])
+
+
+def test_recipes_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        load_recipe("general").seed = 3  # pyright: ignore[reportAttributeAccessIssue]
