@@ -1,0 +1,134 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from mosim.dynamics import DynamicsModel, HoldLast, MujocoDynamics
+from mosim.errors import MismatchError, MosimError
+from mosim.evaluation import draw_starts, evaluate, horizon_curve, horizon_table, measure_horizon
+from mosim.systems import load_task
+from mosim.trajectories import PoissonBehaviour, Trajectories, collect_episode
+
+TASK = load_task("acrobot-swingup")
+STEPS, EPISODES = 60, 4
+
+
+@pytest.fixture(scope="module")
+def held_out() -> Trajectories:
+    episodes = [collect_episode(TASK, PoissonBehaviour(), STEPS, 1, index) for index in range(EPISODES)]
+    return Trajectories(
+        TASK.facts,
+        np.concatenate([episode.states for episode in episodes]),
+        np.concatenate([np.concatenate([episode.actions, np.zeros((1, 1))]) for episode in episodes]),
+        np.arange(EPISODES + 1) * (STEPS + 1),
+        np.empty((EPISODES, 0)),
+    )
+
+
+class OffByAConstant(DynamicsModel):
+    """Predicts the truth, off by `step * offset` in every dimension at each step of a rollout."""
+
+    def __init__(self, offset: float) -> None:
+        super().__init__(TASK.facts)
+        self._truth = MujocoDynamics(TASK)
+        self._offset = offset
+
+    def step(self, state: Tensor, action: Tensor) -> Tensor:
+        return self.rollout(state, action.unsqueeze(-2)).squeeze(-2)
+
+    def rollout(self, state: Tensor, actions: Tensor) -> Tensor:
+        truth = self._truth.rollout(state, actions)
+        steps = torch.arange(1, actions.shape[-2] + 1, dtype=truth.dtype)
+        return truth + self._offset * steps.unsqueeze(-1)
+
+
+class Explodes(HoldLast):
+    """Predicts infinity from states whose first coordinate is positive."""
+
+    def step(self, state: Tensor, action: Tensor) -> Tensor:
+        return torch.where(state[..., :1] > 0, torch.inf, state)
+
+
+def test_the_true_physics_have_no_error(held_out: Trajectories) -> None:
+    starts = draw_starts(held_out, 16, 50, seed=0)
+    assert measure_horizon(MujocoDynamics(TASK), held_out, 16, starts).mse < 1e-24
+
+
+def test_the_measure_is_the_papers(held_out: Trajectories) -> None:
+    """Squared error averaged over all steps 1..H, all dimensions and all starts: known in closed form here."""
+    starts = draw_starts(held_out, 20, 30, seed=0)
+    errors = measure_horizon(OffByAConstant(0.01), held_out, 20, starts)
+    steps = np.arange(1, 21)
+    assert errors.mse == pytest.approx(np.mean((0.01 * steps) ** 2), rel=1e-9)
+    assert errors.mse_at == pytest.approx((0.01 * 20) ** 2, rel=1e-9)
+    assert errors.mse_median == pytest.approx(errors.mse, rel=1e-9)
+    assert errors.by_dimension == pytest.approx(np.full(4, errors.mse), rel=1e-9)
+
+
+def test_hold_last_is_the_change_of_the_truth(held_out: Trajectories) -> None:
+    starts = draw_starts(held_out, 3, 40, seed=0)
+    expected = np.mean([(held_out.states[starts + step] - held_out.states[starts]) ** 2 for step in (1, 2, 3)])
+    assert measure_horizon(HoldLast(TASK.facts), held_out, 3, starts).mse == pytest.approx(expected, rel=1e-12)
+
+
+def test_starts_are_fixed_by_the_seed_and_stay_within_their_episode(held_out: Trajectories) -> None:
+    starts = draw_starts(held_out, 25, 50, seed=7)
+    assert np.array_equal(starts, draw_starts(held_out, 25, 50, seed=7))
+    assert not np.array_equal(starts, draw_starts(held_out, 25, 50, seed=8))
+    assert len(np.unique(starts)) == 50
+    episode = np.searchsorted(held_out.offsets, starts, side="right")
+    assert (starts + 25 < held_out.offsets[episode]).all()
+
+
+def test_fewer_starts_than_asked_for_are_all_taken(held_out: Trajectories) -> None:
+    assert len(draw_starts(held_out, STEPS, 400, seed=0)) == EPISODES
+
+
+def test_a_horizon_longer_than_every_episode_is_refused(held_out: Trajectories) -> None:
+    with pytest.raises(MosimError, match="no episode of the dataset has 61 steps"):
+        draw_starts(held_out, STEPS + 1, 10, seed=0)
+
+
+def test_divergence_is_infinite_and_counted(held_out: Trajectories) -> None:
+    starts = draw_starts(held_out, 2, 50, seed=0)
+    errors = measure_horizon(Explodes(TASK.facts), held_out, 2, starts)
+    assert errors.mse == np.inf
+    assert errors.diverged == int((held_out.states[starts, 0] > 0).sum())
+
+
+def test_the_curve_goes_through_the_table(held_out: Trajectories) -> None:
+    model = OffByAConstant(0.1)
+    measured = {
+        "model": [measure_horizon(model, held_out, h, draw_starts(held_out, h, 20, seed=0)) for h in (1, 4, 10)]
+    }
+    table, curve = horizon_table("acrobot", "id", measured), horizon_curve("acrobot", "id", measured)
+    assert list(table.columns) == ["system", "model", "dataset", "horizon", "mse", "mse_at", "mse_median", "starts"]
+    assert list(curve["step"]) == list(range(1, 11))
+    for row in table.to_dict("records"):
+        at = curve[curve["step"] == row["horizon"]].iloc[0]
+        assert (at["mse"], at["mse_at"]) == pytest.approx((row["mse"], row["mse_at"]))
+
+
+def test_evaluate_writes_what_it_says(held_out: Trajectories, tmp_path: Path) -> None:
+    result = evaluate(OffByAConstant(0.1), TASK, held_out, tmp_path, dataset="id", horizons=(4, 1), starts=20, seed=0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "horizon.csv", "horizon.png", "horizon_curve.csv", "horizon_dimensions.csv",
+    ]  # fmt: skip
+    table = pd.read_csv(tmp_path / "horizon.csv")
+    assert list(table["model"].unique()) == ["mosim", "hold-last", "perturbed-twin"]
+    assert list(table["horizon"].unique()) == [1, 4]
+    twin = table[(table["model"] == "perturbed-twin") & (table["horizon"] == 1)]["mse"].item()
+    assert 1e-14 < twin < 1e-10  # A step of 1e-6 away, squared, over eight numbers.
+    dimensions = pd.read_csv(tmp_path / "horizon_dimensions.csv")
+    assert set(dimensions["dimension"]) == set(TASK.facts.state_names)
+    assert result.diverged == 0
+
+
+def test_a_model_of_another_system_is_refused(held_out: Trajectories, tmp_path: Path) -> None:
+    other = HoldLast(load_task("pendulum-swingup").facts)
+    with pytest.raises(MismatchError, match="nq is 1 against 2"):
+        evaluate(other, TASK, held_out, tmp_path, dataset="id", horizons=(1,), starts=2, seed=0)
+    assert not list(tmp_path.iterdir())
