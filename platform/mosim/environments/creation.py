@@ -1,0 +1,60 @@
+"""Environments by the names of their task and checkpoint: what Gymnasium's registry calls."""
+
+from pathlib import Path
+from typing import Any
+
+from mosim.dynamics import DynamicsModel, MujocoDynamics
+from mosim.environments.single_env import MoSimEnv
+from mosim.environments.vector_env import MoSimVectorEnv
+from mosim.errors import MismatchError, MosimError
+from mosim.systems import SystemFacts, Task, load_task
+from mosim.training import load_simulator
+
+TRUE_DYNAMICS = "true"
+"""Stands for MuJoCo itself where a simulator's checkpoint is expected."""
+
+
+def check_fit(model_facts: SystemFacts, task: Task) -> None:
+    """Checks that a dynamics model models the task's system.
+
+    Raises:
+      MismatchError: it does not; says which facts differ.
+    """
+    if differences := model_facts.differences(task.facts):
+        raise MismatchError(
+            f"a simulator of {model_facts.name} does not fit task {task.name}: {'; '.join(differences)}; "
+            f"use one that was trained on data of {task.facts.name}."
+        )
+
+
+def load_dynamics(source: str | Path | None, task: Task, device: str = "cpu") -> DynamicsModel:
+    """The dynamics that `source` names for a task: a simulator's checkpoint, or `"true"` for MuJoCo itself.
+
+    Raises:
+      MosimError: no source is given.
+      MismatchError: the checkpoint does not fit the task.
+    """
+    if source is None:
+        raise MosimError(
+            f"an environment of {task.name} needs a simulator: give checkpoint=PATH, or make MoSimTrue/{task.name}-v0 "
+            "for the true task."
+        )
+    if str(source) == TRUE_DYNAMICS:
+        return MujocoDynamics(task)
+    dynamics = load_simulator(source, device)
+    check_fit(dynamics.facts, task)
+    return dynamics.eval().requires_grad_(False)
+
+
+def make_vector_env(
+    num_envs: int, task: str, checkpoint: str | Path | None = None, device: str = "cpu", **options: Any
+) -> MoSimVectorEnv:
+    """Makes a batch of envs; `options` are those of `MoSimVectorEnv`. See `load_dynamics` for what it raises."""
+    loaded = load_task(task)
+    return MoSimVectorEnv(loaded, load_dynamics(checkpoint, loaded, device), num_envs, **options)
+
+
+def make_env(task: str, checkpoint: str | Path | None = None, device: str = "cpu", **options: Any) -> MoSimEnv:
+    """Makes one env; `options` are those of `MoSimEnv`. See `load_dynamics` for what it raises."""
+    loaded = load_task(task)
+    return MoSimEnv(loaded, load_dynamics(checkpoint, loaded, device), **options)

@@ -1,0 +1,226 @@
+"""Many environments of one task, stepped as one batch by a dynamics model."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+from torch import Tensor
+
+from mosim.dynamics import DynamicsModel, MujocoDynamics
+from mosim.systems import EpisodeStart, Evaluation, Evaluator, Task, evaluator_for
+
+STATE_LIMIT = 1e4
+"""Magnitude of a state, in radians, metres and their rates, beyond which a prediction is no longer a motion."""
+
+_LARGEST_SEED = 2**32
+
+Starts = Callable[[Sequence[int]], EpisodeStart]
+"""Draws the start of an episode from integers: seed, index of the env, number of the episode."""
+
+Ending = Callable[[Tensor, Evaluation], Tensor]
+"""Says which episodes end, `(batch,)` bool, of the states `(batch, nq + nv)` and what the task says of them."""
+
+
+def task_ending(state: Tensor, evaluation: Evaluation) -> Tensor:
+    """Ends an episode where the task itself does."""
+    del state
+    return evaluation.terminated
+
+
+class MoSimVectorEnv(gymnasium.vector.VectorEnv):
+    """A task over a dynamics model: its spaces, starts, rewards and time limit; the model's motion.
+
+    An env whose episode has ended is reset by the next step, which ignores that env's action and gives reward 0
+    (`AutoresetMode.NEXT_STEP`). An env whose predicted state is not finite, or beyond `state_limit`, ends there:
+    terminated, reward 0, the observation before it kept, `info["exploded"]` set.
+
+    Attributes:
+      task, dynamics: as given.
+      control_lower, control_upper: bounds of an action, `(nu,)`, in actuator units.
+      state: `[qpos, qvel]` of all envs, `(num_envs, nq + nv)`.
+      context: of all envs, `(num_envs, context_size)`.
+      ended: `(num_envs,)` bool, whose episode is over and whose next step is a reset.
+      explosions: how many episodes have ended by an explosion so far.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": []}
+
+    def __init__(
+        self,
+        task: Task,
+        dynamics: DynamicsModel,
+        num_envs: int = 1,
+        seed: int | None = None,
+        *,
+        action_repeat: int = 1,
+        step_limit: int | None = None,
+        evaluator: Evaluator | None = None,
+        starts: Starts | None = None,
+        ending: Ending = task_ending,
+        state_limit: float = STATE_LIMIT,
+        first_index: int = 0,
+    ) -> None:
+        """Makes the envs; they start at `reset`.
+
+        Args:
+          task: whose spaces, starts, rewards and time limit these are.
+          dynamics: predicts the motion; must model the task's system, see `check_fit`.
+          num_envs: size of the batch.
+          seed: of a first `reset` without a seed; None draws one.
+          action_repeat: control steps that an action is held, at least 1; the rewards are summed.
+          step_limit: control steps of an episode; None is the task's own.
+          evaluator: gives observation and reward; None is the task's own.
+          starts: draws where episodes start; None is the task's own.
+          ending: says which episodes end, apart from the time limit; the task's own unless given.
+          state_limit: magnitude of a state that counts as an explosion.
+          first_index: index of the first env, which enters the draw of its starts.
+        """
+        facts = task.facts
+        self.task, self.dynamics, self.num_envs = task, dynamics, num_envs
+        self.control_lower = np.array(facts.control_lower, np.float32)
+        self.control_upper = np.array(facts.control_upper, np.float32)
+        self.single_action_space = gymnasium.spaces.Box(self.control_lower, self.control_upper, dtype=np.float32)
+        self.single_observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (task.observation_size,), np.float32)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self._action_repeat = action_repeat
+        self._step_limit = step_limit or task.step_limit or np.inf
+        self._evaluator = evaluator or evaluator_for(task)
+        self._starts = starts or task.reset
+        self._ending = ending
+        self._state_limit = state_limit
+        self._indices = range(first_index, first_index + num_envs)
+        self._seeds = [_drawn_seed() if seed is None else seed] * num_envs
+        weight = next(dynamics.parameters(), None)
+        kind = torch.empty(0, dtype=torch.float64) if weight is None else weight.detach()
+        self.state = kind.new_zeros(num_envs, facts.state_size)
+        self.context = torch.zeros(num_envs, task.context_size, dtype=torch.float64, device=kind.device)
+        self._observation = np.zeros(self.observation_space.shape or (), np.float32)
+        self._episodes = np.full(num_envs, -1)
+        self._steps = np.zeros(num_envs, int)
+        self.ended = np.zeros(num_envs, bool)
+        self.explosions = 0
+
+    def reset(
+        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Starts an episode in every env.
+
+        Args:
+          seed: an integer for all envs, or one for each; with it an env's episodes are counted from 0 again. Without,
+            each env goes on to its next episode.
+          options: unused.
+
+        Returns:
+          Observations `(num_envs, observation_size)`, and an empty info.
+        """
+        del options
+        if seed is not None:
+            self._seeds = [seed] * self.num_envs if isinstance(seed, int | np.integer) else list(seed)
+            self._episodes[:] = -1
+        self._begin(np.arange(self.num_envs))
+        return self._observation.copy(), {}
+
+    @torch.no_grad()
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Advances every env by `action_repeat` control steps, or to the end of its episode.
+
+        Args:
+          actions: `(num_envs, nu)`, in actuator units; what is beyond the control range is clipped to it.
+
+        Returns:
+          Observations `(num_envs, observation_size)` float32; summed rewards, terminated and truncated, each
+          `(num_envs,)`; and an info, with `exploded` where an env's prediction was no motion.
+        """
+        control = torch.as_tensor(np.clip(actions, self.control_lower, self.control_upper)).to(self.state)
+        controls = control.unsqueeze(-2).expand(-1, self.task.n_substeps, -1)
+        reset = np.flatnonzero(self.ended)
+        alive = ~self.ended
+        rewards = np.zeros(self.num_envs)
+        terminated, truncated, exploded = (np.zeros(self.num_envs, bool) for _ in range(3))
+        for _ in range(self._action_repeat):
+            evaluation, moved = self._advance(control, controls, alive)
+            self._steps += alive
+            exploded |= alive & ~moved
+            alive = alive & moved
+            rewards[alive] += evaluation.reward.cpu().numpy()[alive]
+            self._observation[alive] = evaluation.observation.cpu().numpy()[alive]
+            # As in dm_control, an episode that reaches its time limit is cut there and not ended by the task.
+            truncated |= alive & (self._steps >= self._step_limit)
+            terminated |= alive & ~truncated & self._ending(self.state, evaluation).cpu().numpy()
+            alive = alive & ~truncated & ~terminated
+            if not alive.any():
+                break
+        rewards[exploded] = 0.0
+        terminated |= exploded
+        self.ended = terminated | truncated
+        self.explosions += int(exploded.sum())
+        if reset.size:
+            self._begin(reset)
+        info = {"exploded": exploded, "_exploded": exploded} if exploded.any() else {}
+        return self._observation.copy(), rewards, terminated, truncated, info
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Everything that the next step depends on, but the dynamics; for `restore`."""
+        return {
+            "state": self.state.cpu().numpy().copy(),
+            "context": self.context.cpu().numpy().copy(),
+            "observation": self._observation.copy(),
+            "seeds": np.array(self._seeds, np.int64),
+            "episodes": self._episodes.copy(),
+            "steps": self._steps.copy(),
+            "ended": self.ended.copy(),
+            "explosions": np.array(self.explosions),
+        }
+
+    def restore(self, snapshot: dict[str, np.ndarray]) -> None:
+        """Goes on from a `snapshot` of as many envs of the same task."""
+        self.state = torch.from_numpy(snapshot["state"].copy()).to(self.state)
+        self.context = torch.from_numpy(snapshot["context"].copy()).to(self.context)
+        self._observation = snapshot["observation"].copy()
+        self._seeds = snapshot["seeds"].tolist()
+        self._episodes, self._steps = snapshot["episodes"].copy(), snapshot["steps"].copy()
+        self.ended = snapshot["ended"].copy()
+        self.explosions = int(snapshot["explosions"])
+        self._tell_contexts()
+
+    def _advance(self, control: Tensor, controls: Tensor, alive: np.ndarray) -> tuple[Evaluation, np.ndarray]:
+        """One control step of the rows that are alive; says also which rows are where a motion can be."""
+        states = self.dynamics.rollout(self.state, controls)
+        sane = ((states.abs() <= self._state_limit).flatten(1).all(dim=-1)).cpu().numpy() & alive
+        if sane.all():
+            state, previous = states[:, -1], states[:, -2] if states.shape[1] > 1 else self.state
+        else:
+            keep = torch.from_numpy(sane).to(states.device).unsqueeze(-1)
+            state = torch.where(keep, states[:, -1], self.state)
+            previous = torch.where(keep, states[:, -2] if states.shape[1] > 1 else self.state, self.state)
+        evaluation = self._evaluator(state, control, self.context, previous)
+        told = torch.isfinite(evaluation.reward) & torch.isfinite(evaluation.observation).all(dim=-1)
+        self.state = state
+        return evaluation, sane & told.cpu().numpy()
+
+    def _begin(self, rows: np.ndarray) -> None:
+        """Starts the next episode of the envs in `rows`."""
+        self._episodes[rows] += 1
+        starts = [self._starts((self._seeds[row], self._indices[row], int(self._episodes[row]))) for row in rows]
+        # A new tensor, since the old one may be shared with whoever looked at it.
+        self.state, self.context = self.state.clone(), self.context.clone()
+        self.state[rows] = torch.from_numpy(np.stack([start.state for start in starts])).to(self.state)
+        self.context[rows] = torch.from_numpy(np.stack([start.context for start in starts])).to(self.context)
+        self._tell_contexts()
+        evaluation = self._evaluator(self.state[rows], None, self.context[rows], None)
+        self._observation[rows] = evaluation.observation.cpu().numpy()
+        self._steps[rows] = 0
+        self.ended[rows] = False
+
+    def _tell_contexts(self) -> None:
+        if isinstance(self.dynamics, MujocoDynamics):
+            self.dynamics.use_contexts(self.context.cpu().numpy())
+
+
+def _drawn_seed() -> int:
+    return int(np.random.SeedSequence().generate_state(1)[0]) % _LARGEST_SEED
