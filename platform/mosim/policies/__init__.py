@@ -1,0 +1,52 @@
+"""RLlib: recipes, training in a simulator alone, judging in the true task, and policies that stand by themselves."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from mosim.policies.judging import JUDGE_SEED, Judgement, judge, random_return
+from mosim.policies.plots import plot_returns
+from mosim.policies.policy import Policy, PolicyFacts, load_policy, save_policy
+from mosim.policies.progress import PolicyProgress, PolicyResult
+from mosim.policies.recipe import PolicyRecipe, load_policy_recipe
+from mosim.policies.returns import RETURNS_FILE, ReturnRow, read_returns
+
+if TYPE_CHECKING:
+    from mosim.policies.side_by_side import PolicyJob, PolicyTrainer, train_side_by_side
+    from mosim.policies.training import train_policy
+
+__all__ = [
+    "JUDGE_SEED",
+    "RETURNS_FILE",
+    "Judgement",
+    "Policy",
+    "PolicyFacts",
+    "PolicyJob",
+    "PolicyProgress",
+    "PolicyRecipe",
+    "PolicyResult",
+    "PolicyTrainer",
+    "ReturnRow",
+    "judge",
+    "load_policy",
+    "load_policy_recipe",
+    "plot_returns",
+    "random_return",
+    "read_returns",
+    "save_policy",
+    "train_policy",
+    "train_side_by_side",
+]
+
+_NEED_RAY = {
+    "PolicyJob": "side_by_side",
+    "PolicyTrainer": "side_by_side",
+    "train_policy": "training",
+    "train_side_by_side": "side_by_side",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # RLlib takes seconds to import, and a loaded policy has no need of it.
+    if name in _NEED_RAY:
+        return getattr(importlib.import_module(f"mosim.policies.{_NEED_RAY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

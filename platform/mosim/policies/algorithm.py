@@ -1,0 +1,122 @@
+"""RLlib's algorithm made of a recipe, and its whole state as plain data."""
+
+import contextlib
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.algorithms.ppo import PPOConfig
+from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
+
+from mosim.policies.env_runner import BatchedEnvRunner
+from mosim.policies.learner import LeanPPOLearner
+from mosim.policies.observation_filter import ObservationFilter
+from mosim.policies.recipe import PolicyRecipe
+from mosim.registration import environment_id
+
+_UNCLIPPED = 1e9
+"""Stands for no limit where RLlib wants a number."""
+
+_METRICS = "metrics_logger"
+
+
+def make_algorithm(
+    recipe: PolicyRecipe, task_name: str, source: str | Path, sample_seed: int | None = None
+) -> Algorithm:
+    """Builds the algorithm that a recipe describes; Ray must have been started.
+
+    Args:
+      recipe: what to build.
+      task_name: such as `reacher-easy`.
+      source: a simulator's checkpoint, or `"true"`; see `mosim.environments.load_dynamics`.
+      sample_seed: seed of weights and training episodes; the recipe's own by default.
+    """
+    environment = {"checkpoint": str(source), "action_repeat": recipe.action_repeat}
+    if recipe.episode_steps:
+        environment["step_limit"] = recipe.episode_steps
+    config = (
+        PPOConfig()
+        # Named with its module, so that every env runner's process imports mosim and so registers the env itself.
+        .environment(f"mosim:{environment_id(task_name)}", env_config=environment, disable_env_checking=True)
+        .env_runners(
+            env_runner_cls=BatchedEnvRunner,
+            num_env_runners=recipe.num_env_runners,
+            num_envs_per_env_runner=recipe.num_envs // max(recipe.num_env_runners, 1),
+            gym_env_vectorize_mode=gymnasium.VectorizeMode.VECTOR_ENTRY_POINT,
+            rollout_fragment_length=recipe.fragment,
+            env_to_module_connector=_observation_filter,
+        )
+        .learners(num_learners=0)
+        .training(
+            learner_class=LeanPPOLearner,
+            lr=recipe.learning_rate,
+            gamma=recipe.gamma,
+            lambda_=recipe.gae_lambda,
+            train_batch_size_per_learner=recipe.batch,
+            minibatch_size=recipe.minibatch,
+            num_epochs=recipe.epochs,
+            grad_clip=recipe.gradient_clip,
+            grad_clip_by="global_norm",
+            clip_param=recipe.clip,
+            entropy_coeff=recipe.entropy,
+            vf_loss_coeff=recipe.value_weight,
+            vf_clip_param=_UNCLIPPED,
+            use_kl_loss=False,
+        )
+        .rl_module(
+            model_config=DefaultModelConfig(
+                fcnet_hiddens=list(recipe.hidden),
+                fcnet_activation="tanh",
+                vf_share_layers=False,
+                free_log_std=recipe.free_log_std,
+            )
+        )
+        .debugging(seed=recipe.seed if sample_seed is None else sample_seed, log_level="ERROR")
+    )
+    algorithm = config.build_algo()
+    # RLlib makes an empty folder in the user's home for every algorithm, and has no use for it here.
+    with contextlib.suppress(OSError):
+        os.rmdir(str(algorithm.logdir))
+    return algorithm
+
+
+def _observation_filter(env: Any = None, spaces: Any = None, device: Any = None) -> ObservationFilter:
+    del env, spaces, device
+    return ObservationFilter()
+
+
+def set_rates(algorithm: Algorithm, learning_rate: float, entropy: float) -> None:
+    """Sets Adam's step size and the weight of the entropy bonus for the next iteration."""
+
+    group: Any = algorithm.learner_group
+    group.foreach_learner(lambda learner: learner.set_rates(learning_rate, entropy))
+
+
+def seed_everything(*seed: int) -> None:
+    """Seeds every generator that a training draws from in this process."""
+    state = np.random.SeedSequence(seed).generate_state(3)
+    random.seed(int(state[0]))
+    np.random.seed(int(state[1]))  # noqa: NPY002 RLlib draws from the global generator.
+    torch.manual_seed(int(state[2]))
+
+
+def algorithm_state(algorithm: Algorithm) -> dict[str, Any]:
+    """All that the next iteration depends on but the generators: weights, optimiser, filter, envs under way."""
+    runner = algorithm.env_runner
+    state = algorithm.get_state(not_components=[_METRICS])
+    state.pop(_METRICS, None)
+    state["learner_group"]["learner"].pop(_METRICS, None)
+    return {"rllib": state, "sampling": runner.snapshot() if isinstance(runner, BatchedEnvRunner) else {}}
+
+
+def set_algorithm_state(algorithm: Algorithm, state: dict[str, Any]) -> None:
+    """Puts back what `algorithm_state` gave, into an algorithm made of the same recipe."""
+    algorithm.set_state(state["rllib"])
+    runner = algorithm.env_runner
+    if isinstance(runner, BatchedEnvRunner) and algorithm.config is not None and not algorithm.config.num_env_runners:
+        runner.restore(state["sampling"])

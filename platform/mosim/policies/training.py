@@ -1,0 +1,201 @@
+"""Training a policy in a simulator, or in the true task, and judging it in the true task meanwhile."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from ray.rllib.algorithms.algorithm import Algorithm
+
+from mosim.dynamics import DynamicsModel, MujocoDynamics
+from mosim.environments import TRUE_DYNAMICS, load_dynamics
+from mosim.files import atomic_folder
+from mosim.policies.algorithm import (
+    algorithm_state,
+    make_algorithm,
+    seed_everything,
+    set_algorithm_state,
+    set_rates,
+)
+from mosim.policies.claim import claim, fingerprint
+from mosim.policies.env_runner import EXPLOSIONS
+from mosim.policies.export import export_policy
+from mosim.policies.judging import judge
+from mosim.policies.policy import save_policy
+from mosim.policies.progress import POLICY_FOLDER, OnProgress, PolicyProgress, PolicyResult, progress_of, result_of
+from mosim.policies.recipe import PolicyRecipe
+from mosim.policies.returns import RETURNS_FILE, ReturnRow, read_returns, write_returns
+from mosim.policies.state_folder import read_tree, write_tree
+from mosim.ray_cluster import started
+from mosim.systems import Task, load_task
+
+CHECKPOINTS_FOLDER = "checkpoints"
+
+_CHECKPOINTS_KEPT = 2
+
+
+def train_policy(
+    recipe: PolicyRecipe,
+    task_name: str,
+    dynamics_source: str | Path,
+    out: Path,
+    on_progress: OnProgress | None = None,
+    resume: bool = False,
+) -> PolicyResult:
+    """Trains a policy, and judges it in the true task at fixed intervals.
+
+    Writes `returns.csv`, `checkpoints/`, `recipe.json` and at the end `policy/` into `out`. With `num_env_runners=0` on
+    the CPU, a training that is resumed gives the same policy as one that was never stopped.
+
+    Args:
+      recipe: how to train.
+      task_name: such as `reacher-easy`.
+      dynamics_source: a simulator's checkpoint, or `"true"` for the true task.
+      out: folder for all of it.
+      on_progress: called after every update.
+      resume: go on from the last checkpoint in `out`, or begin where there is none; else `out` must hold no training.
+
+    Raises:
+      MosimError: `out` holds a training already.
+      MismatchError: the training to resume is another one, or the checkpoint does not fit the task.
+      DamagedFileError: a checkpoint is not what was written.
+    """
+    task = load_task(task_name)
+    # Loaded here, where RLlib would wrap the sentence of a failure in its own.
+    dynamics = load_dynamics(dynamics_source, task)
+    claim(out, {"task": task_name, "dynamics": fingerprint(dynamics), **recipe.model_dump(mode="json")}, resume)
+    if row := _last_row(out, recipe):
+        if on_progress:
+            on_progress(progress_of(row.steps, recipe.control_steps, row.wall_seconds, row, finished=True))
+        return result_of(out, row)
+    if str(dynamics_source) != TRUE_DYNAMICS:
+        dynamics_source = Path(dynamics_source).resolve()  # Env runners have working directories of their own.
+    with started(num_cpus=recipe.num_env_runners + 1):
+        training = _Training(recipe, task, dynamics, dynamics_source, out)
+        try:
+            training.restore()
+            while training.steps < recipe.control_steps:
+                training.advance()
+                if on_progress:
+                    on_progress(training.progress())
+            result = training.finish()
+            if on_progress:
+                on_progress(training.progress(finished=True))
+        finally:
+            training.algorithm.stop()
+    return result
+
+
+class _Training:
+    """The state of a training between two updates."""
+
+    def __init__(
+        self, recipe: PolicyRecipe, task: Task, dynamics: DynamicsModel, source: str | Path, out: Path
+    ) -> None:
+        self.recipe, self.task, self.out = recipe, task, out
+        self.dynamics = dynamics
+        self.algorithm: Algorithm = make_algorithm(recipe, task.name, source)
+        self.iteration = self.steps = self.explosions = 0
+        self.seconds = 0.0
+        self.return_training: float | None = None
+        self.rows: list[ReturnRow] = []
+        self._resumed_at = time.perf_counter()
+
+    def advance(self) -> None:
+        """One update; then a judgement and a checkpoint where they are due."""
+        recipe = self.recipe
+        # Seeded anew each time, so that no generator's state has to be kept.
+        seed_everything(recipe.seed, self.iteration)
+        share = min(self.steps / recipe.control_steps, 1.0)
+        set_rates(
+            self.algorithm,
+            recipe.learning_rate + share * (recipe.final_learning_rate - recipe.learning_rate),
+            recipe.entropy * max(0.0, 1.0 - share / recipe.entropy_until),
+        )
+        sampled = self.algorithm.train()["env_runners"]
+        before = self.steps
+        self.iteration += 1
+        self.steps += int(sampled["num_env_steps_sampled"]) * recipe.action_repeat
+        self.explosions += int(sampled.get(EXPLOSIONS, 0))
+        mean = sampled.get("episode_return_mean")
+        self.return_training = float(mean) if mean is not None and mean == mean else self.return_training
+        if before // recipe.judge_every < self.steps // recipe.judge_every and self.steps < recipe.control_steps:
+            self.judge()
+        if before // recipe.checkpoint_every < self.steps // recipe.checkpoint_every:
+            self.save()
+
+    def judge(self) -> None:
+        """Judges the policy as it is, and writes `returns.csv`."""
+        policy = export_policy(self.algorithm, self.recipe, self.task)
+        options: dict[str, Any] = {"episodes": self.recipe.judge_episodes, "action_repeat": self.recipe.action_repeat}
+        true = judge(policy.act, self.task, **options)
+        in_the_true_task = isinstance(self.dynamics, MujocoDynamics)
+        simulated = true if in_the_true_task else judge(policy.act, self.task, dynamics=self.dynamics, **options)
+        row = ReturnRow(self.steps, round(self._elapsed(), 3), simulated.mean, true.mean, true.std, len(true.returns))
+        self.rows.append(row)
+        write_returns(self.out / RETURNS_FILE, self.rows)
+
+    def save(self) -> None:
+        """Writes a checkpoint, and removes those that are no longer needed."""
+        state = {
+            "algorithm": algorithm_state(self.algorithm),
+            "iteration": self.iteration,
+            "steps": self.steps,
+            "explosions": self.explosions,
+            "seconds": self._elapsed(),
+            "return_training": self.return_training,
+            "rows": [list(row) for row in self.rows],
+        }
+        folder = self.out / CHECKPOINTS_FOLDER
+        with atomic_folder(folder / f"{self.steps:012d}") as aside:
+            write_tree(aside, state)
+        for old in _checkpoints(self.out)[:-_CHECKPOINTS_KEPT]:
+            shutil.rmtree(old)
+
+    def restore(self) -> None:
+        """Goes on from the last checkpoint, if there is one."""
+        for unfinished in (self.out / CHECKPOINTS_FOLDER).glob(".[0-9]*"):
+            shutil.rmtree(unfinished)
+        if not (checkpoints := _checkpoints(self.out)):
+            write_returns(self.out / RETURNS_FILE, [])
+            return
+        state = read_tree(checkpoints[-1])
+        set_algorithm_state(self.algorithm, state["algorithm"])
+        self.iteration, self.steps, self.seconds = state["iteration"], state["steps"], state["seconds"]
+        self.explosions = state["explosions"]
+        self.return_training = state["return_training"]
+        self.rows = [ReturnRow(*row) for row in state["rows"]]
+        # What was judged after the checkpoint is judged again.
+        write_returns(self.out / RETURNS_FILE, self.rows)
+
+    def finish(self) -> PolicyResult:
+        """Judges and writes the policy."""
+        self.judge()
+        shutil.rmtree(self.out / POLICY_FOLDER, ignore_errors=True)
+        save_policy(export_policy(self.algorithm, self.recipe, self.task), self.out / POLICY_FOLDER)
+        return result_of(self.out, self.rows[-1])
+
+    def progress(self, finished: bool = False) -> PolicyProgress:
+        """How far it is."""
+        return progress_of(
+            self.steps,
+            self.recipe.control_steps,
+            self._elapsed(),
+            self.rows[-1] if self.rows else None,
+            return_training=self.return_training,
+            explosions=self.explosions,
+            finished=finished,
+        )
+
+    def _elapsed(self) -> float:
+        return self.seconds + time.perf_counter() - self._resumed_at
+
+
+def _last_row(out: Path, recipe: PolicyRecipe) -> ReturnRow | None:
+    """The last judgement of a training that has come to its end already."""
+    rows = read_returns(out / RETURNS_FILE)
+    return rows[-1] if (out / POLICY_FOLDER).is_dir() and rows and rows[-1].steps >= recipe.control_steps else None
+
+
+def _checkpoints(out: Path) -> list[Path]:
+    return sorted(path for path in (out / CHECKPOINTS_FOLDER).glob("[0-9]*") if path.is_dir())
