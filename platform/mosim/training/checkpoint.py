@@ -163,10 +163,10 @@ def load_weights(checkpoint: Checkpoint) -> NeuralSimulator:
     statistics = {
         key.removeprefix(_STATISTICS): tensors.pop(key) for key in list(tensors) if key.startswith(_STATISTICS)
     }
-    model = NeuralSimulator(checkpoint.facts, checkpoint.model, Statistics(**statistics))
     try:
+        model = NeuralSimulator(checkpoint.facts, checkpoint.model, Statistics(**statistics))
         model.load_state_dict(tensors)
-    except RuntimeError as error:
+    except (TypeError, RuntimeError) as error:
         sentence = " ".join(str(error).split())
         raise DamagedFileError(f"{checkpoint.path / _WEIGHTS} does not fit its own model config: {sentence}") from None
     return model
