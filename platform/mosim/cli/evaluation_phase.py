@@ -1,0 +1,84 @@
+"""Measuring with a progress bar, its curves tracked; shared by `mosim evaluate` and `mosim run`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.table import Table
+
+from mosim.console import progress_bar, warn
+from mosim.evaluation import MODEL_NAME, Evaluation, evaluate
+from mosim.systems import System
+from mosim.tracking import TrackedRun
+from mosim.training import load_simulator
+from mosim.trajectories import Dataset
+
+_MODELS = 3
+"""The simulator, hold-last and the perturbed twin."""
+
+
+def measure_simulator(
+    *,
+    checkpoint: Path,
+    system: System,
+    dataset: Dataset,
+    out: Path,
+    horizons: Sequence[int],
+    starts: int,
+    seed: int,
+    device: str,
+    threads: int,
+    tracked: TrackedRun,
+) -> Evaluation:
+    """Measures a checkpoint on a held-out dataset, writes tables and plot, and tracks the curves by physics step."""
+    torch.set_num_threads(threads)
+    model = load_simulator(checkpoint, device)
+    trajectories = dataset.load()
+    with progress_bar() as progress:
+        total = _MODELS * sum(min(starts, len(trajectories.windows(horizon))) for horizon in set(horizons))
+        bar = progress.add_task("evaluate", total=total, status="")
+        result = evaluate(
+            model,
+            system,
+            trajectories,
+            out,
+            dataset=dataset.id,
+            horizons=horizons,
+            starts=starts,
+            seed=seed,
+            device=device,
+            threads=threads,
+            on_progress=lambda name, count: progress.update(bar, advance=count, status=name),
+        )
+        progress.update(bar, status="")
+    tracked.set_tags({"dataset.heldout.id": dataset.id, "system": system.facts.name})
+    tracked.log_parameters({"horizons": list(horizons), "starts": starts, "seed": seed, "checkpoint": str(checkpoint)})
+    for row in result.curve.to_dict("records"):
+        model = row["model"]
+        tracked.log_metrics(
+            {f"horizon_mse/{model}": row["mse"], f"horizon_mse_at/{model}": row["mse_at"]}, step=row["step"]
+        )
+    for file in result.files:
+        tracked.log_artifact(file, "evaluation")
+    if result.diverged:
+        warn(f"from {result.diverged} starts the prediction did not stay finite; their error counts as infinite.")
+    return result
+
+
+def horizon_summary(result: Evaluation) -> Table:
+    """The horizon errors as a table for the terminal: one row a horizon, one column a model."""
+    table = Table(title="horizon error: mean squared error over steps 1..H, raw \\[q, v]", title_justify="left")
+    wide = result.table.pivot_table(index="horizon", columns="model", values="mse", sort=False, dropna=False)
+    starts = result.table.groupby("horizon")["starts"].first()
+    for column in ("H", "starts", MODEL_NAME, "hold-last", "perturbed-twin"):
+        table.add_column(column, justify="right")
+    for horizon, row in wide.iterrows():
+        cells = [f"{row[name]:.3g}" if np.isfinite(row[name]) else "diverged" for name in table_models(result)]
+        table.add_row(str(horizon), str(starts[horizon]), *cells)
+    return table
+
+
+def table_models(result: Evaluation) -> list[str]:
+    """The models of a measurement, the simulator first."""
+    return list(dict.fromkeys(result.table["model"]))

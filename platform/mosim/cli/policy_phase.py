@@ -1,0 +1,67 @@
+"""Training policies with a progress bar each, their returns tracked; shared by `mosim zero-shot` and `mosim run`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mosim.console import progress_bar, warn
+from mosim.policies import PolicyJob, PolicyProgress, PolicyResult, plot_returns, read_returns, train_side_by_side
+from mosim.ray_cluster import started
+from mosim.tracking import TrackedRun
+
+ZERO_SHOT, TRUE_TRAINED = "zero-shot", "true-trained"
+"""Names of the two trainings that are compared: in the simulator alone, and in the true task."""
+
+
+def train_policies(jobs: Mapping[str, PolicyJob], tracked: Mapping[str, TrackedRun]) -> dict[str, PolicyResult]:
+    """Trains policies side by side, one core each, and tracks each in a run of its own.
+
+    Args:
+      jobs: by a name each.
+      tracked: a run for each job.
+    """
+    cores = sum(1 + job.recipe.num_env_runners for job in jobs.values())
+    with started(num_cpus=max(cores, 1)), progress_bar() as progress:
+        bars = {
+            name: progress.add_task(name, total=job.recipe.control_steps, status="starting")
+            for name, job in jobs.items()
+        }
+        exploded = dict.fromkeys(jobs, False)
+
+        def show(name: str, news: PolicyProgress) -> None:
+            progress.update(bars[name], completed=min(news.steps, news.total_steps), status=_status(news))
+            tracked[name].log_metrics(_metrics(news), step=news.steps)
+            if news.explosions and not exploded[name]:
+                exploded[name] = True
+                warn(
+                    f"{name}: the simulator predicted no motion in a training episode, which was ended; see explosions."
+                )
+
+        results = train_side_by_side(jobs, show)
+    for name, result in results.items():
+        tracked[name].log_parameters(jobs[name].recipe.model_dump(mode="json") | {"task": jobs[name].task_name})
+        tracked[name].log_artifact(result.returns)
+        tracked[name].log_artifact(result.policy)
+    return results
+
+
+def draw_returns(results: Mapping[str, PolicyResult], random_return: float, title: str, path: Path) -> None:
+    """Draws the returns of trainings against control steps into a PNG."""
+    plot_returns({name: read_returns(result.returns) for name, result in results.items()}, random_return, title, path)
+
+
+def _status(news: PolicyProgress) -> str:
+    if news.return_true_mean is None:
+        return "" if news.return_training is None else f"return {news.return_training:.0f} in training"
+    return f"return {news.return_simulated:.0f} simulated, {news.return_true_mean:.0f} true"
+
+
+def _metrics(news: PolicyProgress) -> dict[str, float]:
+    values = {
+        "return/training": news.return_training,
+        "return/simulated": news.return_simulated,
+        "return/true_mean": news.return_true_mean,
+        "return/true_std": news.return_true_std,
+        "explosions": news.explosions,
+        "wall_seconds": news.wall_seconds,
+    }
+    return {name: float(value) for name, value in values.items() if value is not None}

@@ -1,0 +1,36 @@
+"""What commands share that work for long: a log file, MLflow, and the flags for both."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from pydantic import Field
+
+from mosim.cli.parsing import CommandOptions, Verbose
+from mosim.console import quiet
+from mosim.tracking import TrackedRun, Tracker, environment_tags
+
+LOG_FILE = "mosim.log"
+
+
+class TrackedOptions(CommandOptions):
+    """Options of a command that is tracked."""
+
+    experiment: str = Field(default="mosim", description="MLflow's experiment.")
+    tracking_uri: Annotated[str | None, tyro.conf.arg(metavar="URI")] = Field(
+        default=None, description="MLflow's store; off for none. By default MLFLOW_TRACKING_URI, or ./mlflow.db."
+    )
+    verbose: Verbose = Field(default=False, description="Show what libraries print; a log file holds it anyway.")
+
+
+@contextmanager
+def tracked_command(options: TrackedOptions, out: Path, command: str, task: str) -> Iterator[TrackedRun]:
+    """Turns libraries' chatter into a log file in `out`, and tracks the command as a run `<command> <task>`."""
+    with (
+        quiet(out / LOG_FILE, options.verbose),
+        Tracker.open(out, options.experiment, options.tracking_uri) as tracker,
+        tracker.run(f"{command} {Path(task).stem}", tags={"phase": command, "task": task, **environment_tags()}) as run,
+    ):
+        yield run

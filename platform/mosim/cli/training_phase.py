@@ -1,0 +1,108 @@
+"""Training with a progress bar a stage, its losses tracked; shared by `mosim train` and `mosim run`."""
+
+from pathlib import Path
+
+import torch
+from rich.progress import Progress, TaskID
+
+from mosim.console import progress_bar, warn
+from mosim.errors import MismatchError, MosimError
+from mosim.systems import SystemFacts
+from mosim.tracking import TrackedRun
+from mosim.training import Recipe, Report, Trainer
+from mosim.trajectories import Dataset
+
+_BAR_GRAIN = 1000
+"""Parts of a stage's bar; stages are measured in steps or in minutes, bars in neither."""
+
+
+def train_simulator(
+    *,
+    system: str,
+    facts: SystemFacts,
+    recipe: Recipe,
+    dataset: Dataset,
+    out: Path,
+    device: str,
+    threads: int,
+    resume: bool,
+    tracked: TrackedRun,
+) -> Path:
+    """Trains a simulator, or goes on with one, and returns the path of its last checkpoint.
+
+    Args:
+      system: what `mosim.systems.load_system` takes.
+      facts: of that system; the dataset's must be the same.
+      recipe: the model and the stages.
+      dataset: trajectories of that system.
+      out: folder of the training run.
+      device: a torch device.
+      threads: torch's threads.
+      resume: whether to go on with a run that `out` holds.
+      tracked: takes parameters, losses, rates and the horizon error after each stage.
+    """
+    torch.set_num_threads(threads)
+    require_fit(dataset.facts, facts, f"the dataset at {dataset.uri}")
+    trainer = Trainer(
+        system=system,
+        facts=facts,
+        recipe=recipe,
+        trajectories=dataset.load(),
+        dataset_id=dataset.id,
+        out=out,
+        device=device,
+        resume=resume,
+    )
+    tracked.log_parameters({**recipe.model_dump(mode="json"), "system": system, "device": device})
+    tracked.set_tags({"dataset.id": dataset.id, "system": facts.name})
+    with progress_bar() as progress:
+        bars = [
+            progress.add_task(f"train {stage.name}", total=_BAR_GRAIN, status="", start=False)
+            for stage in recipe.stages
+        ]
+        return trainer.run(lambda report: _show(report, progress, bars, tracked))
+
+
+def require_fit(found: SystemFacts, wanted: SystemFacts, what: str) -> None:
+    """Checks that two descriptions are of one system.
+
+    Raises:
+      MismatchError: they are not; names `what` and each fact that differs.
+    """
+    if wrong := found.differences(wanted):
+        raise MismatchError(f"{what} is of another system than {wanted.name}: {'; '.join(wrong)}.")
+
+
+def pick_device(device: str) -> str:
+    """`auto` as CUDA where there is one, else the CPU; anything else as it is.
+
+    Raises:
+      MosimError: a CUDA device is asked for and there is none.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise MosimError(f"--device {device}: torch sees no CUDA device here; use --device cpu.")
+    return device
+
+
+def _show(report: Report, progress: Progress, bars: list[TaskID], tracked: TrackedRun) -> None:
+    for finished in bars[: report.stage]:
+        progress.update(finished, completed=_BAR_GRAIN)
+    status = f"loss {report.loss:.3g}, {report.samples_per_second:,.0f} samples/s"
+    if report.validation is not None:
+        status = f"loss {report.loss:.3g}, horizon error at 16: {report.validation:.3g}"
+    progress.start_task(bars[report.stage])
+    progress.update(bars[report.stage], completed=round(_BAR_GRAIN * report.progress), status=status)
+    metrics = {
+        "train/loss": report.loss,
+        "train/learning_rate": report.learning_rate,
+        "train/samples_per_second": report.samples_per_second,
+        "train/calls_per_physics_step": report.calls_per_step,
+        "train/stage": report.stage,
+    }
+    if report.validation is not None:
+        metrics["validation/horizon_mse_16"] = report.validation
+    tracked.log_metrics(metrics, step=report.step)
+    if report.note:
+        warn(report.note)

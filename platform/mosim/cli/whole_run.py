@@ -1,0 +1,250 @@
+"""The phases of `mosim run`, with files between them, so that any can be repeated, replaced or resumed.
+
+OUT/data/train, OUT/data/heldout     datasets
+OUT/simulator                        checkpoints
+OUT/evaluation                       horizon errors
+OUT/zero-shot, OUT/true-trained      policies and their returns
+OUT/summary.csv, OUT/returns.png     what came of it
+OUT/run.json                         options, and what each finished phase says of itself
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from rich.table import Table
+
+from mosim.cli.collection_phase import collect_trajectories
+from mosim.cli.evaluation_phase import measure_simulator
+from mosim.cli.policy_phase import TRUE_TRAINED, ZERO_SHOT, draw_returns, train_policies
+from mosim.cli.tracked_command import LOG_FILE
+from mosim.cli.training_phase import pick_device, train_simulator
+from mosim.console import console, quiet
+from mosim.environments import TRUE_DYNAMICS
+from mosim.errors import MismatchError, MosimError
+from mosim.evaluation import MODEL_NAME
+from mosim.files import atomic_path, read_json, write_json
+from mosim.policies import PolicyJob, random_return
+from mosim.systems import Task
+from mosim.tracking import TrackedRun, Tracker, environment_tags, ui_command
+from mosim.trajectories import Dataset, PoissonBehaviour
+
+if TYPE_CHECKING:
+    from mosim.cli.run_command import Options
+
+HELDOUT_SEED_OFFSET = 2**31
+"""Added to the seed for held-out episodes, which so share no start and no action with any training set."""
+
+_STARTS = 400
+_RUN_FILE = "run.json"
+_NOT_IDENTITY = {"resume", "verbose", "workers", "threads", "experiment", "tracking_uri", "out"}
+"""Options that change how a run is done and not what comes of it; a resumed run may have others."""
+
+Outcome = dict[str, Any]
+
+
+class WholeRun:
+    """One `mosim run`: phases in order, each skipped where it is finished already."""
+
+    def __init__(self, options: "Options", task: Task) -> None:
+        """Claims the output folder.
+
+        Raises:
+          MosimError: the folder holds a run already and `--resume` is not given.
+          MismatchError: it holds another run; names the options that differ.
+        """
+        self._options, self._task = options, task
+        self._out = Path("runs", task.name) if options.out is None else options.out
+        self._simulator_recipe = options.simulator.model_copy(update={"seed": options.seed})
+        if options.minutes is not None:
+            self._simulator_recipe = self._simulator_recipe.within(options.minutes)
+        self._policy_recipe = options.policy.model_copy(update={"seed": options.seed})
+        self._device = pick_device(options.device)
+        self._record = self._claim()
+
+    def run(self) -> None:
+        """Runs what is left of the phases, and prints what came of them."""
+        options, out = self._options, self._out
+        with (
+            quiet(out / LOG_FILE, options.verbose),
+            Tracker.open(out, options.experiment, options.tracking_uri) as tracker,
+        ):
+            tags = {"phase": "run", "task": self._task.name, **environment_tags()}
+            run = tracker.run(f"run {self._task.name}", tags=tags)
+            run.log_parameters({"task": self._task.name, "seed": options.seed, "episodes": options.episodes})
+            collected = self._phase("collect", run, self._collect)
+            trained = self._phase("train", run, self._train)
+            self._phase("evaluate", run, lambda tracked: self._evaluate(Path(trained["checkpoint"]), tracked))
+            self._phase("policies", run, lambda tracked: self._train_policies(Path(trained["checkpoint"]), tracked))
+            summary = self._summarise()
+            run.log_metrics(dict(zip(summary["measure"], summary["value"], strict=True)), step=0)
+            run.set_tags({"dataset.id": collected["dataset"]})
+            run.log_artifact(out / "summary.csv")
+            run.log_artifact(out / "returns.png")
+            tracking_uri = tracker.tracking_uri
+        self._print(tracking_uri)
+
+    def _claim(self) -> Outcome:
+        identity = self._options.model_dump(mode="json", exclude=_NOT_IDENTITY)
+        path = self._out / _RUN_FILE
+        if not path.is_file():
+            record = {"options": identity, "phases": {}}
+            write_json(path, record)
+            return record
+        if not self._options.resume:
+            raise MosimError(f"{self._out} holds a run already; --resume goes on with it, or give another --out.")
+        record = read_json(path)
+        if odd := _differences(record["options"], identity):
+            raise MismatchError(f"the run in {self._out} is another one: {'; '.join(odd)}. Give another --out.")
+        return record
+
+    def _phase(self, name: str, run: TrackedRun, work: Callable[[TrackedRun], Outcome]) -> Outcome:
+        phases = self._record["phases"]
+        if name not in phases:
+            started = time.perf_counter()
+            with run.child(name, tags={"phase": name, "task": self._task.name}) as tracked:
+                outcome = work(tracked)
+            phases[name] = outcome | {"seconds": time.perf_counter() - started}
+            write_json(self._out / _RUN_FILE, self._record)
+        else:
+            console.print(f"{name}: finished already")
+        return phases[name]
+
+    def _collect(self, tracked: TrackedRun) -> Outcome:
+        options = self._options
+        datasets = {}
+        for part, episodes, seed in (
+            ("train", options.episodes, options.seed),
+            ("heldout", options.heldout_episodes, options.seed + HELDOUT_SEED_OFFSET),
+        ):
+            dataset, clock = collect_trajectories(
+                source=self._task.source,
+                out=self._out / "data" / part,
+                episodes=episodes,
+                steps=options.steps,
+                behaviour=PoissonBehaviour(),
+                workers=options.workers,
+                seed=seed,
+                label=f"collect {part}",
+            )
+            datasets[part] = dataset.id
+            if clock.rate:
+                tracked.log_metrics({f"collect/{part}/physics_steps_per_second": clock.rate * options.steps}, step=0)
+        tracked.set_tags({"dataset.id": datasets["train"], "dataset.heldout.id": datasets["heldout"]})
+        return {"dataset": datasets["train"], "heldout": datasets["heldout"]}
+
+    def _train(self, tracked: TrackedRun) -> Outcome:
+        checkpoint = train_simulator(
+            system=self._task.source,
+            facts=self._task.facts,
+            recipe=self._simulator_recipe,
+            dataset=Dataset.open(self._out / "data" / "train"),
+            out=self._out / "simulator",
+            device=self._device,
+            threads=self._options.threads,
+            resume=True,
+            tracked=tracked,
+        )
+        tracked.log_artifact(checkpoint, "checkpoint")
+        return {"checkpoint": str(checkpoint)}
+
+    def _evaluate(self, checkpoint: Path, tracked: TrackedRun) -> Outcome:
+        result = measure_simulator(
+            checkpoint=checkpoint,
+            system=self._task,
+            dataset=Dataset.open(self._out / "data" / "heldout"),
+            out=self._out / "evaluation",
+            horizons=self._options.horizons,
+            starts=_STARTS,
+            seed=self._options.seed,
+            device=self._device,
+            threads=self._options.threads,
+            tracked=tracked,
+        )
+        return {"table": str(result.files[0]), "plot": str(result.files[-1])}
+
+    def _train_policies(self, checkpoint: Path, tracked: TrackedRun) -> Outcome:
+        sources = {ZERO_SHOT: str(checkpoint.resolve()), TRUE_TRAINED: TRUE_DYNAMICS}
+        jobs = {
+            name: PolicyJob(
+                recipe=self._policy_recipe,
+                task_name=self._task.name,
+                dynamics_source=source,
+                out=self._out / name,
+                resume=True,
+            )
+            for name, source in sources.items()
+        }
+        results = train_policies(jobs, {name: tracked.child(name) for name in jobs})
+        random = random_return(self._task, action_repeat=self._policy_recipe.action_repeat)
+        draw_returns(results, random.mean, f"{self._task.name}: returns", self._out / "returns.png")
+        return {
+            "random": random.mean,
+            "policy": str(results[ZERO_SHOT].policy),
+            **{name: result.return_true_mean for name, result in results.items()},
+            f"{ZERO_SHOT} simulated": results[ZERO_SHOT].return_simulated,
+        }
+
+    def _summarise(self) -> pd.DataFrame:
+        """Everything that counts as one table of measures and values, written to `summary.csv`."""
+        phases = self._record["phases"]
+        errors = pd.read_csv(phases["evaluate"]["table"])
+        rows = [(f"horizon_mse_{row['horizon']}.{row['model']}", row["mse"]) for row in errors.to_dict("records")]
+        policies = phases["policies"]
+        rows += [
+            ("return_true.zero_shot", policies[ZERO_SHOT]),
+            ("return_simulated.zero_shot", policies[f"{ZERO_SHOT} simulated"]),
+            ("return_true.true_trained", policies[TRUE_TRAINED]),
+            ("return_true.random", policies["random"]),
+            (
+                "zero_shot_ratio",
+                policies[ZERO_SHOT] / policies[TRUE_TRAINED] if policies[TRUE_TRAINED] else float("nan"),
+            ),
+        ]
+        rows += [(f"seconds.{name}", phase["seconds"]) for name, phase in phases.items()]
+        summary = pd.DataFrame(rows, columns=["measure", "value"])
+        with atomic_path(self._out / "summary.csv") as aside:
+            summary.to_csv(aside, index=False)
+        return summary
+
+    def _print(self, tracking_uri: str) -> None:
+        phases = self._record["phases"]
+        errors = pd.read_csv(phases["evaluate"]["table"])
+        policies = phases["policies"]
+        table = Table(title=f"{self._task.name}, seed {self._options.seed}", title_justify="left")
+        for column in ("measure", "neural simulator", "for comparison"):
+            table.add_column(column)
+        for horizon, rows in errors.groupby("horizon"):
+            mse = rows.set_index("model")["mse"]
+            others = f"hold-last {mse['hold-last']:.3g}, perturbed twin {mse['perturbed-twin']:.3g}"
+            table.add_row(f"horizon error at {horizon}", f"{mse[MODEL_NAME]:.3g}", others)
+        table.add_section()
+        table.add_row(
+            "return in the true task",
+            f"zero-shot {policies[ZERO_SHOT]:.0f}",
+            f"true-trained {policies[TRUE_TRAINED]:.0f}, random {policies['random']:.0f}",
+        )
+        table.add_row("return in the simulator", f"zero-shot {policies[f'{ZERO_SHOT} simulated']:.0f}", "")
+        table.add_section()
+        for name, phase in phases.items():
+            table.add_row(f"wall time, {name}", f"{phase['seconds']:.0f} s", "")
+        console.print(table)
+        console.print(f"checkpoint    {phases['train']['checkpoint']}")
+        console.print(f"policy        {policies['policy']}")
+        console.print(f"plots         {phases['evaluate']['plot']}, {self._out / 'returns.png'}")
+        console.print(f"MLflow        {tracking_uri}")
+        console.print(f"open it with  {ui_command(tracking_uri)}")
+
+
+def _differences(before: Outcome, now: Outcome, prefix: str = "") -> list[str]:
+    """Options that differ, by dotted name."""
+    odd = []
+    for key in sorted(before.keys() | now.keys()):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            odd += _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            odd.append(f"{prefix}{key} was {old!r} and is {new!r}")
+    return odd

@@ -1,0 +1,91 @@
+"""`mosim zero-shot`: a policy trained in a simulator alone, judged in the true task."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from pydantic import Field
+from rich.table import Table
+
+from mosim.cli.parsing import parse, peek, with_recipe
+from mosim.cli.policy_phase import TRUE_TRAINED, ZERO_SHOT, draw_returns, train_policies
+from mosim.cli.tracked_command import TrackedOptions, tracked_command
+from mosim.console import console
+from mosim.environments import TRUE_DYNAMICS, load_dynamics
+from mosim.policies import PolicyJob, PolicyRecipe, PolicyResult, load_policy_recipe, random_return
+from mosim.systems import load_task
+from mosim.training import find_checkpoint
+
+
+class Options(TrackedOptions):
+    """Train a policy with RLlib in a simulator alone, and judge it in the true task at fixed intervals.
+
+    Every field of the policy's recipe is a flag below. Writes returns.csv, returns.png and the policy.
+
+      mosim zero-shot runs/reacher --task reacher-easy --out runs/reacher/zero-shot
+    """
+
+    checkpoint: tyro.conf.Positional[Path] = Field(description="A checkpoint, or the folder of a training run.")
+    task: str = Field(description="A task as domain-task, of the system that the simulator has learned.")
+    out: Path = Field(description="Folder for returns, checkpoints and the policy.")
+    recipe_file: Annotated[Path | None, tyro.conf.arg(name="recipe", metavar="FILE")] = Field(
+        default=None, description="A YAML file; by default the task's own recipe, or a general one."
+    )
+    compare: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
+        default=False, description="Train the same recipe in the true task beside it, into OUT/true-trained."
+    )
+    resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
+        default=False, description="Go on from the last checkpoint in --out, if there is one."
+    )
+    recipe: Annotated[PolicyRecipe, tyro.conf.arg(name="")]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    options = parse(Options, "zero-shot", arguments, default=_defaults(arguments))
+    task = load_task(options.task)
+    checkpoint = find_checkpoint(options.checkpoint).resolve()
+    load_dynamics(checkpoint, task)  # What does not fit is said before anything starts.
+    places = {ZERO_SHOT: (str(checkpoint), options.out)}
+    if options.compare:
+        places[TRUE_TRAINED] = (TRUE_DYNAMICS, options.out / TRUE_TRAINED)
+    jobs = {
+        name: PolicyJob(
+            recipe=options.recipe, task_name=task.name, dynamics_source=source, out=out, resume=options.resume
+        )
+        for name, (source, out) in places.items()
+    }
+    with tracked_command(options, options.out, "zero-shot", task.name) as tracked:
+        results = train_policies(jobs, {name: tracked.child(name) if name != ZERO_SHOT else tracked for name in jobs})
+        random = random_return(task, action_repeat=options.recipe.action_repeat)
+        draw_returns(results, random.mean, f"{task.name}: returns", options.out / "returns.png")
+        tracked.log_artifact(options.out / "returns.png")
+    console.print(return_summary(results, random.mean))
+    console.print(f"policy: {results[ZERO_SHOT].policy}")
+    console.print(f"returns: {results[ZERO_SHOT].returns} and {options.out / 'returns.png'}")
+
+
+def return_summary(results: dict[str, PolicyResult], random: float) -> Table:
+    """Returns as a table for the terminal: one row a policy."""
+    table = Table(title="return of an episode in the true task", title_justify="left")
+    table.add_column("policy")
+    for column in ("true return", "deviation", "in its simulator", "control steps", "seconds"):
+        table.add_column(column, justify="right")
+    for name, result in results.items():
+        table.add_row(
+            name,
+            f"{result.return_true_mean:.0f}",
+            f"{result.return_true_std:.0f}",
+            f"{result.return_simulated:.0f}" if name == ZERO_SHOT else "",
+            f"{result.steps:,}",
+            f"{result.wall_seconds:.0f}",
+        )
+    table.add_row("random", f"{random:.0f}", "", "", "", "")
+    return table
+
+
+def _defaults(arguments: Sequence[str]) -> Options:
+    """Options whose recipe is the one that the arguments name, so that its fields become flags with these defaults."""
+    task, file = peek(arguments, "--task"), peek(arguments, "--recipe")
+    return with_recipe(Options, recipe=load_policy_recipe(task or "", None if file is None else Path(file)))

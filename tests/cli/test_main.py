@@ -1,0 +1,75 @@
+"""The command line as a user's shell sees it: exit codes, sentences, no stack traces."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mosim.cli.main import COMMANDS
+
+
+def mosim(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from mosim.cli.main import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False, timeout=120)
+
+
+def test_help_lists_every_command_without_loading_torch_or_ray() -> None:
+    program = (
+        "import sys\nfrom mosim.cli.main import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "assert not {'torch', 'ray', 'mlflow'} & set(sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert all(f"  {command} " in result.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    result = mosim(command, "--help")
+    assert result.returncode == 0, result.stderr
+    assert f"usage: mosim {command}" in result.stdout
+    assert "show this help" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("ruin", "reacher-easy"), "did you mean run"),
+        (("run", "reacher-esay"), "did you mean reacher-easy"),
+        (("run", "dog-walk"), "internal states"),
+        (("collect", "reacher-easy", "--out", "d", "--episodes", "0"), "greater than or equal to 1"),
+        (("collect", "nothing.xml", "--out", "d"), "there is no MJCF file at nothing.xml"),
+        (("train", "reacher-easy", "--data", "nowhere", "--out", "o"), "nowhere"),
+        (("train", "reacher-easy", "--data", "d", "--out", "o", "--recipe", "no.yaml"), "no.yaml cannot be read"),
+        (("train", "reacher-easy", "--data", "d", "--out", "o", "--device", "cuda:7"), "no CUDA device"),
+        (("evaluate", "nowhere", "--data", "d", "--out", "o"), "there is no checkpoint in nowhere"),
+        (("zero-shot", "nowhere", "--task", "reacher-easy", "--out", "o"), "there is no checkpoint in nowhere"),
+        (("train", "reacher-easy", "--data", "d", "--out", "o", "--stages.0.stepz", "3"), "--stages.0.steps"),
+    ],
+)
+def test_a_mistake_is_a_sentence_and_exit_code_2(arguments: tuple[str, ...], expected: str, tmp_path: Path) -> None:
+    result = mosim(*arguments, cwd=tmp_path)
+    said = " ".join((result.stdout + result.stderr).split())
+    assert result.returncode == 2, said
+    assert expected in said
+    assert "Traceback" not in said
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert left <= {"mosim.log", "mlflow.db"}, "a refused command must leave no results"
+
+
+def test_a_recipe_with_a_wrong_key_names_file_key_and_what_is_allowed(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("stages: [{name: a, learns: [predictor], steps: 3, lr: 0.1}]\n")
+    result = mosim("train", "reacher-easy", "--data", "d", "--out", "o", "--recipe", "mine.yaml", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "mine.yaml: unknown key 'stages.0.lr'" in result.stderr
+    assert "learning_rate" in result.stderr
+
+
+def test_systems_lists_tasks_and_why_some_are_not_supported() -> None:
+    result = mosim("systems")
+    assert result.returncode == 0
+    lines = {line.split()[0]: line for line in result.stdout.splitlines() if line.split()}
+    assert lines["humanoid-walk"].split()[1:6] == ["28", "27", "21", "0.005", "0.025"]
+    assert "dog-walk" in result.stdout

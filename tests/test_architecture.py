@@ -1,0 +1,60 @@
+"""What the layout promises."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "platform" / "mosim"
+
+
+def nodes() -> Iterator[tuple[Path, ast.AST]]:
+    """Every node of every module's syntax tree, with the module's file."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            yield file, node
+
+
+def test_platform_is_the_standard_library_s_module() -> None:
+    assert not (ROOT / "platform" / "__init__.py").exists()
+    program = "import platform; assert platform.python_version(); assert hasattr(platform, '__file__')"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
+def test_folders_import_each_other_by_their_public_face_alone() -> None:
+    folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
+    deep = re.compile(rf"^mosim\.({'|'.join(sorted(folders))})\.")
+    odd = [
+        f"{file.relative_to(ROOT)}: from {node.module}"
+        for file, node in nodes()
+        if isinstance(node, ast.ImportFrom)
+        and (found := deep.match(node.module or ""))
+        and found[1] != file.relative_to(PACKAGE).parts[0]
+    ]
+    assert not odd
+
+
+def test_loading_never_unpickles() -> None:
+    forbidden = re.compile(
+        r"allow_pickle=True|weights_only=False|\bpickle\.loads?\(|yaml\.(unsafe_)?load\(|from_checkpoint\("
+    )
+    odd = [
+        f"{file.relative_to(ROOT)}: {line.strip()}"
+        for file in sorted(PACKAGE.rglob("*.py"))
+        for line in file.read_text().splitlines()
+        if forbidden.search(line)
+    ]
+    assert not odd
+
+
+def test_no_exception_is_swallowed() -> None:
+    odd = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file, node in nodes()
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or (len(node.body) == 1 and isinstance(node.body[0], ast.Pass)))
+    ]
+    assert not odd

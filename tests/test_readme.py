@@ -1,0 +1,88 @@
+"""The README's commands and Python, run in their quick form in one folder, in the README's order."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+STAGES = [flag for stage in range(4) for flag in (f"stages.{stage}.steps", "100")]
+POLICY = [
+    "control-steps", "4000", "judge-every", "2000", "judge-episodes", "2",
+    "num-envs", "8", "fragment", "32", "minibatch", "64",
+]  # fmt: skip
+
+QUICK = {
+    "run": [
+        "--episodes", "10", "--heldout-episodes", "2",
+        *(f"--simulator.{word}" if index % 2 == 0 else word for index, word in enumerate(STAGES)),
+        *(f"--policy.{word}" if index % 2 == 0 else word for index, word in enumerate(POLICY)),
+    ],
+    "collect": ["--episodes", "5"],
+    "train": [f"--{word}" if index % 2 == 0 else word for index, word in enumerate(STAGES)],
+    "zero-shot": [f"--{word}" if index % 2 == 0 else word for index, word in enumerate(POLICY)],
+}  # fmt: skip
+"""What makes a command quick, added to what the README says."""
+
+SHOWN_BUT_NOT_RUN = ("make ", "mlflow ui")
+
+
+def commands() -> list[str]:
+    """Every command behind a `$` in the README's console blocks, continued lines joined."""
+    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+
+
+def programs() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_readme_shows_every_command() -> None:
+    from mosim.cli.main import COMMANDS
+
+    shown = {shlex.split(command)[1] for command in commands() if command.startswith("mosim ")}
+    assert set(COMMANDS) <= shown
+    assert {"make run", "make test"} <= set(commands())
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.xdist_group("readme")
+def test_the_readme_s_commands_and_programs_run(tmp_path: Path) -> None:
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    write_npz(tmp_path)
+    for command in commands():
+        if command.startswith(SHOWN_BUT_NOT_RUN):
+            continue
+        words = shlex.split(command)
+        quick = [] if "--help" in words else QUICK.get(words[1], [])
+        result = subprocess.run(
+            [*words, *quick], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    for program in programs():
+        result = subprocess.run(
+            [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, f"{program}\n{result.stdout}\n{result.stderr}"
+
+
+def write_npz(folder: Path) -> None:
+    """The recording that the README imports: three episodes of a reacher."""
+    import numpy as np
+
+    from mosim.systems import load_task
+    from mosim.trajectories import PoissonBehaviour, collect_episode
+
+    task = load_task("reacher-easy")
+    episodes = [collect_episode(task, PoissonBehaviour(), 50, 0, index) for index in range(3)]
+    np.savez(
+        folder / "recorded.npz",
+        states=np.stack([episode.states for episode in episodes]),
+        actions=np.stack([episode.actions for episode in episodes]),
+    )
