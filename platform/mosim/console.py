@@ -43,6 +43,8 @@ console = Console(file=cast(TextIO, _terminal), highlight=False, soft_wrap=True)
 """Standard output as mosim's own words use it; still the terminal when `quiet` has turned the rest away."""
 
 logger = logging.getLogger("mosim")
+logger.addHandler(logging.NullHandler())
+logger.propagate = False  # The console shows what a user should see, and the log file keeps it.
 
 
 def warn(sentence: str) -> None:
@@ -76,8 +78,7 @@ def quiet(log_path: Path, verbose: bool = False) -> Iterator[None]:
     log_path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(log_path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
+    logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
         if verbose:
@@ -86,8 +87,11 @@ def quiet(log_path: Path, verbose: bool = False) -> Iterator[None]:
         with _descriptors_turned(log_path), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             yield
+    except Exception:
+        logger.exception("stopped by an error")
+        raise
     finally:
-        root.removeHandler(handler)
+        logger.removeHandler(handler)
         handler.close()
 
 

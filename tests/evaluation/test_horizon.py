@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from mosim.dynamics import DynamicsModel, HoldLast, MujocoDynamics
 from mosim.errors import MismatchError, MosimError
-from mosim.evaluation import draw_starts, evaluate, horizon_curve, horizon_table, measure_horizon
+from mosim.evaluation import draw_starts, evaluate, horizon_curve, horizon_table, measure_rollouts, share_starts
 from mosim.systems import load_task
 from mosim.trajectories import PoissonBehaviour, Trajectories, collect_episode
 
@@ -54,24 +56,26 @@ class Explodes(HoldLast):
 
 def test_the_true_physics_have_no_error(held_out: Trajectories) -> None:
     starts = draw_starts(held_out, 16, 50, seed=0)
-    assert measure_horizon(MujocoDynamics(TASK), held_out, 16, starts).mse < 1e-24
+    assert measure_rollouts(MujocoDynamics(TASK), held_out, 16, starts).mse(16) < 1e-24
 
 
 def test_the_measure_is_the_papers(held_out: Trajectories) -> None:
     """Squared error averaged over all steps 1..H, all dimensions and all starts: known in closed form here."""
     starts = draw_starts(held_out, 20, 30, seed=0)
-    errors = measure_horizon(OffByAConstant(0.01), held_out, 20, starts)
+    errors = measure_rollouts(OffByAConstant(0.01), held_out, 20, starts)
     steps = np.arange(1, 21)
-    assert errors.mse == pytest.approx(np.mean((0.01 * steps) ** 2), rel=1e-9)
-    assert errors.mse_at == pytest.approx((0.01 * 20) ** 2, rel=1e-9)
-    assert errors.mse_median == pytest.approx(errors.mse, rel=1e-9)
-    assert errors.by_dimension == pytest.approx(np.full(4, errors.mse), rel=1e-9)
+    for horizon in (1, 7, 20):
+        expected = np.mean((0.01 * steps[:horizon]) ** 2)
+        assert errors.mse(horizon) == pytest.approx(expected, rel=1e-9)
+        assert errors.mse_at(horizon) == pytest.approx((0.01 * horizon) ** 2, rel=1e-9)
+        assert errors.mse_median(horizon) == pytest.approx(expected, rel=1e-9)
+        assert errors.mse_of_dimensions(horizon) == pytest.approx(np.full(4, expected), rel=1e-9)
 
 
 def test_hold_last_is_the_change_of_the_truth(held_out: Trajectories) -> None:
     starts = draw_starts(held_out, 3, 40, seed=0)
     expected = np.mean([(held_out.states[starts + step] - held_out.states[starts]) ** 2 for step in (1, 2, 3)])
-    assert measure_horizon(HoldLast(TASK.facts), held_out, 3, starts).mse == pytest.approx(expected, rel=1e-12)
+    assert measure_rollouts(HoldLast(TASK.facts), held_out, 3, starts).mse(3) == pytest.approx(expected, rel=1e-12)
 
 
 def test_starts_are_fixed_by_the_seed_and_stay_within_their_episode(held_out: Trajectories) -> None:
@@ -94,19 +98,19 @@ def test_a_horizon_longer_than_every_episode_is_refused(held_out: Trajectories) 
 
 def test_divergence_is_infinite_and_counted(held_out: Trajectories) -> None:
     starts = draw_starts(held_out, 2, 50, seed=0)
-    errors = measure_horizon(Explodes(TASK.facts), held_out, 2, starts)
-    assert errors.mse == np.inf
+    errors = measure_rollouts(Explodes(TASK.facts), held_out, 2, starts)
+    assert errors.mse(2) == np.inf
     assert errors.diverged == int((held_out.states[starts, 0] > 0).sum())
 
 
 def test_the_curve_goes_through_the_table(held_out: Trajectories) -> None:
     model = OffByAConstant(0.1)
-    measured = {
-        "model": [measure_horizon(model, held_out, h, draw_starts(held_out, h, 20, seed=0)) for h in (1, 4, 10)]
-    }
+    shared = measure_rollouts(model, held_out, 10, draw_starts(held_out, 10, 20, seed=0))
+    own = measure_rollouts(model, held_out, 40, draw_starts(held_out, 40, 20, seed=0))
+    measured = {"model": {1: shared, 4: shared, 10: shared, 40: own}}
     table, curve = horizon_table("acrobot", "id", measured), horizon_curve("acrobot", "id", measured)
     assert list(table.columns) == ["system", "model", "dataset", "horizon", "mse", "mse_at", "mse_median", "starts"]
-    assert list(curve["step"]) == list(range(1, 11))
+    assert list(curve["step"]) == list(range(1, 41))
     for row in table.to_dict("records"):
         at = curve[curve["step"] == row["horizon"]].iloc[0]
         assert (at["mse"], at["mse_at"]) == pytest.approx((row["mse"], row["mse_at"]))
@@ -132,3 +136,16 @@ def test_a_model_of_another_system_is_refused(held_out: Trajectories, tmp_path: 
     with pytest.raises(MismatchError, match="nq is 1 against 2"):
         evaluate(other, TASK, held_out, tmp_path, dataset="id", horizons=(1,), starts=2, seed=0)
     assert not list(tmp_path.iterdir())
+
+
+@given(st.lists(st.integers(1, 1000), min_size=1, max_size=8), st.integers(1, 2000))
+def test_every_horizon_is_measured_once_and_short_ones_together(horizons: list[int], longest: int) -> None:
+    groups = share_starts(horizons, longest)
+    assert sorted(horizon for group in groups for horizon in group) == sorted(set(horizons))
+    assert all(group == sorted(group) for group in groups)
+    assert all(len(group) == 1 for group in groups if group[-1] > max(longest // 2, 1))
+    assert sum(group[-1] <= max(longest // 2, 1) for group in groups) <= 1
+
+
+def test_standard_horizons_of_a_thousand_steps() -> None:
+    assert share_starts((1, 3, 16, 100, 1000), 1000) == [[1, 3, 16, 100], [1000]]

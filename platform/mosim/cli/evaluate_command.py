@@ -66,6 +66,6 @@ def main(arguments: Sequence[str]) -> None:
             threads=options.threads,
             tracked=tracked,
         )
-    console.print(horizon_summary(result))
+    console.print(horizon_summary(result.table))
     for file in result.files:
         console.print(f"wrote {file}")

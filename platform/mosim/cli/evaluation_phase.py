@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from rich.table import Table
 
 from mosim.console import progress_bar, warn
-from mosim.evaluation import MODEL_NAME, Evaluation, evaluate
+from mosim.evaluation import Evaluation, evaluate, share_starts
 from mosim.systems import System
 from mosim.tracking import TrackedRun
 from mosim.training import load_simulator
@@ -36,7 +37,8 @@ def measure_simulator(
     model = load_simulator(checkpoint, device)
     trajectories = dataset.load()
     with progress_bar() as progress:
-        total = _MODELS * sum(min(starts, len(trajectories.windows(horizon))) for horizon in set(horizons))
+        groups = share_starts(horizons, int(trajectories.lengths.max()))
+        total = _MODELS * sum(min(starts, len(trajectories.windows(group[-1]))) for group in groups)
         bar = progress.add_task("evaluate", total=total, status="")
         result = evaluate(
             model,
@@ -66,19 +68,14 @@ def measure_simulator(
     return result
 
 
-def horizon_summary(result: Evaluation) -> Table:
-    """The horizon errors as a table for the terminal: one row a horizon, one column a model."""
+def horizon_summary(rows: pd.DataFrame) -> Table:
+    """The rows of `horizon.csv` as a table for the terminal: one row a horizon, one column a model."""
     table = Table(title="horizon error: mean squared error over steps 1..H, raw \\[q, v]", title_justify="left")
-    wide = result.table.pivot_table(index="horizon", columns="model", values="mse", sort=False, dropna=False)
-    starts = result.table.groupby("horizon")["starts"].first()
-    for column in ("H", "starts", MODEL_NAME, "hold-last", "perturbed-twin"):
+    models = list(dict.fromkeys(rows["model"]))  # In the order of the file: the simulator first.
+    for column in ("H", "starts", *models):
         table.add_column(column, justify="right")
-    for horizon, row in wide.iterrows():
-        cells = [f"{row[name]:.3g}" if np.isfinite(row[name]) else "diverged" for name in table_models(result)]
-        table.add_row(str(horizon), str(starts[horizon]), *cells)
+    for horizon, of_models in rows.groupby("horizon"):
+        mse = of_models.set_index("model")["mse"]
+        cells = [f"{mse[model]:.3g}" if np.isfinite(mse[model]) else "diverged" for model in models]
+        table.add_row(str(horizon), str(of_models["starts"].iloc[0]), *cells)
     return table
-
-
-def table_models(result: Evaluation) -> list[str]:
-    """The models of a measurement, the simulator first."""
-    return list(dict.fromkeys(result.table["model"]))

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from rich.table import Table
+
 from mosim.console import progress_bar, warn
 from mosim.policies import PolicyJob, PolicyProgress, PolicyResult, plot_returns, read_returns, train_side_by_side
 from mosim.ray_cluster import started
@@ -47,6 +49,21 @@ def train_policies(jobs: Mapping[str, PolicyJob], tracked: Mapping[str, TrackedR
 def draw_returns(results: Mapping[str, PolicyResult], random_return: float, title: str, path: Path) -> None:
     """Draws the returns of trainings against control steps into a PNG."""
     plot_returns({name: read_returns(result.returns) for name, result in results.items()}, random_return, title, path)
+
+
+def return_summary(returns: Mapping[str, Path], random_return: float) -> Table:
+    """The last rows of trainings' `returns.csv` as a table for the terminal: one row a policy."""
+    table = Table(title="mean return of an episode", title_justify="left")
+    table.add_column("policy")
+    for column in ("in the true task", "deviation", "in the simulator", "control steps", "seconds"):
+        table.add_column(column, justify="right")
+    for name, path in returns.items():
+        last = read_returns(path)[-1]
+        simulated = "" if name == TRUE_TRAINED else f"{last.return_simulated:.0f}"
+        mean, std = f"{last.return_true_mean:.0f}", f"{last.return_true_std:.0f}"
+        table.add_row(name, mean, std, simulated, f"{last.steps:,}", f"{last.wall_seconds:.0f}")
+    table.add_row("random actions", f"{random_return:.0f}", "", "", "", "")
+    return table
 
 
 def _status(news: PolicyProgress) -> str:

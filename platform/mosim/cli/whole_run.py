@@ -14,19 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from rich.table import Table
 
 from mosim.cli.collection_phase import collect_trajectories
-from mosim.cli.evaluation_phase import measure_simulator
-from mosim.cli.policy_phase import TRUE_TRAINED, ZERO_SHOT, draw_returns, train_policies
+from mosim.cli.evaluation_phase import horizon_summary, measure_simulator
+from mosim.cli.policy_phase import TRUE_TRAINED, ZERO_SHOT, draw_returns, return_summary, train_policies
 from mosim.cli.tracked_command import LOG_FILE
 from mosim.cli.training_phase import pick_device, train_simulator
 from mosim.console import console, quiet
 from mosim.environments import TRUE_DYNAMICS
 from mosim.errors import MismatchError, MosimError
-from mosim.evaluation import MODEL_NAME
 from mosim.files import atomic_path, read_json, write_json
-from mosim.policies import PolicyJob, random_return
+from mosim.policies import POLICY_FOLDER, RETURNS_FILE, PolicyJob, random_return
 from mosim.systems import Task
 from mosim.tracking import TrackedRun, Tracker, environment_tags, ui_command
 from mosim.trajectories import Dataset, PoissonBehaviour
@@ -163,7 +161,7 @@ class WholeRun:
             threads=self._options.threads,
             tracked=tracked,
         )
-        return {"table": str(result.files[0]), "plot": str(result.files[-1])}
+        return {"diverged_starts": result.diverged}
 
     def _train_policies(self, checkpoint: Path, tracked: TrackedRun) -> Outcome:
         sources = {ZERO_SHOT: str(checkpoint.resolve()), TRUE_TRAINED: TRUE_DYNAMICS}
@@ -182,7 +180,6 @@ class WholeRun:
         draw_returns(results, random.mean, f"{self._task.name}: returns", self._out / "returns.png")
         return {
             "random": random.mean,
-            "policy": str(results[ZERO_SHOT].policy),
             **{name: result.return_true_mean for name, result in results.items()},
             f"{ZERO_SHOT} simulated": results[ZERO_SHOT].return_simulated,
         }
@@ -190,7 +187,7 @@ class WholeRun:
     def _summarise(self) -> pd.DataFrame:
         """Everything that counts as one table of measures and values, written to `summary.csv`."""
         phases = self._record["phases"]
-        errors = pd.read_csv(phases["evaluate"]["table"])
+        errors = pd.read_csv(self._out / "evaluation" / "horizon.csv")
         rows = [(f"horizon_mse_{row['horizon']}.{row['model']}", row["mse"]) for row in errors.to_dict("records")]
         policies = phases["policies"]
         rows += [
@@ -210,30 +207,17 @@ class WholeRun:
         return summary
 
     def _print(self, tracking_uri: str) -> None:
-        phases = self._record["phases"]
-        errors = pd.read_csv(phases["evaluate"]["table"])
-        policies = phases["policies"]
-        table = Table(title=f"{self._task.name}, seed {self._options.seed}", title_justify="left")
-        for column in ("measure", "neural simulator", "for comparison"):
-            table.add_column(column)
-        for horizon, rows in errors.groupby("horizon"):
-            mse = rows.set_index("model")["mse"]
-            others = f"hold-last {mse['hold-last']:.3g}, perturbed twin {mse['perturbed-twin']:.3g}"
-            table.add_row(f"horizon error at {horizon}", f"{mse[MODEL_NAME]:.3g}", others)
-        table.add_section()
-        table.add_row(
-            "return in the true task",
-            f"zero-shot {policies[ZERO_SHOT]:.0f}",
-            f"true-trained {policies[TRUE_TRAINED]:.0f}, random {policies['random']:.0f}",
+        phases, out = self._record["phases"], self._out
+        console.print(f"[bold]{self._task.name}[/], seed {self._options.seed}")
+        console.print(horizon_summary(pd.read_csv(out / "evaluation" / "horizon.csv")))
+        returns = {name: out / name / RETURNS_FILE for name in (ZERO_SHOT, TRUE_TRAINED)}
+        console.print(return_summary(returns, phases["policies"]["random"]))
+        console.print(
+            "wall time     " + ", ".join(f"{name} {phase['seconds']:.0f} s" for name, phase in phases.items())
         )
-        table.add_row("return in the simulator", f"zero-shot {policies[f'{ZERO_SHOT} simulated']:.0f}", "")
-        table.add_section()
-        for name, phase in phases.items():
-            table.add_row(f"wall time, {name}", f"{phase['seconds']:.0f} s", "")
-        console.print(table)
         console.print(f"checkpoint    {phases['train']['checkpoint']}")
-        console.print(f"policy        {policies['policy']}")
-        console.print(f"plots         {phases['evaluate']['plot']}, {self._out / 'returns.png'}")
+        console.print(f"policy        {out / ZERO_SHOT / POLICY_FOLDER}")
+        console.print(f"plots         {out / 'evaluation' / 'horizon.png'}, {out / 'returns.png'}")
         console.print(f"MLflow        {tracking_uri}")
         console.print(f"open it with  {ui_command(tracking_uri)}")
 

@@ -6,14 +6,13 @@ from typing import Annotated
 
 import tyro
 from pydantic import Field
-from rich.table import Table
 
 from mosim.cli.parsing import parse, peek, with_recipe
-from mosim.cli.policy_phase import TRUE_TRAINED, ZERO_SHOT, draw_returns, train_policies
+from mosim.cli.policy_phase import TRUE_TRAINED, ZERO_SHOT, draw_returns, return_summary, train_policies
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
 from mosim.console import console
 from mosim.environments import TRUE_DYNAMICS, load_dynamics
-from mosim.policies import PolicyJob, PolicyRecipe, PolicyResult, load_policy_recipe, random_return
+from mosim.policies import POLICY_FOLDER, RETURNS_FILE, PolicyJob, PolicyRecipe, load_policy_recipe, random_return
 from mosim.systems import load_task
 from mosim.training import find_checkpoint
 
@@ -61,28 +60,9 @@ def main(arguments: Sequence[str]) -> None:
         random = random_return(task, action_repeat=options.recipe.action_repeat)
         draw_returns(results, random.mean, f"{task.name}: returns", options.out / "returns.png")
         tracked.log_artifact(options.out / "returns.png")
-    console.print(return_summary(results, random.mean))
-    console.print(f"policy: {results[ZERO_SHOT].policy}")
-    console.print(f"returns: {results[ZERO_SHOT].returns} and {options.out / 'returns.png'}")
-
-
-def return_summary(results: dict[str, PolicyResult], random: float) -> Table:
-    """Returns as a table for the terminal: one row a policy."""
-    table = Table(title="return of an episode in the true task", title_justify="left")
-    table.add_column("policy")
-    for column in ("true return", "deviation", "in its simulator", "control steps", "seconds"):
-        table.add_column(column, justify="right")
-    for name, result in results.items():
-        table.add_row(
-            name,
-            f"{result.return_true_mean:.0f}",
-            f"{result.return_true_std:.0f}",
-            f"{result.return_simulated:.0f}" if name == ZERO_SHOT else "",
-            f"{result.steps:,}",
-            f"{result.wall_seconds:.0f}",
-        )
-    table.add_row("random", f"{random:.0f}", "", "", "", "")
-    return table
+    console.print(return_summary({name: result.returns for name, result in results.items()}, random.mean))
+    console.print(f"policy   {options.out / POLICY_FOLDER}")
+    console.print(f"returns  {options.out / RETURNS_FILE}, {options.out / 'returns.png'}")
 
 
 def _defaults(arguments: Sequence[str]) -> Options:

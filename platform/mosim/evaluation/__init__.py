@@ -2,12 +2,13 @@
 
 from mosim.evaluation.horizon import (
     STANDARD_HORIZONS,
-    HorizonErrors,
+    RolloutErrors,
     dimension_table,
     draw_starts,
     horizon_curve,
     horizon_table,
-    measure_horizon,
+    measure_rollouts,
+    share_starts,
 )
 from mosim.evaluation.report import MODEL_NAME, Evaluation, evaluate
 
@@ -15,11 +16,12 @@ __all__ = [
     "MODEL_NAME",
     "STANDARD_HORIZONS",
     "Evaluation",
-    "HorizonErrors",
+    "RolloutErrors",
     "dimension_table",
     "draw_starts",
     "evaluate",
     "horizon_curve",
     "horizon_table",
-    "measure_horizon",
+    "measure_rollouts",
+    "share_starts",
 ]

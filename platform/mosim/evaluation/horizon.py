@@ -18,103 +18,120 @@ _BATCH_STATES = 400_000
 
 
 @dataclass(frozen=True, repr=False)
-class HorizonErrors:
-    """Squared errors of rollouts over one horizon, in raw state units squared.
+class RolloutErrors:
+    """Squared errors of rollouts from the same starts, in raw units squared, for every horizon up to their length.
 
     Attributes:
-      horizon: physics steps predicted.
-      by_step: `(horizon,)`: mean over starts and dimensions, at each step.
-      by_start: `(starts,)`: mean over steps and dimensions.
-      by_dimension: `(nq + nv,)`: mean over starts and steps.
+      by_start: `(starts, steps)`: mean over dimensions. Infinite where a prediction was not finite.
+      by_dimension: `(steps, nq + nv)`: mean over starts.
     """
 
-    horizon: int
-    by_step: np.ndarray
     by_start: np.ndarray
     by_dimension: np.ndarray
 
     def __repr__(self) -> str:
-        return f"HorizonErrors(horizon={self.horizon}, starts={len(self.by_start)}, mse={self.mse:.3g})"
+        return f"RolloutErrors(starts={self.starts}, steps={self.steps}, mse={self.mse(self.steps):.3g})"
 
     @property
-    def mse(self) -> float:
-        """The horizon error: over all starts, all steps 1..horizon and all dimensions (the paper's metric)."""
-        return float(self.by_step.mean())
+    def starts(self) -> int:
+        """How many rollouts."""
+        return self.by_start.shape[0]
 
     @property
-    def mse_at(self) -> float:
-        """The mean squared error at the last step alone."""
-        return float(self.by_step[-1])
-
-    @property
-    def mse_median(self) -> float:
-        """The median over starts of the error over all steps."""
-        return float(np.median(self.by_start))
+    def steps(self) -> int:
+        """How long they are, in physics steps."""
+        return self.by_start.shape[1]
 
     @property
     def diverged(self) -> int:
         """How many starts led to a prediction that is not finite."""
-        return int(np.sum(~np.isfinite(self.by_start)))
+        return int(np.sum(~np.isfinite(self.by_start[:, -1])))
+
+    def mse(self, horizon: int) -> float:
+        """The horizon error: over all starts, all steps 1..horizon and all dimensions (the paper's metric)."""
+        return float(self.by_start[:, :horizon].mean())
+
+    def mse_at(self, step: int) -> float:
+        """The mean squared error at one step alone."""
+        return float(self.by_start[:, step - 1].mean())
+
+    def mse_median(self, horizon: int) -> float:
+        """The median over starts of the error over steps 1..horizon."""
+        return float(np.median(self.by_start[:, :horizon].mean(axis=1)))
+
+    def mse_of_dimensions(self, horizon: int) -> np.ndarray:
+        """The error over steps 1..horizon of each dimension, of shape `(nq + nv,)`."""
+        return self.by_dimension[:horizon].mean(axis=0)
 
 
-def draw_starts(trajectories: Trajectories, horizon: int, count: int, seed: int) -> np.ndarray:
-    """Draws `count` rows of held-out states from which `horizon` steps remain; all of them where there are fewer.
+def share_starts(horizons: Sequence[int], longest_episode: int) -> list[list[int]]:
+    """Groups horizons that are measured on the same starts, each group in one rollout of its longest.
+
+    Horizons up to half an episode share starts, so that their errors compare and their curve is one curve. A longer one
+    has starts of its own, since few places of an episode have so many steps left.
+    """
+    ordered = sorted(set(horizons))
+    short = [horizon for horizon in ordered if horizon <= max(longest_episode // 2, 1)]
+    return ([short] if short else []) + [[horizon] for horizon in ordered[len(short) :]]
+
+
+def draw_starts(trajectories: Trajectories, steps: int, count: int, seed: int) -> np.ndarray:
+    """Draws `count` rows of held-out states from which `steps` physics steps remain; all where there are fewer.
 
     The same seed draws the same starts, whatever the model.
 
     Raises:
       MosimError: no episode is that long.
     """
-    windows = trajectories.windows(horizon)
+    windows = trajectories.windows(steps)
     if not len(windows):
         raise MosimError(
-            f"no episode of the dataset has {horizon} steps; give a shorter horizon or collect longer episodes."
+            f"no episode of the dataset has {steps} steps; give a shorter horizon or collect longer episodes."
         )
-    random = np.random.default_rng([seed, horizon])
+    random = np.random.default_rng([seed, steps])
     return np.sort(random.choice(windows, min(count, len(windows)), replace=False))
 
 
 @torch.no_grad()
-def measure_horizon(
+def measure_rollouts(
     model: DynamicsModel,
     trajectories: Trajectories,
-    horizon: int,
+    steps: int,
     starts: np.ndarray,
     device: str = "cpu",
     on_batch: Callable[[int], None] = lambda starts: None,
-) -> HorizonErrors:
+) -> RolloutErrors:
     """Rolls `model` out from each start and compares with the truth.
 
     Args:
       model: anything that predicts.
       trajectories: the truth.
-      horizon: physics steps.
+      steps: physics steps of each rollout.
       starts: rows of `trajectories.states`, from `draw_starts`.
       device: where the model is.
       on_batch: told how many starts each finished batch had.
-
-    Returns:
-      The errors; infinite where a prediction was not finite.
     """
-    size = trajectories.states.shape[-1]
     # Physics start from the exact truth; a network predicts in its own precision.
     precision = next((weight.dtype for weight in model.parameters()), torch.float64)
-    by_step, by_dimension, by_start = np.zeros(horizon), np.zeros(size), []
-    for batch in np.array_split(starts, max(1, -(-len(starts) * horizon // _BATCH_STATES))):
-        rows = batch[:, None] + np.arange(horizon + 1)
+    by_start, by_dimension = [], np.zeros((steps, trajectories.states.shape[-1]))
+    for batch in np.array_split(starts, max(1, -(-len(starts) * steps // _BATCH_STATES))):
+        rows = batch[:, None] + np.arange(steps + 1)
         truth = torch.from_numpy(trajectories.states[rows]).to(device, torch.float64)
         actions = torch.from_numpy(trajectories.actions[rows[:, :-1]]).to(device, precision)
         predicted = model.rollout(truth[:, 0].to(precision), actions).double()
         errors = (predicted - truth[:, 1:]).square()
         errors = torch.where(torch.isfinite(errors), errors, torch.inf)
-        by_step += errors.mean(-1).sum(0).cpu().numpy()
-        by_dimension += errors.mean(1).sum(0).cpu().numpy()
-        by_start.append(errors.mean((1, 2)).cpu().numpy())
+        by_start.append(errors.mean(-1).cpu().numpy())
+        by_dimension += errors.sum(0).cpu().numpy()
         on_batch(len(batch))
-    return HorizonErrors(horizon, by_step / len(starts), np.concatenate(by_start), by_dimension / len(starts))
+    return RolloutErrors(np.concatenate(by_start), by_dimension / len(starts))
 
 
-def horizon_table(system: str, dataset: str, measured: Mapping[str, Sequence[HorizonErrors]]) -> pd.DataFrame:
+Measured = Mapping[str, Mapping[int, RolloutErrors]]
+"""By model and horizon; horizons that share starts share their errors."""
+
+
+def horizon_table(system: str, dataset: str, measured: Measured) -> pd.DataFrame:
     """One row a model and horizon: `system, model, dataset, horizon, mse, mse_at, mse_median, starts`."""
     return pd.DataFrame(
         [
@@ -122,29 +139,30 @@ def horizon_table(system: str, dataset: str, measured: Mapping[str, Sequence[Hor
                 "system": system,
                 "model": model,
                 "dataset": dataset,
-                "horizon": errors.horizon,
-                "mse": errors.mse,
-                "mse_at": errors.mse_at,
-                "mse_median": errors.mse_median,
-                "starts": len(errors.by_start),
+                "horizon": horizon,
+                "mse": errors.mse(horizon),
+                "mse_at": errors.mse_at(horizon),
+                "mse_median": errors.mse_median(horizon),
+                "starts": errors.starts,
             }
             for model, horizons in measured.items()
-            for errors in horizons
+            for horizon, errors in horizons.items()
         ]
     )
 
 
-def horizon_curve(system: str, dataset: str, measured: Mapping[str, Sequence[HorizonErrors]]) -> pd.DataFrame:
+def horizon_curve(system: str, dataset: str, measured: Measured) -> pd.DataFrame:
     """One row a model and physics step: `system, model, dataset, step, mse, mse_at, starts`.
 
-    Each step is taken from the shortest measured horizon that reaches it, so that the curve goes through every row of
-    `horizon_table`; `starts` says where one ends and the next begins.
+    Each step is taken from the shortest rollouts that reach it, so that the curve goes through every row of
+    `horizon_table`; `starts` says where one set of starts ends and the next begins.
     """
     rows = []
     for model, horizons in measured.items():
         done = 0
-        for errors in sorted(horizons, key=lambda errors: errors.horizon):
-            running = np.cumsum(errors.by_step) / np.arange(1, errors.horizon + 1)
+        for errors in horizons.values():
+            at = errors.by_start.mean(axis=0)
+            running = np.cumsum(at) / np.arange(1, errors.steps + 1)
             rows += [
                 {
                     "system": system,
@@ -152,18 +170,16 @@ def horizon_curve(system: str, dataset: str, measured: Mapping[str, Sequence[Hor
                     "dataset": dataset,
                     "step": step + 1,
                     "mse": running[step],
-                    "mse_at": errors.by_step[step],
-                    "starts": len(errors.by_start),
+                    "mse_at": at[step],
+                    "starts": errors.starts,
                 }
-                for step in range(done, errors.horizon)
+                for step in range(done, errors.steps)
             ]
-            done = errors.horizon
+            done = max(done, errors.steps)
     return pd.DataFrame(rows)
 
 
-def dimension_table(
-    system: str, dataset: str, names: Sequence[str], measured: Mapping[str, Sequence[HorizonErrors]]
-) -> pd.DataFrame:
+def dimension_table(system: str, dataset: str, names: Sequence[str], measured: Measured) -> pd.DataFrame:
     """One row a model, horizon and state dimension: `system, model, dataset, horizon, dimension, mse`."""
     return pd.DataFrame(
         [
@@ -171,12 +187,12 @@ def dimension_table(
                 "system": system,
                 "model": model,
                 "dataset": dataset,
-                "horizon": errors.horizon,
+                "horizon": horizon,
                 "dimension": name,
                 "mse": float(value),
             }
             for model, horizons in measured.items()
-            for errors in horizons
-            for name, value in zip(names, errors.by_dimension, strict=True)
+            for horizon, errors in horizons.items()
+            for name, value in zip(names, errors.mse_of_dimensions(horizon), strict=True)
         ]
     )

@@ -34,10 +34,10 @@ def plot_horizon(curve: pd.DataFrame, table: pd.DataFrame, path: Path) -> None:
         yscale="log",
         xlabel="physics steps predicted open loop",
         ylabel="mean squared error over steps 1..H, raw [q, v]",
-        title=f"{table['system'].iloc[0]}: horizon error on {table['starts'].to_numpy().max()} held-out starts",
+        title=f"{table['system'].iloc[0]}: horizon error from held-out starts",
     )
     axes.grid(visible=True, which="major", alpha=0.3)
-    axes.legend(frameon=False)
+    axes.legend(loc="best", framealpha=0.8, edgecolor="none")
     with atomic_path(path) as aside:
         figure.savefig(aside, dpi=150)
     plt.close(figure)

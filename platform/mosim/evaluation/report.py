@@ -9,12 +9,13 @@ import pandas as pd
 from mosim.dynamics import DynamicsModel, HoldLast, PerturbedTwin
 from mosim.errors import MismatchError
 from mosim.evaluation.horizon import (
-    HorizonErrors,
+    RolloutErrors,
     dimension_table,
     draw_starts,
     horizon_curve,
     horizon_table,
-    measure_horizon,
+    measure_rollouts,
+    share_starts,
 )
 from mosim.evaluation.plots import plot_horizon
 from mosim.files import atomic_path
@@ -32,7 +33,7 @@ class Evaluation:
       table: of `horizon_table`.
       curve: of `horizon_curve`.
       files: what was written: `horizon.csv`, `horizon_curve.csv`, `horizon_dimensions.csv`, `horizon.png`.
-      diverged: starts, over all horizons, from which the model's prediction did not stay finite.
+      diverged: starts from which the model's prediction did not stay finite.
     """
 
     table: pd.DataFrame
@@ -63,8 +64,8 @@ def evaluate(
       trajectories: held-out episodes of the system.
       out: folder for the files.
       dataset: the dataset's id, for the tables.
-      horizons: physics steps, each measured on starts of its own.
-      starts: how many are drawn for each horizon; all of them where there are fewer.
+      horizons: physics steps; see `share_starts` for which are measured on the same starts.
+      starts: how many are drawn; all of them where there are fewer.
       seed: of the draw.
       device: where the model is.
       threads: for the twin's physics.
@@ -76,25 +77,21 @@ def evaluate(
     """
     if wrong := model.facts.differences(system.facts):
         raise MismatchError(f"the simulator does not fit {system.source}: {'; '.join(wrong)}.")
-    drawn = {horizon: draw_starts(trajectories, horizon, starts, seed) for horizon in sorted(set(horizons))}
+    groups = share_starts(horizons, int(trajectories.lengths.max()))
+    drawn = [(group, draw_starts(trajectories, group[-1], starts, seed)) for group in groups]
     contenders: dict[str, tuple[DynamicsModel, str]] = {
         MODEL_NAME: (model, device),
         "hold-last": (HoldLast(system.facts), "cpu"),
         "perturbed-twin": (PerturbedTwin(system, threads=threads, seed=seed), "cpu"),
     }
-    measured: dict[str, list[HorizonErrors]] = {}
+    measured: dict[str, dict[int, RolloutErrors]] = {}
     for name, (contender, place) in contenders.items():
-        measured[name] = [
-            measure_horizon(
-                contender,
-                trajectories,
-                horizon,
-                rows,
-                place,
-                on_batch=lambda count, name=name: on_progress(name, count),
+        measured[name] = {}
+        for group, rows in drawn:
+            errors = measure_rollouts(
+                contender, trajectories, group[-1], rows, place, lambda count, name=name: on_progress(name, count)
             )
-            for horizon, rows in drawn.items()
-        ]
+            measured[name] |= dict.fromkeys(group, errors)
     table = horizon_table(system.facts.name, dataset, measured)
     curve = horizon_curve(system.facts.name, dataset, measured)
     dimensions = dimension_table(system.facts.name, dataset, system.facts.state_names, measured)
@@ -103,4 +100,4 @@ def evaluate(
         with atomic_path(path) as aside:
             frame.to_csv(aside, index=False)
     plot_horizon(curve, table, files[-1])
-    return Evaluation(table, curve, tuple(files), sum(errors.diverged for errors in measured[MODEL_NAME]))
+    return Evaluation(table, curve, tuple(files), sum(measured[MODEL_NAME][group[-1]].diverged for group in groups))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from mosim.policies.judging import JUDGE_SEED, Judgement, judge, random_return
 from mosim.policies.plots import plot_returns
 from mosim.policies.policy import Policy, PolicyFacts, load_policy, save_policy
-from mosim.policies.progress import PolicyProgress, PolicyResult
+from mosim.policies.progress import POLICY_FOLDER, PolicyProgress, PolicyResult
 from mosim.policies.recipe import PolicyRecipe, load_policy_recipe
 from mosim.policies.returns import RETURNS_FILE, ReturnRow, read_returns
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JUDGE_SEED",
+    "POLICY_FOLDER",
     "RETURNS_FILE",
     "Judgement",
     "Policy",

@@ -17,20 +17,21 @@ _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")  # Okabe and Ito's.
 
 
 def plot_returns(trainings: Mapping[str, Sequence[ReturnRow]], random_return: float, title: str, path: Path) -> None:
-    """Draws true returns as lines with a band of one standard deviation, simulated ones dashed; writes a PNG."""
+    """Draws true returns as lines with a band of one standard error, simulated ones dashed; writes a PNG."""
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     for (name, rows), colour in zip(trainings.items(), _COLOURS, strict=False):
         steps = np.array([row.steps for row in rows])
-        mean, std = (np.array([getattr(row, f"return_true_{kind}") for row in rows]) for kind in ("mean", "std"))
+        mean = np.array([row.return_true_mean for row in rows])
+        error = np.array([row.return_true_std / max(row.episodes, 1) ** 0.5 for row in rows])
         simulated = np.array([row.return_simulated for row in rows])
         axes.plot(steps, mean, color=colour, marker="o", markersize=3, label=f"{name}, judged in the true task")
-        axes.fill_between(steps, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(steps, mean - error, mean + error, color=colour, alpha=0.15, linewidth=0)
         if not np.array_equal(simulated, mean):
             axes.plot(steps, simulated, color=colour, linestyle="--", label=f"{name}, judged in the simulator")
     axes.axhline(random_return, color="#999999", linestyle=":", label="random actions, true task")
     axes.set(xlabel="control steps of training", ylabel="return of an episode", title=title)
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(frameon=False)
+    axes.legend(loc="best", framealpha=0.8, edgecolor="none")
     with atomic_path(path) as aside:
         figure.savefig(aside, dpi=150)
     plt.close(figure)

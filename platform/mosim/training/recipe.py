@@ -38,7 +38,7 @@ class StageConfig(Frozen):
     patience: float = Field(
         default=0.4,
         gt=0,
-        description="Share of the stage without a better loss after which it ends early; 1 or more: never.",
+        description="Share of the stage over which the loss must fall, or it ends early; 1 or more: never.",
     )
 
     @model_validator(mode="after")

@@ -1,8 +1,9 @@
 """One stage at work: which weights learn, at which rate, for how long, and when to give up."""
 
 import math
+import statistics
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import nn
@@ -11,7 +12,7 @@ from mosim.dynamics import NeuralSimulator
 from mosim.training.recipe import StageConfig
 
 _NO_BETTER = 0.999
-"""A loss above this share of the best one so far is no better."""
+"""A loss above this share of an earlier one is no better."""
 
 
 @dataclass
@@ -21,19 +22,17 @@ class StageCursor:
     Attributes:
       step: gradient steps done.
       seconds: wall-clock seconds spent.
-      best_loss: the lowest mean loss of a report so far.
-      best_progress: the share of the stage at which it was seen.
+      losses: share of the stage done and mean loss of each report, back to the stage's patience.
       seconds_of_report: wall-clock seconds of the last report's steps.
     """
 
     step: int = 0
     seconds: float = 0.0
-    best_loss: float = math.inf
-    best_progress: float = 0.0
+    losses: list[tuple[float, float]] = field(default_factory=list)
     seconds_of_report: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """The cursor as JSON, whose infinities Python's own reader takes back."""
+        """The cursor as JSON."""
         return asdict(self)
 
 
@@ -68,12 +67,21 @@ def learning_rate(stage: StageConfig, cursor: StageCursor) -> float:
     return stage.learning_rate * warmup * (stage.final_learning_rate + (1 - stage.final_learning_rate) * falling)
 
 
-def note_loss(stage: StageConfig, cursor: StageCursor, loss: float) -> bool:
-    """Takes a report's mean loss into the cursor; returns whether the stage has stagnated for its patience."""
+def stagnates(stage: StageConfig, cursor: StageCursor, loss: float) -> bool:
+    """Takes a report's mean loss into the cursor, and tells whether the stage has stagnated.
+
+    It has where the mean loss of the later half of its patience is no better than that of the earlier half. Means are
+    compared, not the best loss with the last, since the loss of a rollout is noisy, and rises before it falls where a
+    stage starts from weights that are good already.
+    """
     done = progress(stage, cursor)
-    if loss < _NO_BETTER * cursor.best_loss:
-        cursor.best_loss, cursor.best_progress = loss, done
-    return stage.patience < 1 and done - cursor.best_progress > stage.patience
+    cursor.losses.append((done, loss))
+    if stage.patience >= 1 or cursor.losses[0][0] > done - stage.patience:
+        return False
+    cursor.losses = [(at, value) for at, value in cursor.losses if at >= done - stage.patience]
+    earlier = [value for at, value in cursor.losses if at < done - stage.patience / 2]
+    later = [value for at, value in cursor.losses if at >= done - stage.patience / 2]
+    return bool(earlier) and statistics.fmean(later) > _NO_BETTER * statistics.fmean(earlier)
 
 
 class Stopwatch:

@@ -14,7 +14,7 @@ from mosim.systems import SystemFacts
 from mosim.training import checkpoint as checkpoints
 from mosim.training.losses import mean_loss, rollout_errors
 from mosim.training.recipe import Recipe, StageConfig
-from mosim.training.stage import StageCursor, Stopwatch, learning_rate, note_loss, progress, select_parts
+from mosim.training.stage import StageCursor, Stopwatch, learning_rate, progress, select_parts, stagnates
 from mosim.training.windows import WindowSampler
 from mosim.trajectories import Trajectories
 
@@ -137,8 +137,8 @@ class Trainer:
             predicted = (cursor.step - first_step) * stage.horizon
             calls = (self.model.acceleration_calls - first_call) / predicted
             report = self._report(stage, loss, predicted * stage.batch_size / cursor.seconds_of_report, calls)
-            if note_loss(stage, cursor, loss):
-                note = f"the loss has not improved on {cursor.best_loss:.3g} since {cursor.best_progress:.0%}"
+            if stagnates(stage, cursor, loss):
+                note = f"its loss, {loss:.3g}, has stopped falling"
                 report = report._replace(note=f"stage {stage.name} ends early at {report.progress:.0%}: {note}.")
                 break
             on_report(report)
