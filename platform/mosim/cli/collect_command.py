@@ -84,6 +84,8 @@ def _behaviour(options: Options) -> Behaviour:
         return PoissonBehaviour(**values)
     if options.policy is None:
         raise MosimError("--behaviour policy needs --policy module:function, or the folder of a policy.")
+    if Path(options.policy).is_dir():
+        values["policy"] = str(Path(options.policy).resolve())  # Actors have working folders of their own.
     return PolicyBehaviour(**values)
 
 

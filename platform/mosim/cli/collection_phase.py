@@ -4,6 +4,8 @@ import time
 from pathlib import Path
 
 from mosim.console import progress_bar
+from mosim.errors import MosimError
+from mosim.policies import load_policy
 from mosim.trajectories import Behaviour, Dataset, Policy, collect, resolve_policy
 
 
@@ -47,14 +49,17 @@ def load_any_policy(reference: str) -> Policy:
     """Resolves a policy: the folder of one that `mosim zero-shot` wrote, or `module:function`.
 
     Raises:
-      MosimError: it is neither, or does not load.
+      MosimError: it is neither, or does not load, or it is a checkpoint of RLlib's own, which loads by running code.
     """
-    if Path(reference).is_dir():
-        from mosim.policies import load_policy  # Only where it is needed: it imports torch in every actor.
-
-        policy = load_policy(reference)
-        return lambda observation: policy.act(observation[None])[0]
-    return resolve_policy(reference)
+    folder = Path(reference)
+    if not folder.is_dir():
+        return resolve_policy(reference)
+    if (folder / "rllib_checkpoint.json").exists() or list(folder.glob("*.pkl")):
+        raise MosimError(
+            f"{folder} is a checkpoint of RLlib's own, which is pickled: loading it could run any code. If you trust "
+            "it, load it in a function of yours and give that as module:function."
+        )
+    return load_policy(folder).act
 
 
 class EpisodeClock:

@@ -8,6 +8,7 @@ from rich.table import Table
 from mosim.console import progress_bar, warn
 from mosim.policies import PolicyJob, PolicyProgress, PolicyResult, plot_returns, read_returns, train_side_by_side
 from mosim.ray_cluster import started
+from mosim.systems import Task
 from mosim.tracking import TrackedRun
 
 ZERO_SHOT, TRUE_TRAINED = "zero-shot", "true-trained"
@@ -44,6 +45,13 @@ def train_policies(jobs: Mapping[str, PolicyJob], tracked: Mapping[str, TrackedR
         tracked[name].log_artifact(result.returns)
         tracked[name].log_artifact(result.policy)
     return results
+
+
+def warn_of_hidden_physics(task: Task) -> None:
+    """Tells the user where a simulator cannot know all that the physics of an episode depend on."""
+    if task.context_in_dynamics:
+        names = ", ".join(task.context_layout.names)
+        warn(f"every episode of {task.name} has physics of its own ({names}), which no state shows to a simulator.")
 
 
 def draw_returns(results: Mapping[str, PolicyResult], random_return: float, title: str, path: Path) -> None:

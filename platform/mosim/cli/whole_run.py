@@ -17,7 +17,14 @@ import pandas as pd
 
 from mosim.cli.collection_phase import collect_trajectories
 from mosim.cli.evaluation_phase import horizon_summary, measure_simulator
-from mosim.cli.policy_phase import TRUE_TRAINED, ZERO_SHOT, draw_returns, return_summary, train_policies
+from mosim.cli.policy_phase import (
+    TRUE_TRAINED,
+    ZERO_SHOT,
+    draw_returns,
+    return_summary,
+    train_policies,
+    warn_of_hidden_physics,
+)
 from mosim.cli.tracked_command import LOG_FILE
 from mosim.cli.training_phase import pick_device, train_simulator
 from mosim.console import console, quiet
@@ -72,6 +79,7 @@ class WholeRun:
             tags = {"phase": "run", "task": self._task.name, **environment_tags()}
             run = tracker.run(f"run {self._task.name}", tags=tags)
             run.log_parameters({"task": self._task.name, "seed": options.seed, "episodes": options.episodes})
+            warn_of_hidden_physics(self._task)
             collected = self._phase("collect", run, self._collect)
             trained = self._phase("train", run, self._train)
             self._phase("evaluate", run, lambda tracked: self._evaluate(Path(trained["checkpoint"]), tracked))

@@ -8,7 +8,14 @@ import tyro
 from pydantic import Field
 
 from mosim.cli.parsing import parse, peek, with_recipe
-from mosim.cli.policy_phase import TRUE_TRAINED, ZERO_SHOT, draw_returns, return_summary, train_policies
+from mosim.cli.policy_phase import (
+    TRUE_TRAINED,
+    ZERO_SHOT,
+    draw_returns,
+    return_summary,
+    train_policies,
+    warn_of_hidden_physics,
+)
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
 from mosim.console import console
 from mosim.environments import TRUE_DYNAMICS, load_dynamics
@@ -56,6 +63,7 @@ def main(arguments: Sequence[str]) -> None:
         for name, (source, out) in places.items()
     }
     with tracked_command(options, options.out, "zero-shot", task.name) as tracked:
+        warn_of_hidden_physics(task)
         results = train_policies(jobs, {name: tracked.child(name) if name != ZERO_SHOT else tracked for name in jobs})
         random = random_return(task, action_repeat=options.recipe.action_repeat)
         draw_returns(results, random.mean, f"{task.name}: returns", options.out / "returns.png")
