@@ -20,6 +20,9 @@ _QUIET = {
 }
 """Settings that answer what Ray would otherwise warn or ask about; what the user has set stands."""
 
+_NOT_NICE = {"RAY_worker_niceness": "0"}
+"""Ray's workers would give way to every other process by default; here the work itself is theirs."""
+
 
 @contextmanager
 def started(
@@ -42,7 +45,7 @@ def started(
         return
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     threads = {"OMP_NUM_THREADS": str(worker_threads)}
-    with _environment(_QUIET | threads):
+    with _environment(_QUIET | _NOT_NICE | threads):
         if address == "local":
             ray.init(
                 address=address,

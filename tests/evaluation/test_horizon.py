@@ -20,13 +20,8 @@ STEPS, EPISODES = 60, 4
 
 @pytest.fixture(scope="module")
 def held_out() -> Trajectories:
-    episodes = [collect_episode(TASK, PoissonBehaviour(), STEPS, 1, index) for index in range(EPISODES)]
-    return Trajectories(
-        TASK.facts,
-        np.concatenate([episode.states for episode in episodes]),
-        np.concatenate([np.concatenate([episode.actions, np.zeros((1, 1))]) for episode in episodes]),
-        np.arange(EPISODES + 1) * (STEPS + 1),
-        np.empty((EPISODES, 0)),
+    return Trajectories.of(
+        TASK.facts, [collect_episode(TASK, PoissonBehaviour(), STEPS, 1, index) for index in range(EPISODES)]
     )
 
 

@@ -7,7 +7,6 @@ import functools
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from mosim.dynamics import CorrectorConfig, ModelConfig, NetworkConfig
@@ -30,13 +29,8 @@ RECIPE = Recipe(
 @functools.cache
 def trajectories(episodes: int = 6, steps: int = 120) -> Trajectories:
     task = load_task("pendulum-swingup")
-    collected = [collect_episode(task, PoissonBehaviour(), steps, 0, index) for index in range(episodes)]
-    return Trajectories(
-        task.facts,
-        np.concatenate([episode.states for episode in collected]),
-        np.concatenate([np.concatenate([episode.actions, np.zeros((1, 1))]) for episode in collected]),
-        np.arange(episodes + 1) * (steps + 1),
-        np.empty((episodes, 0)),
+    return Trajectories.of(
+        task.facts, [collect_episode(task, PoissonBehaviour(), steps, 0, index) for index in range(episodes)]
     )
 
 

@@ -1,76 +1,31 @@
 """`mosim run`: everything, under one output folder."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
-
-import tyro
-from pydantic import Field
 
 from mosim.cli.parsing import parse, peek, peek_positional, with_recipe
-from mosim.cli.tracked_command import TrackedOptions
+from mosim.cli.run_options import RunOptions
 from mosim.cli.whole_run import WholeRun
-from mosim.evaluation import STANDARD_HORIZONS
-from mosim.policies import PolicyRecipe, load_policy_recipe
+from mosim.policies import load_policy_recipe
 from mosim.systems import load_task
-from mosim.training import Recipe, load_recipe
-
-
-class Options(TrackedOptions):
-    """From a MuJoCo task to a policy trained only in its neural simulator.
-
-    Collects trajectories with Ray actors, trains a neural simulator in stages, measures its horizon error on held-out
-    episodes, trains a policy with RLlib in the simulator alone and the same recipe in the true task beside it, and
-    judges both in the true task. Every field of both recipes is a flag below. After Ctrl-C or a crash, the same command
-    with --resume goes on.
-
-      mosim run reacher-easy
-    """
-
-    task: tyro.conf.Positional[str] = Field(description="A task as domain-task; mosim systems lists them.")
-    out: Path | None = Field(default=None, description="Folder for everything; runs/TASK by default.")
-    episodes: int = Field(default=300, ge=2, description="Training episodes.")
-    heldout_episodes: int = Field(default=50, ge=1, description="Held-out episodes, under another seed.")
-    steps: int = Field(default=1000, ge=1, description="Physics steps an episode.")
-    workers: int = Field(default=os.cpu_count() or 1, ge=1, description="Ray actors that collect.")
-    seed: int = Field(
-        default=0, ge=0, lt=2**31, description="Of data, simulator and policy; replaces the recipes' own."
-    )
-    minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = Field(
-        default=None, gt=0, description="Fit the simulator's training into this wall-clock budget."
-    )
-    horizons: tuple[int, ...] = Field(default=STANDARD_HORIZONS, min_length=1, description="Physics steps measured.")
-    simulator_recipe: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = Field(
-        default=None, description="YAML; by default the system's own recipe, or a general one."
-    )
-    policy_recipe: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = Field(
-        default=None, description="YAML; by default the task's own recipe, or a general one."
-    )
-    device: str = Field(default="auto", description="Where the simulator is trained: auto, cpu, cuda, ...")
-    threads: int = Field(default=1, ge=1, description="Torch's threads on the CPU; small networks are fastest with 1.")
-    resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
-        default=False, description="Go on with the run in --out, if there is one; finished phases are not repeated."
-    )
-    simulator: Recipe
-    policy: PolicyRecipe
+from mosim.training import load_recipe
 
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
-    options = parse(Options, "run", arguments, default=_defaults(arguments))
+    options = parse(RunOptions, "run", arguments, default=_defaults(arguments))
     WholeRun(options, load_task(options.task)).run()
 
 
-def _defaults(arguments: Sequence[str]) -> Options:
+def _defaults(arguments: Sequence[str]) -> RunOptions:
     """Options whose recipes are those that the arguments name, so that their fields are flags with these defaults."""
     task = peek_positional(arguments)
-    files = [None if (file := peek(arguments, flag)) is None else Path(file) for flag in _RECIPE_FLAGS]
-    return with_recipe(
-        Options,
-        simulator=load_recipe("" if task is None else load_task(task).facts.name, files[0]),
-        policy=load_policy_recipe(task or "", files[1]),
+    simulator, policy = (
+        None if (file := peek(arguments, flag)) is None else Path(file)
+        for flag in ("--simulator-recipe", "--policy-recipe")
     )
-
-
-_RECIPE_FLAGS = ("--simulator-recipe", "--policy-recipe")
+    return with_recipe(
+        RunOptions,
+        simulator=load_recipe("" if task is None else load_task(task).facts.name, simulator),
+        policy=load_policy_recipe(task or "", policy),
+    )

@@ -11,7 +11,7 @@ OUT/run.json                         options, and what each finished phase says 
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -25,6 +25,7 @@ from mosim.cli.policy_phase import (
     train_policies,
     warn_of_hidden_physics,
 )
+from mosim.cli.run_options import RunOptions
 from mosim.cli.tracked_command import LOG_FILE
 from mosim.cli.training_phase import pick_device, train_simulator
 from mosim.console import console, quiet
@@ -35,9 +36,6 @@ from mosim.policies import POLICY_FOLDER, RETURNS_FILE, PolicyJob, random_return
 from mosim.systems import Task
 from mosim.tracking import TrackedRun, Tracker, environment_tags, ui_command
 from mosim.trajectories import Dataset, PoissonBehaviour
-
-if TYPE_CHECKING:
-    from mosim.cli.run_command import Options
 
 HELDOUT_SEED_OFFSET = 2**31
 """Added to the seed for held-out episodes, which so share no start and no action with any training set."""
@@ -53,7 +51,7 @@ Outcome = dict[str, Any]
 class WholeRun:
     """One `mosim run`: phases in order, each skipped where it is finished already."""
 
-    def __init__(self, options: "Options", task: Task) -> None:
+    def __init__(self, options: RunOptions, task: Task) -> None:
         """Claims the output folder.
 
         Raises:

@@ -1,5 +1,6 @@
 """A dataset of trajectories: lazily opened, checked as it is loaded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,18 @@ class Trajectories:
     actions: np.ndarray
     offsets: np.ndarray
     contexts: np.ndarray
+
+    @classmethod
+    def of(cls, facts: SystemFacts, episodes: Sequence[Episode]) -> "Trajectories":
+        """Joins episodes of one system; their indices are not kept."""
+        idle = np.zeros((1, facts.nu))
+        return cls(
+            facts,
+            np.concatenate([episode.states for episode in episodes]),
+            np.concatenate([part for episode in episodes for part in (episode.actions, idle)]),
+            np.concatenate([[0], np.cumsum([len(episode.states) for episode in episodes])]),
+            np.stack([episode.context for episode in episodes]),
+        )
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -74,12 +87,7 @@ class Trajectories:
 
     def select(self, episodes: np.ndarray | list[int]) -> "Trajectories":
         """A copy that holds these episodes alone, in this order; for a held-out part."""
-        pieces = [slice(self.offsets[episode], self.offsets[episode + 1]) for episode in episodes]
-        rows = np.concatenate([np.arange(piece.start, piece.stop) for piece in pieces])
-        offsets = np.concatenate([[0], np.cumsum([piece.stop - piece.start for piece in pieces])])
-        return Trajectories(
-            self.facts, self.states[rows], self.actions[rows], offsets, self.contexts[np.asarray(episodes)]
-        )
+        return Trajectories.of(self.facts, [self.episode(int(episode)) for episode in episodes])
 
 
 class Dataset:

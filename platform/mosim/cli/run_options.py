@@ -1,0 +1,52 @@
+"""The options of `mosim run`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from pydantic import Field
+
+from mosim.cli.tracked_command import TrackedOptions
+from mosim.evaluation import STANDARD_HORIZONS
+from mosim.policies import PolicyRecipe
+from mosim.training import Recipe
+
+
+class RunOptions(TrackedOptions):
+    """From a MuJoCo task to a policy trained only in its neural simulator.
+
+    Collects trajectories with Ray actors, trains a neural simulator in stages, measures its horizon error on held-out
+    episodes, trains a policy with RLlib in the simulator alone and the same recipe in the true task beside it, and
+    judges both in the true task. Every field of both recipes is a flag below. After Ctrl-C or a crash, the same command
+    with --resume goes on.
+
+      mosim run reacher-easy
+    """
+
+    task: tyro.conf.Positional[str] = Field(description="A task as domain-task; mosim systems lists them.")
+    out: Path | None = Field(default=None, description="Folder for everything; runs/TASK by default.")
+    episodes: int = Field(default=300, ge=2, description="Training episodes.")
+    heldout_episodes: int = Field(default=50, ge=1, description="Held-out episodes, under another seed.")
+    steps: int = Field(default=1000, ge=1, description="Physics steps an episode.")
+    workers: int = Field(default=os.cpu_count() or 1, ge=1, description="Ray actors that collect.")
+    seed: int = Field(
+        default=0, ge=0, lt=2**31, description="Of data, simulator and policy; replaces the recipes' own."
+    )
+    minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = Field(
+        default=None, gt=0, description="Fit the simulator's training into this wall-clock budget."
+    )
+    horizons: tuple[int, ...] = Field(default=STANDARD_HORIZONS, min_length=1, description="Physics steps measured.")
+    simulator_recipe: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = Field(
+        default=None, description="YAML; by default the system's own recipe, or a general one."
+    )
+    policy_recipe: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = Field(
+        default=None, description="YAML; by default the task's own recipe, or a general one."
+    )
+    device: str = Field(default="auto", description="Where the simulator is trained: auto, cpu, cuda, ...")
+    threads: int = Field(default=1, ge=1, description="Torch's threads on the CPU; small networks are fastest with 1.")
+    resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
+        default=False, description="Go on with the run in --out, if there is one; finished phases are not repeated."
+    )
+    simulator: Recipe
+    policy: PolicyRecipe
