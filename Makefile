@@ -13,7 +13,7 @@ run: $(VENV)/.installed
 	$(BIN)/mosim run reacher-easy --resume
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow

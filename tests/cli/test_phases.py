@@ -54,7 +54,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.xdist_group("phases")
 def test_an_mjcf_with_every_kind_of_joint_is_collected_trained_and_measured(folder: Path) -> None:
     said = mosim_command(
         folder, "evaluate", "sim", "--data", "data", "--horizons", "1", "20", "--out", "out", "--tracking-uri", "off"
@@ -67,7 +66,6 @@ def test_an_mjcf_with_every_kind_of_joint_is_collected_trained_and_measured(fold
     assert {"qpos/root[6]", "qpos/neck[3]", "qvel/neck[2]", "qpos/arm"} <= names
 
 
-@pytest.mark.xdist_group("phases")
 def test_quaternions_stay_whole_in_a_long_prediction(folder: Path) -> None:
     simulator = mosim.load(folder / "sim")
     states = Dataset.open(folder / "data").load().states[:4]
@@ -76,7 +74,6 @@ def test_quaternions_stay_whole_in_a_long_prediction(folder: Path) -> None:
     torch.testing.assert_close(predicted[..., 3:7].norm(dim=-1), torch.ones(4, 500), atol=1e-3, rtol=0)
 
 
-@pytest.mark.xdist_group("phases")
 def test_training_is_not_overwritten_and_a_finished_one_resumes_to_itself(folder: Path) -> None:
     again = ["train", "robot.xml", "--data", "data", "--out", "sim", *STAGES, "--tracking-uri", "off"]
     command = [sys.executable, "-c", "from mosim.cli.main import main; main()", *again]
@@ -86,7 +83,6 @@ def test_training_is_not_overwritten_and_a_finished_one_resumes_to_itself(folder
     assert "checkpoint:" in mosim_command(folder, *again, "--resume")
 
 
-@pytest.mark.xdist_group("phases")
 def test_a_policy_s_folder_collects(folder: Path) -> None:
     policy = Policy(
         PolicyFacts(task="pendulum-swingup", observation_size=3, action_size=1, hidden=(8,), clip=10.0, action_repeat=1)
@@ -100,7 +96,6 @@ def test_a_policy_s_folder_collects(folder: Path) -> None:
     assert abs(actions).max() > 0
 
 
-@pytest.mark.xdist_group("phases")
 def test_rllib_s_own_checkpoint_is_refused_and_the_way_round_is_told(folder: Path) -> None:
     (folder / "rllib").mkdir()
     (folder / "rllib" / "rllib_checkpoint.json").write_text("{}")

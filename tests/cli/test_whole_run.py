@@ -74,7 +74,6 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder, run(folder)
 
 
-@pytest.mark.xdist_group("whole-run")
 def test_it_ends_with_a_table_and_says_where_everything_is(unbroken: tuple[Path, str]) -> None:
     folder, said = unbroken
     for words in ("horizon error: ", "perturbed-twin", "zero-shot", "true-trained", "random", "wall time", "mlflow ui"):
@@ -85,7 +84,6 @@ def test_it_ends_with_a_table_and_says_where_everything_is(unbroken: tuple[Path,
     assert len(said.splitlines()) < 60, "quiet by default"
 
 
-@pytest.mark.xdist_group("whole-run")
 def test_mlflow_holds_one_parent_and_a_run_for_each_phase(unbroken: tuple[Path, str]) -> None:
     folder, _ = unbroken
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
@@ -104,7 +102,6 @@ def test_mlflow_holds_one_parent_and_a_run_for_each_phase(unbroken: tuple[Path, 
     assert "evaluation/horizon.png" in artifacts
 
 
-@pytest.mark.xdist_group("whole-run")
 def test_a_finished_run_is_not_run_again(unbroken: tuple[Path, str]) -> None:
     folder, _ = unbroken
     before = outcome(folder)
@@ -112,7 +109,6 @@ def test_a_finished_run_is_not_run_again(unbroken: tuple[Path, str]) -> None:
     assert outcome(folder) == before
 
 
-@pytest.mark.xdist_group("whole-run")
 def test_another_run_does_not_overwrite_it(unbroken: tuple[Path, str]) -> None:
     folder, _ = unbroken
     result = subprocess.run(command(), cwd=folder, capture_output=True, text=True, check=False)
@@ -125,7 +121,6 @@ def test_another_run_does_not_overwrite_it(unbroken: tuple[Path, str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.xdist_group("whole-run")
 def test_killed_at_three_random_moments_and_resumed_it_comes_to_the_same(
     tmp_path: Path, unbroken: tuple[Path, str]
 ) -> None:
