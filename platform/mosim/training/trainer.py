@@ -137,7 +137,7 @@ class Trainer:
             predicted = (cursor.step - first_step) * stage.horizon
             calls = (self.model.acceleration_calls - first_call) / predicted
             report = self._report(stage, loss, predicted * stage.batch_size / cursor.seconds_of_report, calls)
-            if stagnates(stage, cursor, loss):
+            if stagnates(stage, cursor, loss) and report.progress < 1:
                 note = f"its loss, {loss:.3g}, has stopped falling"
                 report = report._replace(note=f"stage {stage.name} ends early at {report.progress:.0%}: {note}.")
                 break
