@@ -61,16 +61,16 @@ def draw_returns(results: Mapping[str, PolicyResult], random_return: float, titl
 
 def return_summary(returns: Mapping[str, Path], random_return: float) -> Table:
     """The last rows of trainings' `returns.csv` as a table for the terminal: one row a policy."""
-    table = Table(title="mean return of an episode", title_justify="left")
+    table = Table(title="mean return of an episode, in the true task and in the simulator", title_justify="left")
     table.add_column("policy")
-    for column in ("in the true task", "deviation", "in the simulator", "control steps", "seconds"):
+    for column in ("true task", "deviation", "simulator", "control steps", "seconds"):
         table.add_column(column, justify="right")
     for name, path in returns.items():
         last = read_returns(path)[-1]
         simulated = "" if name == TRUE_TRAINED else f"{last.return_simulated:.0f}"
         mean, std = f"{last.return_true_mean:.0f}", f"{last.return_true_std:.0f}"
         table.add_row(name, mean, std, simulated, f"{last.steps:,}", f"{last.wall_seconds:.0f}")
-    table.add_row("random actions", f"{random_return:.0f}", "", "", "", "")
+    table.add_row("random", f"{random_return:.0f}", "", "", "", "")
     return table
 
 
