@@ -22,7 +22,7 @@ STYLES = {
 
 def plot_horizon(curve: pd.DataFrame, table: pd.DataFrame, path: Path) -> None:
     """Draws `horizon_curve` as lines and `horizon_table` as points on log axes; writes a PNG, whole or not at all."""
-    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(6.4, 4.8), layout="constrained")
     for model, rows in curve.groupby("model", sort=False):
         style = STYLES.get(str(model), {"label": str(model)})
         finite = rows[np.isfinite(rows["mse"]) & (rows["mse"] > 0)]
@@ -37,7 +37,7 @@ def plot_horizon(curve: pd.DataFrame, table: pd.DataFrame, path: Path) -> None:
         title=f"{table['system'].iloc[0]}: horizon error from held-out starts",
     )
     axes.grid(visible=True, which="major", alpha=0.3)
-    axes.legend(loc="best", framealpha=0.8, edgecolor="none")
+    figure.legend(loc="outside lower center", frameon=False)
     with atomic_path(path) as aside:
         figure.savefig(aside, dpi=150)
     plt.close(figure)

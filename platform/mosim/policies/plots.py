@@ -18,7 +18,7 @@ _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")  # Okabe and Ito's.
 
 def plot_returns(trainings: Mapping[str, Sequence[ReturnRow]], random_return: float, title: str, path: Path) -> None:
     """Draws true returns as lines with a band of one standard error, simulated ones dashed; writes a PNG."""
-    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(6.4, 4.8), layout="constrained")
     for (name, rows), colour in zip(trainings.items(), _COLOURS, strict=False):
         steps = np.array([row.steps for row in rows])
         mean = np.array([row.return_true_mean for row in rows])
@@ -31,7 +31,7 @@ def plot_returns(trainings: Mapping[str, Sequence[ReturnRow]], random_return: fl
     axes.axhline(random_return, color="#999999", linestyle=":", label="random actions, true task")
     axes.set(xlabel="control steps of training", ylabel="return of an episode", title=title)
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(loc="best", framealpha=0.8, edgecolor="none")
+    figure.legend(loc="outside lower center", frameon=False)
     with atomic_path(path) as aside:
         figure.savefig(aside, dpi=150)
     plt.close(figure)
