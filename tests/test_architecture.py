@@ -39,7 +39,7 @@ def test_folders_import_each_other_by_their_public_face_alone() -> None:
 
 def test_loading_never_unpickles() -> None:
     forbidden = re.compile(
-        r"allow_pickle=True|weights_only=False|\bpickle\.loads?\(|yaml\.(unsafe_)?load\(|from_checkpoint\("
+        r"allow_pickle\s*=\s*True|weights_only\s*=\s*False|\bpickle\.loads?\(|yaml\.(unsafe_)?load\(|from_checkpoint\("
     )
     odd = [
         f"{file.relative_to(ROOT)}: {line.strip()}"

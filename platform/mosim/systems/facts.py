@@ -92,24 +92,29 @@ class SystemFacts(Frozen):
         return _names("qpos", self.joints, QPOS_WIDTH) + _names("qvel", self.joints, DOF_WIDTH)
 
     def differences(self, other: "SystemFacts") -> list[str]:
-        """What tells two systems apart, a phrase each; the name alone does not count."""
-        phrases = [
-            f"{field} is {getattr(self, field)} against {getattr(other, field)}"
-            for field in ("nq", "nv", "nu", "timestep", "integrator", "control_lower", "control_upper")
-            if getattr(self, field) != getattr(other, field)
-        ]
+        """What tells two systems apart, a phrase each; the name alone does not count.
+
+        Where the bodies differ, so that everything else does too, the bodies alone are told.
+        """
+        phrases = self._odd_fields(other, "nq", "nv", "nu")
         if self.joints != other.joints:
             ours, theirs = ({joint.name: joint for joint in facts.joints} for facts in (self, other))
             odd = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
             phrases.append(f"joints differ ({', '.join(odd)})")
-        odd = sorted(
-            field
-            for field in self.physics.keys() | other.physics.keys()
-            if self.physics.get(field) != other.physics.get(field)
-        )
-        if odd:
+        if phrases:
+            return phrases
+        phrases = self._odd_fields(other, "timestep", "integrator", "control_lower", "control_upper")
+        fields = sorted(self.physics.keys() | other.physics.keys())
+        if odd := [field for field in fields if self.physics.get(field) != other.physics.get(field)]:
             phrases.append(f"physical constants differ ({', '.join(odd)})")
         return phrases
+
+    def _odd_fields(self, other: "SystemFacts", *fields: str) -> list[str]:
+        return [
+            f"{field} is {getattr(self, field)} against {getattr(other, field)}"
+            for field in fields
+            if getattr(self, field) != getattr(other, field)
+        ]
 
 
 def read_facts(model: mujoco.MjModel, name: str) -> SystemFacts:
