@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,7 +58,9 @@ def one_process_at_a_time(uri: str) -> Iterator[None]:
 
 
 def ui_command(uri: str) -> str:
-    """The command that shows the runs of a tracking URI."""
+    """The command that shows the runs of a tracking URI, from the working directory."""
     if uri.startswith(("http://", "https://")):
         return f"open {without_password(uri)}"
-    return f"mlflow ui --backend-store-uri {without_password(uri)}"
+    # Not on the path where mosim was started as .venv/bin/mosim.
+    program = "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))
+    return f"{program} ui --backend-store-uri {without_password(uri)}"
