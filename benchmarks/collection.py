@@ -5,8 +5,8 @@
 Both simulate the same episodes from the same starts under the same controls. The collection also draws the starts and
 the controls, encodes, checks and writes the files. Neither counts the time until its processes stand: the collection is
 timed over the later half of its episodes, by when every actor is at work. Rounds of the two alternate, so that
-whatever else the machine does meets both; the figures are medians. Expected on two free cores: a ratio near 1, since
-`mujoco.rollout` saves about what writing costs.
+whatever else the machine does meets both; the figures are medians. Collecting costs most, beside its physics, where a
+step is cheap.
 
 Writes benchmarks/results/collection.csv.
 """
