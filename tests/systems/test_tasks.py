@@ -9,7 +9,7 @@ import torch
 from dm_control import suite
 
 from mosim.errors import UnknownNameError, UnsupportedSystemError
-from mosim.systems import Task, batched_tasks, evaluator_for, load_system, load_task
+from mosim.systems import Task, evaluator_for, load_system, load_task
 
 TASKS = (
     "reacher-easy", "reacher-hard", "acrobot-swingup", "cheetah-run", "hopper-hop", "hopper-stand", "humanoid-walk",
@@ -140,22 +140,6 @@ def test_states_and_contexts_are_set_row_by_row(task: Task) -> None:
     if task.context_size:
         swapped = evaluate(states, actions, contexts.roll(1, 0), states)
         assert not torch.allclose(swapped.observation, together.observation)
-
-
-@pytest.mark.parametrize("name", batched_tasks())
-def test_batched_evaluation_is_the_exact_one(name: str) -> None:
-    task = load_task(name)
-    random = np.random.default_rng(0)
-    count = 10_000
-    states = torch.from_numpy(random.normal(0, 2, (count, task.facts.state_size)))
-    contexts = np.stack([task.reset([0, row]).context for row in range(100)])
-    contexts = torch.from_numpy(contexts[random.integers(0, 100, count)])
-    actions = torch.from_numpy(random.uniform(-1, 1, (count, task.facts.nu)))
-    fast, exact = (evaluator_for(task, exact=exact)(states, actions, contexts, None) for exact in (False, True))
-    torch.testing.assert_close(fast.observation, exact.observation, rtol=0, atol=1e-5)
-    torch.testing.assert_close(fast.reward, exact.reward, rtol=0, atol=1e-5)
-    assert torch.equal(fast.terminated, exact.terminated)
-    assert 0 < exact.reward.mean() < 1
 
 
 def test_physics_that_depend_on_the_context_have_their_own_model() -> None:

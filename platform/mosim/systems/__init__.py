@@ -1,27 +1,45 @@
 """What is simulated: facts read from a MuJoCo model, dm_control tasks taken apart, the registry."""
 
-import mosim.systems.reacher  # noqa: F401 Registers its batched evaluator.
+import mosim.systems.batched  # noqa: F401 Registers its evaluators.
+from mosim.systems.contacts import ContactGaps, Gaps, contact_frames
 from mosim.systems.evaluation import Evaluation, Evaluator, batched_tasks, evaluator_for
-from mosim.systems.facts import DOF_WIDTH, QPOS_WIDTH, Frozen, JointFacts, SystemFacts, read_facts
+from mosim.systems.facts import DOF_WIDTH, QPOS_WIDTH, JointFacts, SystemFacts, read_facts
+from mosim.systems.frozen import Frozen
+from mosim.systems.kinematics import Jacobians, Kinematics, Points, Poses, Velocities
 from mosim.systems.registry import load_system, load_task, task_names
+from mosim.systems.skeleton import Frame, Link, Pair, Shape, Skeleton, read_skeleton
 from mosim.systems.system import EpisodeStart, System
 from mosim.systems.task import Task
 
 __all__ = [
     "DOF_WIDTH",
     "QPOS_WIDTH",
+    "ContactGaps",
     "EpisodeStart",
     "Evaluation",
     "Evaluator",
+    "Frame",
     "Frozen",
+    "Gaps",
+    "Jacobians",
     "JointFacts",
+    "Kinematics",
+    "Link",
+    "Pair",
+    "Points",
+    "Poses",
+    "Shape",
+    "Skeleton",
     "System",
     "SystemFacts",
     "Task",
+    "Velocities",
     "batched_tasks",
+    "contact_frames",
     "evaluator_for",
     "load_system",
     "load_task",
     "read_facts",
+    "read_skeleton",
     "task_names",
 ]

@@ -5,12 +5,10 @@ from typing import Literal, get_args
 
 import mujoco
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from mosim.errors import UnsupportedSystemError
-
-JointKind = Literal["free", "ball", "slide", "hinge"]
-"""In the order of MuJoCo's `mjtJoint`."""
+from mosim.systems.frozen import Frozen
+from mosim.systems.skeleton import JointKind, Skeleton, read_skeleton
 
 IntegratorName = Literal["Euler", "RK4", "implicit", "implicitfast"]
 """In the order of MuJoCo's `mjtIntegrator`."""
@@ -34,12 +32,6 @@ _PHYSICS_FIELDS = (
     "actuator_gear", "actuator_gainprm", "actuator_biasprm", "actuator_trnid",
     "tendon_stiffness", "tendon_damping", "tendon_range", "wrap_prm",
 )  # fmt: skip
-
-
-class Frozen(BaseModel):
-    """A typed record: unknown keys are refused, nothing changes it afterwards."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class JointFacts(Frozen):
@@ -66,6 +58,7 @@ class SystemFacts(Frozen):
       control_lower, control_upper: of shape `(nu,)`, in actuator units.
       cyclic: indices into `qpos` of coordinates that no force depends on, such as a runner's distance, found by moving
         them and looking at MuJoCo's accelerations.
+      skeleton: the body's geometry.
       physics: a short digest of each group of physical constants, to tell two versions of a model apart.
     """
 
@@ -79,6 +72,7 @@ class SystemFacts(Frozen):
     control_lower: tuple[float, ...]
     control_upper: tuple[float, ...]
     cyclic: tuple[int, ...]
+    skeleton: Skeleton
     physics: dict[str, str]
 
     @property
@@ -143,6 +137,7 @@ def read_facts(model: mujoco.MjModel, name: str) -> SystemFacts:
         control_lower=tuple(np.where(limited, model.actuator_ctrlrange[:, 0], -UNLIMITED_CONTROL).tolist()),
         control_upper=tuple(np.where(limited, model.actuator_ctrlrange[:, 1], UNLIMITED_CONTROL).tolist()),
         cyclic=_cyclic_coordinates(model),
+        skeleton=read_skeleton(model),
         physics=_digests(model),
     )
 

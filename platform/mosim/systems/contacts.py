@@ -1,0 +1,185 @@
+"""Where collision shapes can touch, for a batch of poses at once: signed distances, contact points and normals."""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mosim.systems.kinematics import Points, Poses, rotation_of
+from mosim.systems.skeleton import Pair, Shape, Skeleton
+
+_TINY = 1e-12
+"""Squared lengths below this, in square metres, are nothing: a sphere's segment, or two segments that cross."""
+
+
+class Gaps(NamedTuple):
+    """The space between two shapes at each place where they can touch.
+
+    Attributes:
+      distance: `(..., gaps)`, in metres; negative where they overlap.
+      position: `(..., gaps, 3)`, in metres: halfway between the surfaces, where MuJoCo puts a contact.
+      normal: `(..., gaps, 3)`: the direction that opens the gap for the first shape.
+      tangent: `(..., gaps, 3)`: MuJoCo's first direction of friction, not yet at right angles to the normal.
+    """
+
+    distance: Tensor
+    position: Tensor
+    normal: Tensor
+    tangent: Tensor
+
+
+class ContactGaps(nn.Module):
+    """Every gap between shapes that MuJoCo lets collide; matches its contacts.
+
+    Ends of capsules, spheres and corners of boxes over planes fixed to the world come first; then pairs of spheres and
+    capsules, at their closest points. Other pairs of shapes are not looked at, nor is the second contact that MuJoCo
+    makes of two parallel capsules.
+
+    Attributes:
+      size: number of gaps.
+      first, second: `(gaps,)`: the links of the two shapes; the world's index is the number of links.
+      friction: `(gaps,)`: 1 where contacts have friction, else 0.
+      floors: how many are gaps over a plane.
+    """
+
+    first: Tensor
+    second: Tensor
+    friction: Tensor
+    _floor_normal: Tensor
+    _floor_height: Tensor
+    _floor_radius: Tensor
+    _floor_axis: Tensor
+    _floor_links: Tensor
+    _pair_first: Tensor
+    _pair_second: Tensor
+    _pair_radii: Tensor
+
+    def __init__(self, skeleton: Skeleton) -> None:
+        super().__init__()
+        world = len(skeleton.links)
+        floor = [place for pair in skeleton.pairs for place in _over_plane(skeleton, pair)]
+        self._floor_points = Points([shape.frame for _, shape, _, _ in floor], [offset for _, _, offset, _ in floor])
+        normals = [rotation_of(plane.frame.quaternion)[:, 2] for _, _, _, plane in floor]
+        heights = [
+            normal @ np.array(plane.frame.position) for normal, (_, _, _, plane) in zip(normals, floor, strict=True)
+        ]
+        self._constant("_floor_normal", np.array(normals).reshape(-1, 3))
+        self._constant("_floor_height", np.array(heights))
+        self._constant("_floor_radius", np.array([_radius(shape) for _, shape, _, _ in floor]))
+        axes = [rotation_of(shape.frame.quaternion)[:, 2:] * (shape.kind == "capsule") for _, shape, _, _ in floor]
+        self._constant("_floor_axis", np.array(axes).reshape(-1, 3, 1))
+        self._index("_floor_links", [shape.frame.link % (world + 1) for _, shape, _, _ in floor])
+
+        rounds = [index for index, shape in enumerate(skeleton.shapes) if shape.kind in ("sphere", "capsule")]
+        pairs = [pair for pair in skeleton.pairs if {pair.first, pair.second} <= set(rounds)]
+        shapes = [skeleton.shapes[index] for index in rounds]
+        self._rounds = len(shapes)
+        self._ends = Points(
+            [shape.frame for shape in shapes] * 2,
+            [(0.0, 0.0, sign * shape.size[1] * (shape.kind == "capsule")) for sign in (-1, 1) for shape in shapes],
+        )
+        self._index("_pair_first", [rounds.index(pair.first) for pair in pairs])
+        self._index("_pair_second", [rounds.index(pair.second) for pair in pairs])
+        touching = [(skeleton.shapes[pair.first], skeleton.shapes[pair.second]) for pair in pairs]
+        radii = [[first.size[0], second.size[0]] for first, second in touching]
+        self._constant("_pair_radii", np.array(radii).reshape(-1, 2))
+
+        ends = [[shape.frame.link, plane.frame.link] for _, shape, _, plane in floor]
+        ends += [[first.frame.link, second.frame.link] for first, second in touching]
+        self.size, self.floors = len(ends), len(floor)
+        condims = [pair.condim for pair, _, _, _ in floor] + [pair.condim for pair in pairs]
+        self._constant("friction", np.array([condim > 1 for condim in condims]))
+        self._index("first", [first % (world + 1) for first, _ in ends])
+        self._index("second", [second % (world + 1) for _, second in ends])
+
+    def forward(self, poses: Poses) -> Gaps:
+        """All gaps of `poses`."""
+        parts = [self._over_floor(poses)] if self.floors else []
+        if self.size > self.floors:
+            parts.append(self._between(poses))
+        if len(parts) == 1:
+            return parts[0]
+        return Gaps(
+            *(torch.cat(pair, dim=-1 if index == 0 else -2) for index, pair in enumerate(zip(*parts, strict=True)))
+        )
+
+    def _over_floor(self, poses: Poses) -> Gaps:
+        end = self._floor_points(poses)
+        distance = (end * self._floor_normal).sum(-1) - self._floor_height - self._floor_radius
+        position = end - (self._floor_radius + 0.5 * distance).unsqueeze(-1) * self._floor_normal
+        # MuJoCo turns a capsule's friction to its axis.
+        axis = (poses.rotation.index_select(-3, self._floor_links) @ self._floor_axis).squeeze(-1)
+        return Gaps(distance, position, self._floor_normal.expand_as(position), axis)
+
+    def _between(self, poses: Poses) -> Gaps:
+        start, end = self._ends(poses).split(self._rounds, dim=-2)
+        along = end - start
+        first, second = self._pair_first, self._pair_second
+        start_a, along_a = start.index_select(-2, first), along.index_select(-2, first)
+        start_b, along_b = start.index_select(-2, second), along.index_select(-2, second)
+        share_a, share_b = _closest(start_a, along_a, start_b, along_b)
+        on_a = start_a + share_a * along_a
+        apart = on_a - start_b - share_b * along_b
+        length = apart.square().sum(-1, keepdim=True).clamp_min(_TINY).sqrt()
+        normal = apart / length
+        distance = length.squeeze(-1) - self._pair_radii.sum(-1)
+        position = on_a - (self._pair_radii[..., 0] + 0.5 * distance).unsqueeze(-1) * normal
+        return Gaps(distance, position, normal, torch.zeros_like(normal))
+
+    def _constant(self, name: str, values: np.ndarray) -> None:
+        self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
+
+    def _index(self, name: str, values: list[int]) -> None:
+        self.register_buffer(name, torch.tensor(values, dtype=torch.long), persistent=False)
+
+
+def contact_frames(normal: Tensor, tangent: Tensor) -> Tensor:
+    """Normal and two directions of friction as rows, `(..., 3, 3)`; as MuJoCo's `mju_makeFrame`."""
+    upright = torch.tensor([0.0, 1.0, 0.0], dtype=normal.dtype, device=normal.device)
+    sideways = torch.tensor([0.0, 0.0, 1.0], dtype=normal.dtype, device=normal.device)
+    default = torch.where(normal[..., 1:2].abs() < 0.5, upright, sideways)
+    given = tangent.square().sum(-1, keepdim=True) > 0.25
+    tangent = torch.where(given, tangent, default)
+    tangent = tangent - (tangent * normal).sum(-1, keepdim=True) * normal
+    upended = tangent.square().sum(-1, keepdim=True) < _TINY  # A capsule that stands on the plane.
+    fallback = default - (default * normal).sum(-1, keepdim=True) * normal
+    first = nn.functional.normalize(torch.where(upended, fallback, tangent), dim=-1)
+    return torch.stack([normal, first, torch.linalg.cross(normal, first)], dim=-2)
+
+
+def _over_plane(skeleton: Skeleton, pair: Pair) -> list[tuple[Pair, Shape, tuple[float, float, float], Shape]]:
+    shapes = (skeleton.shapes[pair.first], skeleton.shapes[pair.second])
+    plane, shape = sorted(shapes, key=lambda shape: shape.kind != "plane")
+    if plane.kind != "plane" or plane.frame.link >= 0 or shape.kind == "plane":
+        return []
+    x, y, z = shape.size
+    if shape.kind == "capsule":
+        offsets = [(0.0, 0.0, y), (0.0, 0.0, -y)]
+    elif shape.kind == "box":
+        offsets = [(a * x, b * y, c * z) for a, b, c in itertools.product((-1, 1), repeat=3)]
+    else:
+        offsets = [(0.0, 0.0, 0.0)]
+    return [(pair, shape, offset, plane) for offset in offsets]
+
+
+def _radius(shape: Shape) -> float:
+    return 0.0 if shape.kind == "box" else shape.size[0]
+
+
+def _closest(start_a: Tensor, along_a: Tensor, start_b: Tensor, along_b: Tensor) -> tuple[Tensor, Tensor]:
+    """Where two segments come closest, as shares `(..., 1)` of them (Ericson, Real-Time Collision Detection, 5.1.9)."""
+    between = start_a - start_b
+    aa, bb, ab, ad, bd = (
+        (left * right).sum(-1, keepdim=True)
+        for left, right in (
+            (along_a, along_a), (along_b, along_b), (along_a, along_b), (along_a, between), (along_b, between)
+        )
+    )  # fmt: skip
+    determinant = aa * bb - ab * ab
+    crossing = determinant > 1e-6 * aa * bb
+    share_a = torch.where(crossing, (ab * bd - ad * bb) / torch.where(crossing, determinant, 1.0), 0.5).clamp(0, 1)
+    share_b = torch.where(bb > _TINY, ((ab * share_a + bd) / bb.clamp_min(_TINY)).clamp(0, 1), 0.0)
+    share_a = torch.where(aa > _TINY, ((ab * share_b - ad) / aa.clamp_min(_TINY)).clamp(0, 1), 0.0)
+    return share_a, share_b
