@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from mechanisms import EVERY_JOINT, compiled
 
 from mosim.dynamics import CorrectorConfig, IntegratorConfig, ModelConfig, NetworkConfig, NeuralSimulator, Statistics
+from mosim.dynamics.predictor import RigidBodyPredictor
 from mosim.systems import load_system
 
 _, FACTS = compiled(EVERY_JOINT)
@@ -38,13 +39,13 @@ def random_states(count: int, seed: int = 0) -> torch.Tensor:
 def test_inverse_inertia_is_symmetric_positive_definite(seed: int, size: float) -> None:
     model = simulator(seed=seed % 7).double()
     qpos = size * torch.randn(4, FACTS.nq, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    inertia = model.predictor.inverse_inertia(model.space.normalise(qpos))
+    predictor = model.predictor
+    assert isinstance(predictor, RigidBodyPredictor)
+    inertia = predictor.inverse_inertia(model.space.normalise(qpos))
     assert torch.equal(inertia, inertia.mT)
     assert torch.linalg.eigvalsh(inertia).min() > -1e-9 * inertia.abs().max()
     # An eigenvalue may round to zero beside a huge one; the factor's diagonal, and so the determinant, may not.
-    diagonal = model.predictor.triangle(model.predictor.inertia(model.predictor.positions(qpos))).diagonal(
-        dim1=-2, dim2=-1
-    )
+    diagonal = predictor.triangle(predictor.inertia(predictor.positions(qpos))).diagonal(dim1=-2, dim2=-1)
     assert diagonal.min() > 0
 
 
@@ -53,11 +54,12 @@ def test_predictor_is_the_inverse_inertia_times_the_force() -> None:
     state = random_states(5).double()
     qpos, qvel = model.space.split(state)
     action = torch.zeros(5, FACTS.nu, dtype=torch.float64)
-    positions = model.predictor.positions(qpos)
-    assert model.predictor.actuation is not None
-    force = model.predictor.bias(torch.cat([positions, qvel], -1)) + model.predictor.actuation(action)
-    expected = (model.predictor.inverse_inertia(qpos) @ force.unsqueeze(-1)).squeeze(-1)
-    torch.testing.assert_close(model.predictor(qpos, qvel, action), expected)
+    predictor = model.predictor
+    assert isinstance(predictor, RigidBodyPredictor)
+    assert predictor.actuation is not None
+    force = predictor.bias(torch.cat([predictor.positions(qpos), qvel], -1)) + predictor.actuation(action)
+    expected = (predictor.inverse_inertia(qpos) @ force.unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(predictor(qpos, qvel, qvel, action), expected)
 
 
 def test_untrained_correctors_change_nothing() -> None:

@@ -1,6 +1,6 @@
 """The neural simulator, and every other dynamics model behind the same interface."""
 
-from mosim.dynamics.config import CorrectorConfig, IntegratorConfig, ModelConfig, NetworkConfig
+from mosim.dynamics.config import ConstraintsConfig, CorrectorConfig, IntegratorConfig, ModelConfig, NetworkConfig
 from mosim.dynamics.configuration_space import ConfigurationSpace
 from mosim.dynamics.integrators import Integrator, make_integrator
 from mosim.dynamics.interface import DynamicsModel, HoldLast
@@ -10,6 +10,7 @@ from mosim.dynamics.statistics import Statistics
 
 __all__ = [
     "ConfigurationSpace",
+    "ConstraintsConfig",
     "CorrectorConfig",
     "DynamicsModel",
     "HoldLast",

@@ -8,12 +8,14 @@ from mosim.systems import Frozen, SystemFacts
 
 Activation = Literal["silu", "gelu", "tanh", "relu"]
 
-CorrectorInput = Literal["limit_depth"]
+CorrectorInput = Literal["limit_depth", "contacts"]
+
+PredictorKind = Literal["rigid_body", "network"]
 
 TORCHDIFFEQ_FIXED = ("euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams")
 TORCHDIFFEQ_ADAPTIVE = ("dopri8", "dopri5", "bosh3", "fehlberg2", "adaptive_heun", "scipy_solver")
 IntegratorMethod = Literal[
-    "auto", "semi_implicit_euler", "constant_acceleration",
+    "auto", "semi_implicit_euler", "constant_acceleration", "runge_kutta_4",
     "euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams",
     "dopri8", "dopri5", "bosh3", "fehlberg2", "adaptive_heun", "scipy_solver",
 ]  # fmt: skip
@@ -33,8 +35,18 @@ class CorrectorConfig(Frozen):
     network: NetworkConfig = Field(default=NetworkConfig(), description="Its shape.")
     inputs: tuple[CorrectorInput, ...] = Field(
         default=("limit_depth",),
-        description="What it sees beyond state and action. limit_depth: how deep each joint stands in its limit.",
+        description="What it sees beyond state and action. limit_depth: how deep each joint stands in its limit. "
+        "contacts: how far collision shapes are from the floor and one another, and how they move where they touch.",
     )
+
+
+class ConstraintsConfig(Frozen):
+    """Forces of contacts and joint limits, along directions that follow from the geometry."""
+
+    contacts: int = Field(
+        default=12, ge=0, description="Contacts at one time at most; fewer where the data show fewer, 0 for none."
+    )
+    searches: int = Field(default=3, ge=1, description="Newton's steps in search of the constraints that push.")
 
 
 class IntegratorConfig(Frozen):
@@ -43,8 +55,8 @@ class IntegratorConfig(Frozen):
     method: IntegratorMethod = Field(
         default="auto",
         description="semi_implicit_euler (one network call a step; MuJoCo's own default), constant_acceleration (one "
-        "call; positions to second order), any torchdiffeq method by its name, or auto: semi_implicit_euler where "
-        "MuJoCo integrates so, constant_acceleration for its RK4.",
+        "call; positions to second order), runge_kutta_4 (four calls; MuJoCo's RK4), any torchdiffeq method by its name, "
+        "or auto: semi_implicit_euler where MuJoCo integrates so, constant_acceleration for its RK4.",
     )
     adjoint: bool = Field(
         default=False, description="Differentiate torchdiffeq methods by the adjoint ODE, in constant memory."
@@ -61,11 +73,19 @@ class IntegratorConfig(Frozen):
 class ModelConfig(Frozen):
     """A neural simulator."""
 
+    predictor: PredictorKind = Field(
+        default="rigid_body",
+        description="rigid_body: M(q) [b(q, v) + tau(u)]. network: one residual network of state and action, as large, "
+        "to compare with.",
+    )
     inertia: NetworkConfig = Field(
         default=NetworkConfig(), description="L(q), whose product L L^T is the inverse inertia."
     )
     bias: NetworkConfig = Field(default=NetworkConfig(), description="b(q, v): gravity, Coriolis, springs and damping.")
     actuation: NetworkConfig = Field(default=NetworkConfig(width=32, depth=0), description="tau(u): what actions add.")
+    constraints: ConstraintsConfig | None = Field(
+        default=None, description="Contacts and joint limits as constraint forces; without, correctors learn them."
+    )
     correctors: tuple[CorrectorConfig, ...] = Field(
         default=(CorrectorConfig(),), description="Residual accelerations eps_k(q, v, u), in the order of their stages."
     )

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from mosim.dynamics.config import CorrectorConfig
-from mosim.dynamics.inputs import LimitDepth, PositionInputs
+from mosim.dynamics.inputs import Contacts, LimitDepth, PositionInputs
 from mosim.dynamics.networks import ResidualNetwork
 from mosim.dynamics.statistics import Statistics
 from mosim.shapes import Action, Qpos, Qvel
@@ -17,13 +17,13 @@ class Corrector(nn.Module):
     def __init__(self, facts: SystemFacts, config: CorrectorConfig, statistics: Statistics) -> None:
         super().__init__()
         self.positions = PositionInputs(facts, statistics)
-        available = {"limit_depth": LimitDepth}
-        extras = [available[name](facts) for name in config.inputs]
+        available = {"limit_depth": LimitDepth, "contacts": Contacts}
+        extras = [available[name](facts, statistics) for name in config.inputs]
         size = self.positions.size + facts.nv + facts.nu + sum(extra.size for extra in extras)
         self.extras = nn.ModuleList(extra for extra in extras if extra.size)
         self.network = ResidualNetwork(size, facts.nv, config.network, zero_output=True)
 
-    def forward(self, qpos: Qpos, velocity: Qvel, action: Action) -> Qvel:
+    def forward(self, qpos: Qpos, qvel: Qvel, velocity: Qvel, action: Action) -> Qvel:
         """Accelerations in units of their standard deviation; arguments as the predictor's."""
-        extras = [extra(qpos) for extra in self.extras]
+        extras = [extra(qpos, qvel, velocity) for extra in self.extras]
         return self.network(torch.cat([self.positions(qpos), velocity, action, *extras], dim=-1))

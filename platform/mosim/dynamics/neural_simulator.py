@@ -8,7 +8,7 @@ from mosim.dynamics.configuration_space import ConfigurationSpace
 from mosim.dynamics.corrector import Corrector
 from mosim.dynamics.integrators import make_integrator
 from mosim.dynamics.interface import DynamicsModel
-from mosim.dynamics.predictor import Predictor
+from mosim.dynamics.predictor import PREDICTORS, NetworkPredictor, RigidBodyPredictor
 from mosim.dynamics.statistics import Statistics
 from mosim.shapes import Action, Qpos, Qvel, State
 from mosim.systems import SystemFacts
@@ -28,6 +28,7 @@ class NeuralSimulator(DynamicsModel):
       acceleration_calls: calls of the acceleration so far, to tell what an integrator costs.
     """
 
+    predictor: RigidBodyPredictor | NetworkPredictor
     _action_middle: Tensor
     _action_scale: Tensor
     _velocity_scale: Tensor
@@ -40,7 +41,7 @@ class NeuralSimulator(DynamicsModel):
         self.config = config
         self.statistics = statistics
         self.space = ConfigurationSpace(facts)
-        self.predictor = Predictor(facts, config, statistics)
+        self.predictor = PREDICTORS[config.predictor](facts, config, statistics)
         self.correctors = nn.ModuleList(Corrector(facts, part, statistics) for part in config.correctors)
         self.active_correctors = len(self.correctors)
         self.acceleration_calls = 0
@@ -55,12 +56,13 @@ class NeuralSimulator(DynamicsModel):
 
     def acceleration(self, qpos: Qpos, qvel: Qvel, action: Action) -> Qvel:
         """`dv/dt`, of shape `(..., nv)`, in SI units."""
-        self.acceleration_calls += 1
+        if not torch.compiler.is_compiling():  # A counter in a graph would compile it anew for every count.
+            self.acceleration_calls += 1
         velocity = qvel * self._velocity_scale
         scaled = (action - self._action_middle) * self._action_scale
-        total = self.predictor(qpos, velocity, scaled)
+        total = self.predictor(qpos, qvel, velocity, scaled)
         for corrector in self.correctors[: self.active_correctors]:
-            total = total + corrector(qpos, velocity, scaled)
+            total = total + corrector(qpos, qvel, velocity, scaled)
         return torch.clamp(total * self._acceleration_std, -self._acceleration_limit, self._acceleration_limit)
 
     def step(self, state: State, action: Action) -> State:

@@ -1,9 +1,10 @@
-"""The predictor: rigid-body structure, `M(q) [b(q, v) + tau(u)]`."""
+"""Predictors: rigid-body structure, `M(q) [b(q, v) + tau(u)]`, with constraint forces or without, and none at all."""
 
 import torch
 from torch import Tensor, nn
 
-from mosim.dynamics.config import ModelConfig
+from mosim.dynamics.config import ModelConfig, NetworkConfig, PredictorKind
+from mosim.dynamics.constraints import Constraints
 from mosim.dynamics.inputs import PositionInputs
 from mosim.dynamics.networks import LowerTriangle, ResidualNetwork
 from mosim.dynamics.statistics import Statistics
@@ -11,8 +12,11 @@ from mosim.shapes import Action, InverseInertia, Qpos, Qvel
 from mosim.systems import SystemFacts
 
 
-class Predictor(nn.Module):
-    """Accelerations from an inverse inertia that is symmetric positive definite by construction (the paper's M)."""
+class RigidBodyPredictor(nn.Module):
+    """`M(q) [b(q, v) + tau(u)]`, whose inverse inertia `M` is symmetric positive definite by construction.
+
+    With constraints, what contacts and joint limits leave of that.
+    """
 
     _scale: Tensor
 
@@ -24,6 +28,8 @@ class Predictor(nn.Module):
         self.bias = ResidualNetwork(self.positions.size + nv, nv, config.bias)
         self.actuation = ResidualNetwork(facts.nu, nv, config.actuation) if facts.nu else None
         self.triangle = LowerTriangle(nv)
+        constraints = Constraints(facts, config.constraints, statistics) if config.constraints else None
+        self.constraints = constraints if constraints is not None and constraints.size else None
         self.register_buffer("_scale", statistics.acceleration_std.clone(), persistent=False)
 
     def inverse_inertia(self, qpos: Qpos) -> InverseInertia:
@@ -31,11 +37,12 @@ class Predictor(nn.Module):
         lower = self._scale.unsqueeze(-1) * self.triangle(self.inertia(self.positions(qpos)))
         return lower @ lower.mT
 
-    def forward(self, qpos: Qpos, velocity: Qvel, action: Action) -> Qvel:
+    def forward(self, qpos: Qpos, qvel: Qvel, velocity: Qvel, action: Action) -> Qvel:
         """Accelerations in units of their standard deviation, of shape `(..., nv)`.
 
         Args:
           qpos: raw, of shape `(..., nq)`.
+          qvel: raw, of shape `(..., nv)`.
           velocity: standardised, of shape `(..., nv)`.
           action: scaled to [-1, 1], of shape `(..., nu)`.
         """
@@ -44,4 +51,33 @@ class Predictor(nn.Module):
         if self.actuation is not None:
             force = force + self.actuation(action)
         lower = self.triangle(self.inertia(positions))
+        if self.constraints is not None:
+            return self.constraints(qpos, qvel, lower, force)
         return (lower @ (lower.mT @ force.unsqueeze(-1))).squeeze(-1)
+
+
+class NetworkPredictor(nn.Module):
+    """One residual network of state and action, with as many hidden units as the structured predictor's networks."""
+
+    def __init__(self, facts: SystemFacts, config: ModelConfig, statistics: Statistics) -> None:
+        super().__init__()
+        self.positions = PositionInputs(facts, statistics)
+        shape = config.bias.model_copy(update={"width": _width_of_both(config.inertia, config.bias)})
+        self.network = ResidualNetwork(self.positions.size + facts.nv + facts.nu, facts.nv, shape)
+
+    def forward(self, qpos: Qpos, qvel: Qvel, velocity: Qvel, action: Action) -> Qvel:
+        """See `RigidBodyPredictor`."""
+        del qvel
+        return self.network(torch.cat([self.positions(qpos), velocity, action], dim=-1))
+
+
+def _width_of_both(inertia: NetworkConfig, bias: NetworkConfig) -> int:
+    """The width at which one network's hidden layers have as many weights as two networks' together."""
+    weights = inertia.depth * inertia.width**2 + bias.depth * bias.width**2
+    return round((weights / max(bias.depth, 1)) ** 0.5) or bias.width
+
+
+PREDICTORS: dict[PredictorKind, type[RigidBodyPredictor] | type[NetworkPredictor]] = {
+    "rigid_body": RigidBodyPredictor,
+    "network": NetworkPredictor,
+}

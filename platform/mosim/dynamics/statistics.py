@@ -7,13 +7,22 @@ import torch
 from torch import Tensor
 
 from mosim.dynamics.configuration_space import ConfigurationSpace
-from mosim.systems import SystemFacts
+from mosim.systems import ContactGaps, Jacobians, Kinematics, SystemFacts
 
 _SMALLEST_STD = 1e-4
 """Standard deviations below this are taken as a dimension that does not move, and divided by 1 instead."""
 
 _SAMPLE = 200_000
 """Transitions that the statistics are taken from at most."""
+
+_CONTACT_SAMPLE = 20_000
+"""States in which contacts are counted at most."""
+
+_RESPONSE_BATCHES = 8
+"""Batches of 256 states over which the response of contacts is averaged."""
+
+_MOST_CONTACTS = 8
+"""Contacts at one time that a simulator of no data reckons with."""
 
 _MARGIN = 0.25
 """How far beyond what the data hold the networks are asked, as a share of the data's range."""
@@ -29,6 +38,10 @@ class Statistics:
       velocity_std: of shape `(nv,)`; velocities are scaled, not shifted, so that rest stays rest.
       displacement_std: `(nv,)`: of the change of position in a physics step, in the tangent space.
       acceleration_std: `(nv,)`: of the change of velocity in a physics step over its time.
+      contact_share: `(gaps,)`: share of the states in which each gap of `ContactGaps` is closed.
+      contact_response: `(gaps,)`: squared speed, along the normal, of each gap under one acceleration_std in every
+        degree of freedom; the scale of a contact's stiffness.
+      most_contacts: `()`: gaps closed at one time at most.
       velocity_limit, acceleration_limit: `(nv,)`: the largest in the data, and a margin; predictions stay within them,
         so that an error cannot feed on itself until it is not finite.
     """
@@ -42,6 +55,9 @@ class Statistics:
     acceleration_std: Tensor
     velocity_limit: Tensor
     acceleration_limit: Tensor
+    contact_share: Tensor
+    contact_response: Tensor
+    most_contacts: Tensor
 
     @classmethod
     def of(cls, facts: SystemFacts, states: np.ndarray, next_states: np.ndarray) -> "Statistics":
@@ -63,11 +79,13 @@ class Statistics:
             acceleration_std=_spread(acceleration),
             velocity_limit=_limit(qvel),
             acceleration_limit=_limit(acceleration),
+            **_contacts(facts, qpos, _spread(acceleration)),
         )
 
     @classmethod
     def neutral(cls, facts: SystemFacts) -> "Statistics":
         """Neutral scales, for a simulator of no data: nothing is shifted, scaled or limited."""
+        gaps = ContactGaps(facts.skeleton).size
         ones, unlimited = torch.ones(facts.nv), torch.full((facts.nv,), torch.inf)
         return cls(
             qpos_mean=torch.zeros(facts.nq),
@@ -79,11 +97,33 @@ class Statistics:
             acceleration_std=ones,
             velocity_limit=unlimited,
             acceleration_limit=unlimited,
+            contact_share=torch.ones(gaps),
+            contact_response=torch.ones(gaps),
+            most_contacts=torch.tensor(float(min(gaps, _MOST_CONTACTS))),
         )
 
     def tensors(self) -> dict[str, Tensor]:
         """The statistics by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def _contacts(facts: SystemFacts, qpos: Tensor, acceleration_std: Tensor) -> dict[str, Tensor]:
+    gaps, kinematics, jacobians = ContactGaps(facts.skeleton), Kinematics(facts.skeleton), Jacobians(facts.skeleton)
+    moved = jacobians.moves[gaps.first] - jacobians.moves[gaps.second]
+    closed, response = [torch.zeros(0, gaps.size)], [torch.zeros(0, gaps.size)]
+    for part in qpos[:: max(1, len(qpos) // _CONTACT_SAMPLE)].float().split(256) if gaps.size else ():
+        poses = kinematics.poses(part)
+        gap = gaps(poses)
+        closed.append((gap.distance < 0).float())
+        if len(response) <= _RESPONSE_BATCHES:
+            opening = (jacobians(poses, gap.position, moved) * gap.normal.unsqueeze(-2)).sum(-1)
+            response.append((opening * acceleration_std).square().sum(-1))
+    shut = torch.cat(closed)
+    return {
+        "contact_share": shut.sum(0) / max(1, len(shut)),
+        "contact_response": torch.cat(response).sum(0) / max(1, sum(map(len, response))),
+        "most_contacts": shut.sum(-1).amax(0) if len(shut) else torch.zeros(()),
+    }
 
 
 def _spread(values: Tensor) -> Tensor:

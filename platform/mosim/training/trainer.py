@@ -141,7 +141,8 @@ class Trainer:
                 note = f"its loss, {loss:.3g}, has stopped falling"
                 report = report._replace(note=f"stage {stage.name} ends early at {report.progress:.0%}: {note}.")
                 break
-            on_report(report)
+            if report.progress < 1:  # The stage's last report, below, has the validation too.
+                on_report(report)
             unsaved_seconds += cursor.seconds_of_report
             if unsaved_seconds > CHECKPOINT_SECONDS:
                 self._save(optimizer)

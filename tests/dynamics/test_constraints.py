@@ -1,0 +1,92 @@
+"""Constraint forces against MuJoCo's own solver, a closed form, and optimality."""
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+from dm_control import suite
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mosim.dynamics import ConstraintsConfig, ModelConfig, NeuralSimulator, Statistics
+from mosim.dynamics.constraints import least_push
+from mosim.systems import load_task
+
+
+@pytest.mark.parametrize("task", ["cheetah-run", "hopper-hop", "walker-run", "humanoid-walk"])
+def test_given_mujocos_rows_the_solution_is_mujocos(task):
+    domain, name = task.split("-", 1)
+    model = suite.load(domain, name).physics.model.ptr
+    model.opt.jacobian, model.opt.tolerance, model.opt.iterations = mujoco.mjtJacobian.mjJAC_DENSE, 0, 200
+    data, random = mujoco.MjData(model), np.random.default_rng(0)
+    inertia, pushed = np.zeros((model.nv, model.nv)), 0
+    for _ in range(50):
+        data.qpos[:] = model.qpos0
+        mujoco.mj_integratePos(model, data.qpos, random.normal(size=model.nv), 0.5)
+        data.qvel[:] = random.normal(size=model.nv)
+        mujoco.mj_forward(model, data)
+        if not data.nefc:
+            continue
+        mujoco.mj_fullM(model, data, inertia)
+        lower = torch.from_numpy(np.linalg.inv(np.linalg.cholesky(inertia)).T)
+        along = torch.from_numpy(data.efc_J.reshape(-1, model.nv).copy()) @ lower
+        missing = torch.from_numpy(data.efc_J.reshape(-1, model.nv) @ data.qacc_smooth - data.efc_aref)
+        push = least_push(along, missing, torch.from_numpy(data.efc_D.copy()), searches=10)
+        qacc = data.qacc_smooth + (lower @ push).squeeze(-1).numpy()
+        np.testing.assert_allclose(qacc, data.qacc, rtol=1e-5, atol=1e-5 * np.abs(data.qacc).max())
+        pushed += bool(push.abs().max() > 1e-6)
+    assert pushed > 20
+
+
+@given(st.integers(0, 10_000))
+def test_the_solution_is_optimal(seed):
+    random = np.random.default_rng(seed)
+    along, missing = (torch.from_numpy(random.normal(size=size)) for size in ((8, 4), 8))
+    stiffness = torch.from_numpy(random.exponential(3.0, 8) * (random.random(8) < 0.7))
+    push = least_push(along, missing, stiffness, searches=10).squeeze(-1)
+    gradient = push + along.mT @ (stiffness * torch.clamp(missing + along @ push, max=0.0))
+    assert gradient.abs().max() < 1e-9
+
+
+def test_one_row_has_a_closed_form():
+    along, missing, stiffness = torch.tensor([[2.0]]), torch.tensor([-3.0]), torch.tensor([5.0])
+    push = least_push(along, missing, stiffness, searches=1)
+    assert push.item() == pytest.approx(3 * 2 * 5 / (1 + 4 * 5))
+    assert least_push(along, -missing, stiffness, searches=1).item() == 0.0
+
+
+@pytest.mark.parametrize("task", ["hopper-hop", "acrobot-swingup"])
+def test_a_simulator_with_constraints_is_differentiable_and_blind_to_open_ones(task):
+    system = load_task(task)
+    facts = system.facts
+    config = ModelConfig(constraints=ConstraintsConfig(), correctors=())
+    torch.manual_seed(0)
+    model = NeuralSimulator(facts, config, Statistics.neutral(facts))
+    state = torch.from_numpy(system.reset([0]).state).float().expand(3, -1).clone()
+    state[0, 1] = 10.0  # High above the floor.
+    state.requires_grad_()
+    action = torch.zeros(3, facts.nu)
+    model.rollout(state, action.unsqueeze(1).expand(-1, 4, -1)).square().sum().backward()
+    assert all(torch.isfinite(weight.grad).all() for weight in model.parameters() if weight.grad is not None)
+    assert state.grad is not None
+    assert torch.isfinite(state.grad).all()
+
+
+def test_contacts_hold_a_robot_up():
+    system = load_task("walker-stand")
+    facts = system.facts
+    model = NeuralSimulator(
+        facts, ModelConfig(constraints=ConstraintsConfig(), correctors=()), Statistics.neutral(facts)
+    )
+    with torch.no_grad():  # Nothing but the constraints acts, from a state sunk into the floor.
+        for name, weight in model.predictor.named_parameters():
+            if name.startswith(("bias.output", "actuation.output")):
+                weight.zero_()
+    sunk = torch.zeros(facts.state_size)
+    sunk[0] = -0.01
+    before = model.step(sunk, torch.zeros(facts.nu))
+    lifted = sunk.clone()
+    lifted[0] = 5.0
+    after = model.step(lifted, torch.zeros(facts.nu))
+    assert before[facts.nq] > 0.01  # Pushed up.
+    assert after[facts.nq :].abs().max() < 1e-6  # In the air nothing pushes.
