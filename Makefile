@@ -26,6 +26,7 @@ check: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/collection.py
+	$(BIN)/mosim study benchmarks/accuracy.yaml --results benchmarks/results/accuracy.csv --resume
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -55,6 +56,7 @@ def test_the_readme_shows_every_command() -> None:
 def test_the_readme_s_commands_and_programs_run(tmp_path: Path) -> None:
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     write_npz(tmp_path)
+    write_study(tmp_path)
     for command in commands():
         if command.startswith(SHOWN_BUT_NOT_RUN):
             continue
@@ -69,6 +71,15 @@ def test_the_readme_s_commands_and_programs_run(tmp_path: Path) -> None:
             [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert result.returncode == 0, f"{program}\n{result.stdout}\n{result.stderr}"
+
+
+def write_study(folder: Path) -> None:
+    """The study that the README shows, in little."""
+    [text] = re.findall(r"```yaml\n# compare.yaml\n(.*?)```", README, re.DOTALL)
+    study = yaml.safe_load(text)
+    study |= {"minutes": 0.02, "seeds": [0], "horizons": [1, 16], "starts": 20}
+    study["data"] = {"episodes": 5, "held_out_episodes": 2}
+    (folder / "compare.yaml").write_text(yaml.safe_dump(study))
 
 
 def write_npz(folder: Path) -> None:

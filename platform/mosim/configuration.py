@@ -1,5 +1,7 @@
 """Recipes as YAML files: read into typed records, with mistakes told as sentences."""
 
+import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,6 +53,41 @@ def validate(values: dict[str, Any], model_class: type[Model], source: str) -> M
         return model_class.model_validate(values)
     except ValidationError as error:
         raise MosimError("; ".join(_sentence(source, detail, model_class) for detail in error.errors()) + ".") from None
+
+
+def with_values(model: Model, values: Mapping[str, Any], source: str) -> Model:
+    """A copy of a pydantic model in which some values are others; the whole is validated again.
+
+    Args:
+      model: as it is so far.
+      values: by dotted name, such as `model.correctors.0.inputs`; a number is a place in a list. A whole list or part
+        may be replaced too; of a part that was, only what was given exists for the names that follow.
+      source: what a mistake is said of.
+
+    Raises:
+      MosimError: a name that the model does not have, with those that are there; or as `validate`.
+    """
+    changed = model.model_dump(mode="json")
+    for name, value in values.items():
+        place: Any = changed
+        *way, last = str(name).split(".")
+        for depth, step in enumerate(way):
+            place = place[_existing(place, step, way[:depth], name, source)]
+        place[_existing(place, last, way, name, source)] = copy.deepcopy(value)
+    return validate(changed, type(model), source)
+
+
+def _existing(place: Any, step: str, way: list[str], name: str, source: str) -> str | int:
+    """The key or the index that `step` stands for in `place`, which the steps of `way` lead to."""
+    if isinstance(place, dict) and step in place:
+        return step
+    if isinstance(place, list) and step.isdecimal() and int(step) < len(place):
+        return int(step)
+    if not isinstance(place, dict | list):
+        raise MosimError(f"{source}: there is no {name!r}: {'.'.join(way)} is {place!r}, which has no parts.")
+    known = ", ".join(map(str, place if isinstance(place, dict) else range(len(place)))) or "nothing"
+    within = f" in {'.'.join(way)!r}" if way else ""
+    raise MosimError(f"{source}: there is no {name!r}; there are{within}: {known}.")
 
 
 def _sentence(source: str, detail: ErrorDetails, model_class: type[BaseModel]) -> str:

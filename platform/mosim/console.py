@@ -25,7 +25,8 @@ class _Terminal(io.TextIOBase):
 
     @property
     def _stream(self) -> TextIO:
-        return self.kept or sys.stdout
+        # Under a live progress display sys.stdout is a proxy of rich's that writes to `console`, and so to here.
+        return self.kept or getattr(sys.stdout, "rich_proxied_file", sys.stdout)
 
     def write(self, text: str) -> int:
         return self._stream.write(text)

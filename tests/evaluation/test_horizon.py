@@ -96,6 +96,18 @@ def test_divergence_is_infinite_and_counted(held_out: Trajectories) -> None:
     errors = measure_rollouts(Explodes(TASK.facts), held_out, 2, starts)
     assert errors.mse(2) == np.inf
     assert errors.diverged == int((held_out.states[starts, 0] > 0).sum())
+    assert errors.diverged_within(1) <= errors.diverged_within(2) == errors.diverged
+    assert errors.largest_start_mse(2) == np.inf
+
+
+def test_the_worst_start_is_told_beside_the_mean(held_out: Trajectories) -> None:
+    starts = draw_starts(held_out, 3, 40, seed=0)
+    errors = measure_rollouts(HoldLast(TASK.facts), held_out, 3, starts)
+    each = [
+        np.mean([(held_out.states[start + k] - held_out.states[start]) ** 2 for k in (1, 2, 3)]) for start in starts
+    ]
+    assert errors.largest_start_mse(3) == pytest.approx(max(each))
+    assert errors.diverged_within(3) == 0
 
 
 def test_the_curve_goes_through_the_table(held_out: Trajectories) -> None:
@@ -104,7 +116,10 @@ def test_the_curve_goes_through_the_table(held_out: Trajectories) -> None:
     own = measure_rollouts(model, held_out, 40, draw_starts(held_out, 40, 20, seed=0))
     measured = {"model": {1: shared, 4: shared, 10: shared, 40: own}}
     table, curve = horizon_table("acrobot", "id", measured), horizon_curve("acrobot", "id", measured)
-    assert list(table.columns) == ["system", "model", "dataset", "horizon", "mse", "mse_at", "mse_median", "starts"]
+    assert list(table.columns) == [
+        "system", "model", "dataset", "horizon", "mse", "mse_at", "mse_median", "largest_start_mse",
+        "diverged", "starts",
+    ]  # fmt: skip
     assert list(curve["step"]) == list(range(1, 41))
     for row in table.to_dict("records"):
         at = curve[curve["step"] == row["horizon"]].iloc[0]

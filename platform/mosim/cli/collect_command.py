@@ -12,7 +12,14 @@ from mosim.cli.collection_phase import collect_trajectories
 from mosim.cli.parsing import CommandOptions, Verbose, parse
 from mosim.console import console, quiet
 from mosim.errors import MosimError
-from mosim.trajectories import Behaviour, Dataset, PoissonBehaviour, PolicyBehaviour
+from mosim.trajectories import (
+    EPISODE_STEPS,
+    TRAINING_EPISODES,
+    Behaviour,
+    Dataset,
+    PoissonBehaviour,
+    PolicyBehaviour,
+)
 
 _BEHAVIOUR_FLAGS: dict[str, tuple[str, ...]] = {
     "poisson": ("mean_hold", "zero_probability"),
@@ -25,8 +32,8 @@ class Options(CommandOptions):
 
     task: tyro.conf.Positional[str] = Field(description="A task as domain-task, or the path of an MJCF file.")
     out: str = Field(description="Folder of the dataset: a path, or a URI such as s3://bucket/data.")
-    episodes: int = Field(default=300, ge=1, description="How many episodes.")
-    steps: int = Field(default=1000, ge=1, description="Physics steps an episode.")
+    episodes: int = Field(default=TRAINING_EPISODES, ge=1, description="How many episodes.")
+    steps: int = Field(default=EPISODE_STEPS, ge=1, description="Physics steps an episode.")
     workers: int = Field(default=os.cpu_count() or 1, ge=1, description="Ray actors. The data do not depend on it.")
     seed: int = Field(default=0, ge=0, lt=2**32, description="Determines, with an episode's index, all that is random.")
     behaviour: Literal["poisson", "policy"] = Field(

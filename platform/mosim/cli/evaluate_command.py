@@ -9,14 +9,15 @@ from pydantic import Field
 
 from mosim.cli.evaluation_phase import horizon_summary, measure_simulator
 from mosim.cli.parsing import parse
+from mosim.cli.standard_data import HELD_OUT_SUFFIX, STANDARD, default_dataset
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
-from mosim.cli.training_phase import pick_device
+from mosim.cli.training_phase import pick_device, require_fit
 from mosim.console import console
 from mosim.errors import MosimError
 from mosim.evaluation import STANDARD_HORIZONS
 from mosim.systems import load_system
 from mosim.training import read_checkpoint
-from mosim.trajectories import Dataset
+from mosim.trajectories import HELD_OUT_EPISODES, Dataset
 
 
 class Options(TrackedOptions):
@@ -25,16 +26,25 @@ class Options(TrackedOptions):
     Beside it stand hold-last (predict no change) and the perturbed twin (MuJoCo, started 1e-6 away: the floor that
     chaos sets), on the same starts.
 
+    Without --data, it measures on the dataset in data/TASK-held-out, TASK being the simulator's, and first collects
+    standard data there if there is none.
+
     Writes horizon.csv (a row a model and horizon), horizon_curve.csv (every step), horizon_dimensions.csv and
     horizon.png.
 
-      mosim collect reacher-easy --out data/heldout --episodes 50 --seed 1
-      mosim evaluate runs/reacher --data data/heldout --out runs/reacher/evaluation
+      mosim evaluate runs/reacher-easy
+      mosim evaluate runs/reacher-easy --data data/heldout --out evaluation --horizons 1 16
     """
 
     checkpoint: tyro.conf.Positional[Path] = Field(description="A checkpoint, or the folder of a training run.")
-    data: str = Field(description="A dataset that the simulator was not trained on.")
-    out: Path = Field(description="Folder for tables and plot.")
+    data: Annotated[str | None, tyro.conf.arg(metavar="DATASET")] = Field(
+        default=None,
+        description="A dataset that the simulator was not trained on. By default data/TASK-held-out, where "
+        f"{HELD_OUT_EPISODES} episodes are collected if it holds none.",
+    )
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = Field(
+        default=None, description="Folder for tables and plot; `evaluation` in the training run's folder by default."
+    )
     horizons: tuple[int, ...] = Field(default=STANDARD_HORIZONS, min_length=1, description="Physics steps.")
     starts: int = Field(default=400, ge=1, description="Rollouts a horizon; fewer where the episodes hold fewer.")
     seed: int = Field(default=0, ge=0, description="Of the choice of starts.")
@@ -52,13 +62,16 @@ def main(arguments: Sequence[str]) -> None:
         raise MosimError(f"--horizons {wrong[0]}: a horizon is 1 physics step or more.")
     checkpoint = read_checkpoint(options.checkpoint)
     system = load_system(options.task or checkpoint.system)
-    dataset = Dataset.open(options.data)
-    with tracked_command(options, options.out, "evaluate", system.source) as tracked:
+    given = None if options.data is None else Dataset.open(options.data)
+    out = _default_out(options.checkpoint, checkpoint.path) if options.out is None else options.out
+    with tracked_command(options, out, "evaluate", system.source) as tracked:
+        dataset = default_dataset(system, STANDARD.held_out, HELD_OUT_SUFFIX) if given is None else given
+        require_fit(dataset.facts, system.facts, f"the dataset at {dataset.uri}")
         result = measure_simulator(
             checkpoint=checkpoint.path,
             system=system,
             dataset=dataset,
-            out=options.out,
+            out=out,
             horizons=options.horizons,
             starts=options.starts,
             seed=options.seed,
@@ -69,3 +82,8 @@ def main(arguments: Sequence[str]) -> None:
     console.print(horizon_summary(result.table))
     for file in result.files:
         console.print(f"wrote {file}")
+
+
+def _default_out(named: Path, checkpoint: Path) -> Path:
+    """Beside the checkpoints of the run that was named, not inside the checkpoint, whose files are what was written."""
+    return (checkpoint.parent.parent if named == checkpoint else named) / "evaluation"

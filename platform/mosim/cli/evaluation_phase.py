@@ -56,16 +56,21 @@ def measure_simulator(
         progress.update(bar, status="")
     tracked.set_tags({"dataset.heldout.id": dataset.id, "system": system.facts.name})
     tracked.log_parameters({"horizons": list(horizons), "starts": starts, "seed": seed, "checkpoint": str(checkpoint)})
-    for row in result.curve.to_dict("records"):
-        model = row["model"]
-        tracked.log_metrics(
-            {f"horizon_mse/{model}": row["mse"], f"horizon_mse_at/{model}": row["mse_at"]}, step=row["step"]
-        )
+    track_curve(result.curve, tracked)
     for file in result.files:
         tracked.log_artifact(file, "evaluation")
     if result.diverged:
         warn(f"from {result.diverged} starts the prediction did not stay finite; their error counts as infinite.")
     return result
+
+
+def track_curve(curve: pd.DataFrame, tracked: TrackedRun) -> None:
+    """Tracks the rows of `horizon_curve.csv` by physics step."""
+    for row in curve.to_dict("records"):
+        model = row["model"]
+        tracked.log_metrics(
+            {f"horizon_mse/{model}": row["mse"], f"horizon_mse_at/{model}": row["mse_at"]}, step=row["step"]
+        )
 
 
 def horizon_summary(rows: pd.DataFrame) -> Table:

@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "Train a neural simulator from trajectories, in stages.",
     "evaluate": "Measure a simulator's horizon error on held-out trajectories.",
     "zero-shot": "Train a policy in a simulator alone, and judge it in the true task.",
+    "study": "Train and measure variants of recipes on several systems, as one YAML file says.",
     "sync": "Send what a tracking server has missed.",
 }
 

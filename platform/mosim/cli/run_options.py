@@ -11,6 +11,7 @@ from mosim.cli.tracked_command import TrackedOptions
 from mosim.evaluation import STANDARD_HORIZONS
 from mosim.policies import PolicyRecipe
 from mosim.training import Recipe
+from mosim.trajectories import EPISODE_STEPS, HELD_OUT_EPISODES, TRAINING_EPISODES
 
 
 class RunOptions(TrackedOptions):
@@ -26,9 +27,9 @@ class RunOptions(TrackedOptions):
 
     task: tyro.conf.Positional[str] = Field(description="A task as domain-task; mosim systems lists them.")
     out: Path | None = Field(default=None, description="Folder for everything; runs/TASK by default.")
-    episodes: int = Field(default=300, ge=2, description="Training episodes.")
-    heldout_episodes: int = Field(default=50, ge=1, description="Held-out episodes, under another seed.")
-    steps: int = Field(default=1000, ge=1, description="Physics steps an episode.")
+    episodes: int = Field(default=TRAINING_EPISODES, ge=2, description="Training episodes.")
+    heldout_episodes: int = Field(default=HELD_OUT_EPISODES, ge=1, description="Held-out episodes, under another seed.")
+    steps: int = Field(default=EPISODE_STEPS, ge=1, description="Physics steps an episode.")
     workers: int = Field(default=os.cpu_count() or 1, ge=1, description="Ray actors that collect.")
     seed: int = Field(
         default=0, ge=0, lt=2**31, description="Of data, simulator and policy; replaces the recipes' own."

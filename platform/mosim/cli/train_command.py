@@ -8,27 +8,35 @@ import tyro
 from pydantic import Field
 
 from mosim.cli.parsing import parse, peek, peek_positional, with_recipe
+from mosim.cli.standard_data import STANDARD, TRAINING_SUFFIX, default_dataset
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
 from mosim.cli.training_phase import pick_device, train_simulator
 from mosim.console import console
 from mosim.systems import load_system
 from mosim.training import Recipe, load_recipe
-from mosim.trajectories import Dataset
+from mosim.trajectories import TRAINING_EPISODES, Dataset
 
 
 class Options(TrackedOptions):
     """Train a neural simulator of a task's or an MJCF file's physics, stage by stage.
 
+    Without --data, it trains on the dataset in data/TASK, and first collects standard data there if there is none.
     Without --recipe, the system's own recipe is used if mosim ships one, else a general one. Every field of the recipe
     is a flag below, whose default is the recipe's. After Ctrl-C or a crash, the same command with --resume goes on.
 
-      mosim collect reacher-easy --out data/train
-      mosim train reacher-easy --data data/train --out runs/reacher --minutes 5
+      mosim train reacher-easy
+      mosim train reacher-easy --data s3://bucket/reacher --out runs/reacher --minutes 5
     """
 
     task: tyro.conf.Positional[str] = Field(description="A task as domain-task, or the path of an MJCF file.")
-    data: str = Field(description="The dataset: a path, or a URI such as s3://bucket/data.")
-    out: Path = Field(description="Folder for checkpoints and the log.")
+    data: Annotated[str | None, tyro.conf.arg(metavar="DATASET")] = Field(
+        default=None,
+        description="A path, or a URI such as s3://bucket/data. By default data/TASK, where "
+        f"{TRAINING_EPISODES} episodes are collected if it holds none.",
+    )
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = Field(
+        default=None, description="Folder for checkpoints and the log; runs/TASK by default."
+    )
     recipe_file: Annotated[Path | None, tyro.conf.arg(name="recipe", metavar="FILE")] = Field(
         default=None, description="A YAML file with model and stages."
     )
@@ -51,14 +59,16 @@ def main(arguments: Sequence[str]) -> None:
     if options.minutes is not None:
         recipe = recipe.within(options.minutes)
     device = pick_device(options.device)
-    dataset = Dataset.open(options.data)
-    with tracked_command(options, options.out, "train", system.source) as tracked:
+    given = None if options.data is None else Dataset.open(options.data)
+    out = Path("runs", Path(options.task).stem) if options.out is None else options.out
+    with tracked_command(options, out, "train", system.source) as tracked:
+        dataset = default_dataset(system, STANDARD.training, TRAINING_SUFFIX) if given is None else given
         path = train_simulator(
             system=system.source,
             facts=system.facts,
             recipe=recipe,
             dataset=dataset,
-            out=options.out,
+            out=out,
             device=device,
             threads=options.threads,
             resume=options.resume,
@@ -66,7 +76,7 @@ def main(arguments: Sequence[str]) -> None:
         )
         tracked.log_artifact(path, "checkpoint")
     console.print(f"checkpoint: {path}")
-    console.print(f"measure it: mosim evaluate {options.out} --data HELD_OUT_DATASET --out {options.out}/evaluation")
+    console.print(f"measure it: mosim evaluate {out}")
 
 
 def _defaults(arguments: Sequence[str]) -> Options:

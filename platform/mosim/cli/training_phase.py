@@ -94,6 +94,13 @@ def _show(report: Report, progress: Progress, bars: list[TaskID], tracked: Track
         status = f"loss {report.loss:.3g}, horizon error at 16: {report.validation:.3g}"
     progress.start_task(bars[report.stage])
     progress.update(bars[report.stage], completed=round(_BAR_GRAIN * report.progress), status=status)
+    track_report(report, tracked)
+    if report.note:
+        warn(report.note)
+
+
+def track_report(report: Report, tracked: TrackedRun) -> None:
+    """Tracks losses and rates by gradient step."""
     metrics = {
         "train/loss": report.loss,
         "train/learning_rate": report.learning_rate,
@@ -104,5 +111,3 @@ def _show(report: Report, progress: Progress, bars: list[TaskID], tracked: Track
     if report.validation is not None:
         metrics["validation/horizon_mse_16"] = report.validation
     tracked.log_metrics(metrics, step=report.step)
-    if report.note:
-        warn(report.note)

@@ -35,10 +35,7 @@ from mosim.files import atomic_path, read_json, write_json
 from mosim.policies import POLICY_FOLDER, RETURNS_FILE, PolicyJob, random_return
 from mosim.systems import Task
 from mosim.tracking import TrackedRun, Tracker, environment_tags, ui_command
-from mosim.trajectories import Dataset, PoissonBehaviour
-
-HELDOUT_SEED_OFFSET = 2**31
-"""Added to the seed for held-out episodes, which so share no start and no action with any training set."""
+from mosim.trajectories import HELD_OUT_SEED_OFFSET, Dataset, PoissonBehaviour
 
 _STARTS = 400
 _RUN_FILE = "run.json"
@@ -121,7 +118,7 @@ class WholeRun:
         datasets = {}
         for part, episodes, seed in (
             ("train", options.episodes, options.seed),
-            ("heldout", options.heldout_episodes, options.seed + HELDOUT_SEED_OFFSET),
+            ("heldout", options.heldout_episodes, options.seed + HELD_OUT_SEED_OFFSET),
         ):
             dataset, clock = collect_trajectories(
                 source=self._task.source,

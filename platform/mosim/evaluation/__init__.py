@@ -10,18 +10,40 @@ from mosim.evaluation.horizon import (
     measure_rollouts,
     share_starts,
 )
-from mosim.evaluation.report import MODEL_NAME, Evaluation, evaluate
+from mosim.evaluation.plots import plot_horizon
+from mosim.evaluation.report import (
+    HOLD_LAST,
+    HORIZON_CURVE,
+    HORIZON_PLOT,
+    HORIZON_TABLE,
+    MODEL_NAME,
+    PERTURBED_TWIN,
+    Evaluation,
+    baselines,
+    evaluate,
+    measure_horizons,
+    write_tables,
+)
 
 __all__ = [
+    "HOLD_LAST",
+    "HORIZON_CURVE",
+    "HORIZON_PLOT",
+    "HORIZON_TABLE",
     "MODEL_NAME",
+    "PERTURBED_TWIN",
     "STANDARD_HORIZONS",
     "Evaluation",
     "RolloutErrors",
+    "baselines",
     "dimension_table",
     "draw_starts",
     "evaluate",
     "horizon_curve",
     "horizon_table",
+    "measure_horizons",
     "measure_rollouts",
+    "plot_horizon",
     "share_starts",
+    "write_tables",
 ]

@@ -47,6 +47,10 @@ class RolloutErrors:
         """How many starts led to a prediction that is not finite."""
         return int(np.sum(~np.isfinite(self.by_start[:, -1])))
 
+    def diverged_within(self, horizon: int) -> int:
+        """How many starts led to a prediction that is not finite at one of the steps 1..horizon."""
+        return int(np.sum(~np.isfinite(self.by_start[:, :horizon]).all(axis=1)))
+
     def mse(self, horizon: int) -> float:
         """The horizon error: over all starts, all steps 1..horizon and all dimensions (the paper's metric)."""
         return float(self.by_start[:, :horizon].mean())
@@ -58,6 +62,10 @@ class RolloutErrors:
     def mse_median(self, horizon: int) -> float:
         """The median over starts of the error over steps 1..horizon."""
         return float(np.median(self.by_start[:, :horizon].mean(axis=1)))
+
+    def largest_start_mse(self, horizon: int) -> float:
+        """The largest over starts of the error over steps 1..horizon: what the worst start comes to."""
+        return float(self.by_start[:, :horizon].mean(axis=1).max())
 
     def mse_of_dimensions(self, horizon: int) -> np.ndarray:
         """The error over steps 1..horizon of each dimension, of shape `(nq + nv,)`."""
@@ -132,7 +140,10 @@ Measured = Mapping[str, Mapping[int, RolloutErrors]]
 
 
 def horizon_table(system: str, dataset: str, measured: Measured) -> pd.DataFrame:
-    """One row a model and horizon: `system, model, dataset, horizon, mse, mse_at, mse_median, starts`."""
+    """One row a model and horizon.
+
+    Columns: `system, model, dataset, horizon, mse, mse_at, mse_median, largest_start_mse, diverged, starts`.
+    """
     return pd.DataFrame(
         [
             {
@@ -143,6 +154,8 @@ def horizon_table(system: str, dataset: str, measured: Measured) -> pd.DataFrame
                 "mse": errors.mse(horizon),
                 "mse_at": errors.mse_at(horizon),
                 "mse_median": errors.mse_median(horizon),
+                "largest_start_mse": errors.largest_start_mse(horizon),
+                "diverged": errors.diverged_within(horizon),
                 "starts": errors.starts,
             }
             for model, horizons in measured.items()

@@ -9,6 +9,7 @@ import pandas as pd
 from mosim.dynamics import DynamicsModel, HoldLast, PerturbedTwin
 from mosim.errors import MismatchError
 from mosim.evaluation.horizon import (
+    Measured,
     RolloutErrors,
     dimension_table,
     draw_starts,
@@ -19,10 +20,12 @@ from mosim.evaluation.horizon import (
 )
 from mosim.evaluation.plots import plot_horizon
 from mosim.files import atomic_path
-from mosim.systems import System
+from mosim.systems import System, SystemFacts
 from mosim.trajectories import Trajectories
 
-MODEL_NAME = "mosim"
+MODEL_NAME, HOLD_LAST, PERTURBED_TWIN = "mosim", "hold-last", "perturbed-twin"
+
+HORIZON_TABLE, HORIZON_CURVE, HORIZON_PLOT = "horizon.csv", "horizon_curve.csv", "horizon.png"
 
 
 @dataclass(frozen=True)
@@ -77,27 +80,62 @@ def evaluate(
     """
     if wrong := model.facts.differences(system.facts):
         raise MismatchError(f"the simulator does not fit {system.source}: {'; '.join(wrong)}.")
-    groups = share_starts(horizons, int(trajectories.lengths.max()))
-    drawn = [(group, draw_starts(trajectories, group[-1], starts, seed)) for group in groups]
     contenders: dict[str, tuple[DynamicsModel, str]] = {
         MODEL_NAME: (model, device),
-        "hold-last": (HoldLast(system.facts), "cpu"),
-        "perturbed-twin": (PerturbedTwin(system, threads=threads, seed=seed), "cpu"),
+        **{name: (baseline, "cpu") for name, baseline in baselines(system, threads, seed).items()},
     }
-    measured: dict[str, dict[int, RolloutErrors]] = {}
-    for name, (contender, place) in contenders.items():
-        measured[name] = {}
-        for group, rows in drawn:
-            errors = measure_rollouts(
-                contender, trajectories, group[-1], rows, place, lambda count, name=name: on_progress(name, count)
-            )
-            measured[name] |= dict.fromkeys(group, errors)
-    table = horizon_table(system.facts.name, dataset, measured)
-    curve = horizon_curve(system.facts.name, dataset, measured)
-    dimensions = dimension_table(system.facts.name, dataset, system.facts.state_names, measured)
-    files = [out / "horizon.csv", out / "horizon_curve.csv", out / "horizon_dimensions.csv", out / "horizon.png"]
-    for frame, path in zip((table, curve, dimensions), files[:-1], strict=True):
+    measured = {
+        name: measure_horizons(
+            contender,
+            trajectories,
+            horizons=horizons,
+            starts=starts,
+            seed=seed,
+            device=place,
+            on_batch=lambda count, name=name: on_progress(name, count),
+        )
+        for name, (contender, place) in contenders.items()
+    }
+    table, curve, files = write_tables(out, system.facts, dataset, measured)
+    plot_horizon(curve, table, out / HORIZON_PLOT)
+    # Horizons that share starts share their errors, and a start counts once.
+    diverged = sum(errors.diverged for errors in {id(each): each for each in measured[MODEL_NAME].values()}.values())
+    return Evaluation(table, curve, (*files, out / HORIZON_PLOT), diverged)
+
+
+def baselines(system: System, threads: int = 1, seed: int = 0) -> dict[str, DynamicsModel]:
+    """Hold-last and the perturbed twin, by the names that tables and plots know them by."""
+    return {HOLD_LAST: HoldLast(system.facts), PERTURBED_TWIN: PerturbedTwin(system, threads=threads, seed=seed)}
+
+
+def measure_horizons(
+    model: DynamicsModel,
+    trajectories: Trajectories,
+    *,
+    horizons: Sequence[int],
+    starts: int,
+    seed: int,
+    device: str = "cpu",
+    on_batch: Callable[[int], None] = lambda starts: None,
+) -> dict[int, RolloutErrors]:
+    """Measures one model at several horizons; arguments are those of `evaluate`, `on_batch` of `measure_rollouts`."""
+    groups = share_starts(horizons, int(trajectories.lengths.max()))
+    drawn = [(group, draw_starts(trajectories, group[-1], starts, seed)) for group in groups]
+    measured: dict[int, RolloutErrors] = {}
+    for group, rows in drawn:
+        measured |= dict.fromkeys(group, measure_rollouts(model, trajectories, group[-1], rows, device, on_batch))
+    return measured
+
+
+def write_tables(
+    out: Path, facts: SystemFacts, dataset: str, measured: Measured
+) -> tuple[pd.DataFrame, pd.DataFrame, tuple[Path, ...]]:
+    """Writes `horizon.csv`, `horizon_curve.csv` and `horizon_dimensions.csv`; returns the first two, and the paths."""
+    table = horizon_table(facts.name, dataset, measured)
+    curve = horizon_curve(facts.name, dataset, measured)
+    dimensions = dimension_table(facts.name, dataset, facts.state_names, measured)
+    files = tuple(out / name for name in (HORIZON_TABLE, HORIZON_CURVE, "horizon_dimensions.csv"))
+    for frame, path in zip((table, curve, dimensions), files, strict=True):
         with atomic_path(path) as aside:
             frame.to_csv(aside, index=False)
-    plot_horizon(curve, table, files[-1])
-    return Evaluation(table, curve, tuple(files), sum(measured[MODEL_NAME][group[-1]].diverged for group in groups))
+    return table, curve, files

@@ -2,7 +2,7 @@
 
 from mosim.tracking.destination import default_tracking_uri, ui_command
 from mosim.tracking.events import RunStatus
-from mosim.tracking.provenance import environment_tags
+from mosim.tracking.provenance import environment_tags, git_commit
 from mosim.tracking.synchronisation import sync
 from mosim.tracking.tracker import TrackedRun, Tracker
 
@@ -12,6 +12,7 @@ __all__ = [
     "Tracker",
     "default_tracking_uri",
     "environment_tags",
+    "git_commit",
     "sync",
     "ui_command",
 ]

@@ -24,12 +24,13 @@ def environment_tags() -> dict[str, str]:
             tags[f"version.{package}"] = version(package)
         except PackageNotFoundError:
             continue
-    if commit := _git_commit():
+    if commit := git_commit():
         tags[_COMMIT_TAG] = commit
     return tags
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
+    """The git commit of the working directory, `-dirty` where files differ from it; None where there is none."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=False)

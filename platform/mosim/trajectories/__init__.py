@@ -13,9 +13,22 @@ from mosim.trajectories.dataset import Dataset, Trajectories
 from mosim.trajectories.episodes import Episode, collect_episode
 from mosim.trajectories.importers import import_npz
 from mosim.trajectories.metadata import Metadata, Shard
+from mosim.trajectories.standard import (
+    EPISODE_STEPS,
+    HELD_OUT_EPISODES,
+    HELD_OUT_SEED_OFFSET,
+    TRAINING_EPISODES,
+    Collection,
+    StandardData,
+)
 
 __all__ = [
+    "EPISODE_STEPS",
+    "HELD_OUT_EPISODES",
+    "HELD_OUT_SEED_OFFSET",
+    "TRAINING_EPISODES",
     "Behaviour",
+    "Collection",
     "Dataset",
     "Episode",
     "ImportedBehaviour",
@@ -24,6 +37,7 @@ __all__ = [
     "Policy",
     "PolicyBehaviour",
     "Shard",
+    "StandardData",
     "Trajectories",
     "collect",
     "collect_episode",

@@ -1,0 +1,104 @@
+"""A study as data: which variants of which recipes are trained on which systems, and what is measured."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from mosim.configuration import read_yaml_model
+from mosim.evaluation import STANDARD_HORIZONS
+from mosim.systems import Frozen
+from mosim.trajectories import StandardData
+
+DATA_FOLDER = "data"
+"""Of the output folder: the datasets of every system."""
+
+
+class SystemRuns(Frozen):
+    """A system of a study. In YAML its name alone will do."""
+
+    task: str = Field(description="A task as domain-task, or the path of an MJCF file beside the study's file.")
+    seeds: tuple[int, ...] | None = Field(default=None, min_length=1, description="Instead of the study's.")
+    minutes: float | None = Field(default=None, gt=0, description="Instead of the study's.")
+
+    @property
+    def name(self) -> str:
+        """What folders and tables call it: `reacher-easy`, and an MJCF file by its stem."""
+        return Path(self.task).stem
+
+
+class Variant(Frozen):
+    """A recipe to be compared with others."""
+
+    name: str = Field(min_length=1, description="Shown in tables and plots.")
+    recipe: str | None = Field(
+        default=None,
+        description="A YAML file beside the study's file, or the name of a recipe that mosim ships, such as general; "
+        "by default the study's, or else the system's own.",
+    )
+    set: dict[str, Any] = Field(
+        default={}, description="Values of the recipe by dotted name, such as model.correctors.0.inputs: []."
+    )
+
+    @property
+    def folder(self) -> str:
+        """The name as a folder's."""
+        return re.sub(r"[^a-z0-9_.]+", "-", self.name.lower()).strip("-.") or "variant"
+
+
+class Study(Frozen):
+    """Systems times variants times seeds, each a training run whose horizon errors are measured."""
+
+    name: str = Field(min_length=1, pattern=r"^[\w.-]+$", description="Also of the output folder, runs/NAME.")
+    systems: tuple[SystemRuns, ...] = Field(min_length=1, description="Names, or mappings with task, seeds, minutes.")
+    seeds: tuple[int, ...] = Field(
+        default=(0,), min_length=1, description="A training each; they replace the recipe's."
+    )
+    minutes: float | None = Field(
+        default=None, gt=0, description="Wall-clock budget of a training; by default as long as its recipe says."
+    )
+    recipe: str | None = Field(default=None, description="Of every variant that names none; see there.")
+    data: StandardData = Field(default=StandardData(), description="What is collected for each system.")
+    horizons: tuple[int, ...] = Field(default=STANDARD_HORIZONS, min_length=1, description="Physics steps measured.")
+    starts: int = Field(default=400, ge=1, description="Rollouts a horizon; fewer where the episodes hold fewer.")
+    variants: tuple[Variant, ...] = Field(
+        default=(Variant(name="recipe"),), min_length=1, description="By default one: the recipe as it is."
+    )
+
+    @field_validator("systems", mode="before")
+    @classmethod
+    def _names_alone(cls, systems: Any) -> Any:
+        if not isinstance(systems, list | tuple):
+            return systems
+        return [{"task": system} if isinstance(system, str) else system for system in systems]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Study":
+        _require_distinct("systems", [system.name for system in self.systems])
+        if any(system.name == DATA_FOLDER for system in self.systems):
+            raise ValueError(
+                f"a system cannot be called {DATA_FOLDER}: a study keeps its datasets in a folder of that name"
+            )
+        _require_distinct("variants", [variant.folder for variant in self.variants])
+        for system in self.systems:
+            _require_distinct(f"seeds of {system.name}", [str(seed) for seed in system.seeds or self.seeds])
+        if wrong := [horizon for horizon in self.horizons if not 1 <= horizon <= self.data.steps]:
+            raise ValueError(f"horizon {wrong[0]} does not fit into episodes of {self.data.steps} physics steps")
+        if self.data.seed == self.data.held_out_seed:
+            raise ValueError("data.seed and data.held_out_seed are the same, so nothing would be held out")
+        return self
+
+
+def read_study(file: Path) -> Study:
+    """Reads a study's YAML file.
+
+    Raises:
+      MosimError: the file is missing or wrong; names it, the key, and what is allowed.
+    """
+    return read_yaml_model(file, Study)
+
+
+def _require_distinct(what: str, names: list[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{what} must differ from one another; {twice[0]} comes twice")

@@ -1,0 +1,220 @@
+"""The two kinds of work of a study: to train and measure one run, and to measure the baselines of one system."""
+
+import os
+import platform
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from mosim.dynamics import DynamicsModel
+from mosim.errors import MismatchError
+from mosim.evaluation import MODEL_NAME, RolloutErrors, baselines, measure_horizons, write_tables
+from mosim.files import read_json, write_json
+from mosim.studies.training_log import TrainingLog
+from mosim.systems import Frozen, System, load_system
+from mosim.training import Recipe, Report, Trainer, load_simulator, read_checkpoint
+from mosim.trajectories import Dataset
+
+RUN_FILE, RESULT_FILE, BASELINES_FILE = "run.json", "result.json", "baselines.json"
+
+_STARTS_SEED = 0
+"""Of the choice of starts: the same ones for every run of a system."""
+
+
+class News(NamedTuple):
+    """How far a job is: the share of it that is done, a few words, and the training's report where that is the news."""
+
+    share: float
+    status: str
+    report: Report | None = None
+
+
+Tell = Callable[[News], None]
+
+
+class Status(Enum):
+    """What a job has left in its folder."""
+
+    NEW = "new"
+    BEGUN = "begun"
+    FINISHED = "finished"
+
+
+class Measurement(Frozen):
+    """What is measured, and on which held-out data, of every model of a system.
+
+    Attributes:
+      source: what `mosim.systems.load_system` takes.
+      held_out: where the held-out dataset lies.
+      held_out_id: its id.
+      horizons, starts: see `mosim.evaluation.evaluate`.
+    """
+
+    source: str
+    held_out: str
+    held_out_id: str
+    horizons: tuple[int, ...]
+    starts: int
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What decides the figures, as JSON."""
+        return self.model_dump(mode="json", exclude={"source", "held_out"})
+
+    def write(
+        self, models: dict[str, DynamicsModel], system: System, out: Path, device: str
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Measures models, writes their tables into `out`, and returns the rows of `horizon.csv` by model."""
+        trajectories = Dataset.open(self.held_out).load()
+        measured: dict[str, dict[int, RolloutErrors]] = {
+            name: measure_horizons(
+                model, trajectories, horizons=self.horizons, starts=self.starts, seed=_STARTS_SEED, device=device
+            )
+            for name, model in models.items()
+        }
+        table, _, _ = write_tables(out, system.facts, self.held_out_id, measured)
+        rows = table.drop(columns=["system", "dataset"]).to_dict("records")
+        return {name: [row for row in rows if row["model"] == name] for name in models}
+
+
+class BaselineJob(Frozen):
+    """Measures hold-last and the perturbed twin of a system. `provenance` goes into the results as it is."""
+
+    name: str
+    measurement: Measurement
+    out: Path
+    provenance: dict[str, str]
+
+    def status(self) -> Status:
+        """Whether it is done."""
+        path = self.out / BASELINES_FILE
+        done = path.is_file() and read_json(path)["measurement"] == self.measurement.key
+        return Status.FINISHED if done else Status.NEW
+
+    def run(self, device: str, tell: Tell) -> None:
+        """Measures, and writes `baselines.json` and the tables."""
+        del device  # MuJoCo has only the one.
+        tell(News(0.0, "hold-last and perturbed twin"))
+        system = load_system(self.measurement.source)
+        rows = self.measurement.write(baselines(system), system, self.out, "cpu")
+        content = {"measurement": self.measurement.key, "horizons": rows, **self.provenance, **_machine("cpu")}
+        write_json(self.out / BASELINES_FILE, content)
+
+
+class TrainingJob(Frozen):
+    """Trains a simulator, or goes on with it, and measures it.
+
+    Attributes:
+      name: see `PlannedRun`.
+      recipe: with the seed and the budget of the run.
+      train: where the training dataset lies.
+      train_id: its id.
+      measurement: what to measure.
+      out: the run's folder.
+      provenance: goes into the result as it is: commit and command.
+    """
+
+    name: str
+    recipe: Recipe
+    train: str
+    train_id: str
+    measurement: Measurement
+    out: Path
+    provenance: dict[str, str]
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What decides the weights, as JSON."""
+        return {"recipe": self.recipe.model_dump(mode="json"), "dataset": self.train_id}
+
+    def status(self) -> Status:
+        """Whether it is begun or done.
+
+        Raises:
+          MismatchError: the folder holds a run of another recipe or dataset; says what differs.
+        """
+        if not (self.out / RUN_FILE).is_file():
+            return Status.NEW
+        found, wanted = read_json(self.out / RUN_FILE), self.origin
+        if found != wanted:
+            recipe = wanted["recipe"]
+            odd = [f"the recipe's {key}" for key in recipe if found["recipe"].get(key) != recipe[key]]
+            odd += ["the dataset"] if found["dataset"] != wanted["dataset"] else []
+            raise MismatchError(
+                f"{self.out} holds another run: {' and '.join(odd)} differ; remove that folder or give another --out."
+            )
+        result = self.out / RESULT_FILE
+        done = result.is_file() and read_json(result)["measurement"] == self.measurement.key
+        return Status.FINISHED if done else Status.BEGUN
+
+    def run(self, device: str, tell: Tell) -> None:
+        """Trains what is left, measures, and writes `result.json` and the tables.
+
+        Raises:
+          DivergenceError: the loss stopped being finite.
+          MosimError: as `Trainer`.
+        """
+        tell(News(0.0, "loading"))
+        write_json(self.out / RUN_FILE, self.origin)
+        system, dataset = load_system(self.measurement.source), Dataset.open(self.train)
+        log = TrainingLog(self.out / "training.jsonl", _steps_of_last_checkpoint(self.out))
+        trainer = Trainer(
+            system=self.measurement.source,
+            facts=system.facts,
+            recipe=self.recipe,
+            trajectories=dataset.load(),
+            dataset_id=self.train_id,
+            out=self.out,
+            device=device,
+            resume=True,
+        )
+
+        def on_report(report: Report) -> None:
+            log.note(report, self.recipe.stages[report.stage])
+            tell(News(self._share(report), f"{report.name}: loss {report.loss:.3g}", report))
+
+        trainer.run(on_report)
+        tell(News(1.0, "measuring"))
+        model = load_simulator(self.out, device)
+        rows = self.measurement.write({MODEL_NAME: model}, system, self.out, device)
+        content = {
+            **self.origin,
+            "measurement": self.measurement.key,
+            "horizons": rows,
+            "gradient_steps": log.steps,
+            "samples_seen": log.samples,
+            "train_seconds": round(log.seconds, 3),
+            "parameters": sum(weight.numel() for weight in model.parameters()),
+            **self.provenance,
+            **_machine(device),
+        }
+        write_json(self.out / RESULT_FILE, content)
+
+    def _share(self, report: Report) -> float:
+        """The share of the whole training that is done, each stage with its share of the time or of the samples."""
+        stages = self.recipe.stages
+        weights = [stage.minutes or 0.0 for stage in stages if stage.steps is None]
+        if len(weights) < len(stages):
+            weights = [float((stage.steps or 0) * stage.batch_size * stage.horizon) or 1.0 for stage in stages]
+        return (sum(weights[: report.stage]) + weights[report.stage] * report.progress) / sum(weights)
+
+
+Job = BaselineJob | TrainingJob
+
+
+def _steps_of_last_checkpoint(out: Path) -> int:
+    return read_checkpoint(out).cursor["total_steps"] if any((out / "checkpoints").glob("step-*")) else 0
+
+
+def _machine(device: str) -> dict[str, str]:
+    """What the figures were made on, as it is where the job runs."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    hardware = f"1 of {os.cpu_count()} x {names[0] if names else platform.machine()}"
+    if device.startswith("cuda"):
+        hardware += f", {torch.cuda.get_device_name(device)}"
+    return {"hardware": hardware, "torch": torch.__version__}

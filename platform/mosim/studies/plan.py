@@ -1,0 +1,109 @@
+"""What a study comes to: every run with its recipe, checked before the first of them starts."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+from mosim.configuration import with_values
+from mosim.errors import MosimError, UnknownNameError
+from mosim.studies.config import Study, SystemRuns, Variant
+from mosim.systems import System, load_system
+from mosim.training import Recipe, load_recipe
+
+_FILE_ENDINGS = (".yaml", ".yml")
+_MJCF_ENDINGS = (".xml", ".mjcf")
+
+
+class PlannedSystem(NamedTuple):
+    """A system of the study: its `name` in folders and tables, and what it is."""
+
+    name: str
+    system: System
+
+
+class PlannedRun(NamedTuple):
+    """One training: the names of its system and variant, its seed, and the recipe with that seed and budget."""
+
+    system: str
+    variant: Variant
+    seed: int
+    recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        """Such as `reacher-easy/staged/seed-0`: its folder, and what `--only` looks into."""
+        return f"{self.system}/{self.variant.folder}/seed-{self.seed}"
+
+
+class Plan(NamedTuple):
+    """Every system and every run of a study, in its order."""
+
+    study: Study
+    systems: tuple[PlannedSystem, ...]
+    runs: tuple[PlannedRun, ...]
+
+    def only(self, part: str) -> "Plan":
+        """The runs whose names hold `part`, and their systems.
+
+        Raises:
+          MosimError: no run's name does; lists the names.
+        """
+        runs = tuple(run for run in self.runs if part in run.name)
+        if not runs:
+            names = ", ".join(run.name for run in self.runs)
+            raise MosimError(f"no run of study {self.study.name} has {part!r} in its name; there are: {names}.")
+        wanted = {run.system for run in runs}
+        return self._replace(systems=tuple(each for each in self.systems if each.name in wanted), runs=runs)
+
+
+def plan_study(study: Study, file: Path) -> Plan:
+    """Loads every system, and makes and checks the recipe of every run.
+
+    Args:
+      study: from `read_study`.
+      file: where it was read; its paths are beside it, and mistakes name it.
+
+    Raises:
+      MosimError: a system does not load, or a recipe is missing or not valid; names what exists.
+    """
+    systems, runs = [], []
+    for entry in study.systems:
+        planned = PlannedSystem(entry.name, load_system(_source(entry, file)))
+        systems.append(planned)
+        for variant in study.variants:
+            recipe = _recipe(study, entry, variant, planned.system.facts.name, file)
+            runs += [
+                PlannedRun(entry.name, variant, seed, recipe.model_copy(update={"seed": seed}))
+                for seed in entry.seeds or study.seeds
+            ]
+    return Plan(study, tuple(systems), tuple(runs))
+
+
+def _source(entry: SystemRuns, file: Path) -> str:
+    return str(file.parent / entry.task) if entry.task.endswith(_MJCF_ENDINGS) else entry.task
+
+
+def _recipe(study: Study, entry: SystemRuns, variant: Variant, system: str, file: Path) -> Recipe:
+    where = f"{file}: variant {variant.name!r} on {entry.name}"
+    recipe = with_values(_named_recipe(variant.recipe or study.recipe, system, file), variant.set, where)
+    minutes = entry.minutes or study.minutes
+    try:
+        recipe = recipe if minutes is None else recipe.within(minutes)
+    except ValueError as error:
+        raise MosimError(f"{where}: {error}.") from None
+    if long := [stage for stage in recipe.stages if stage.horizon > study.data.steps]:
+        raise MosimError(
+            f"{where}: stage {long[0].name!r} has horizon {long[0].horizon}; episodes have {study.data.steps} steps."
+        )
+    return recipe
+
+
+def _named_recipe(name: str | None, system: str, file: Path) -> Recipe:
+    if name is None:
+        return load_recipe(system)
+    if name.endswith(_FILE_ENDINGS):
+        return load_recipe(system, file.parent / name)
+    shipped = [each.name.removesuffix(".yaml") for each in (files("mosim") / "recipes" / "simulators").iterdir()]
+    if name not in shipped:
+        raise UnknownNameError.among("recipe", name, shipped)
+    return load_recipe(name)

@@ -1,0 +1,48 @@
+"""`mosim train TASK` and `mosim evaluate RUN` with nothing else: standard data are collected where there are none."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mosim.cli.main import main
+from mosim.trajectories import Dataset, StandardData
+
+STAGES = [flag for stage in range(4) for flag in (f"--stages.{stage}.steps", "20")]
+OFF = ["--tracking-uri", "off"]
+
+
+def test_train_collects_and_evaluate_collects_other_episodes(
+    tmp_path: Path, ray_of_two: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(["train", "pendulum-swingup", *STAGES, *OFF])
+    said = capfd.readouterr().out
+    assert "collecting standard data, 300 episodes of 1000 physics steps, into data/pendulum-swingup" in said
+    assert "measure it: mosim evaluate runs/pendulum-swingup\n" in said
+    main(["evaluate", "runs/pendulum-swingup", "--horizons", "1", "16", "--starts", "50", *OFF])
+    said = capfd.readouterr().out
+    assert "collecting standard data, 50 episodes of 1000 physics steps, into data/pendulum-swingup-held-out" in said
+    assert len(pd.read_csv("runs/pendulum-swingup/evaluation/horizon.csv")) == 3 * 2
+    training, held_out = (Dataset.open(f"data/pendulum-swingup{suffix}").metadata for suffix in ("", "-held-out"))
+    assert (training.episodes, held_out.episodes) == (300, 50)
+    assert training.seed != held_out.seed == StandardData().held_out_seed
+
+
+def test_what_is_there_is_used_if_it_is_of_the_system(
+    tmp_path: Path, ray_of_two: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(["collect", "cartpole-balance", "--out", "data/cartpole-balance", "--episodes", "4", "--steps", "60"])
+    main(["train", "cartpole-balance", *STAGES, *OFF])
+    assert "using the 4 episodes in data/cartpole-balance" in capfd.readouterr().out
+    checkpoint = next(Path("runs/cartpole-balance/checkpoints").iterdir())
+    main(["collect", "cartpole-balance", "--out", "data/cartpole-balance-held-out", "--episodes", "2", "--seed", "9"])
+    main(["evaluate", str(checkpoint), "--horizons", "1", *OFF])
+    assert "using the 2 episodes in data/cartpole-balance-held-out" in capfd.readouterr().out
+    assert Path("runs/cartpole-balance/evaluation/horizon.png").is_file()
+    main(["collect", "pendulum-swingup", "--out", "other", "--episodes", "1", "--steps", "30"])
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", "runs/cartpole-balance", "--data", "other", *OFF])
+    assert end.value.code == 2
+    assert "is of another system than cartpole" in capfd.readouterr().err
