@@ -13,6 +13,9 @@ from mosim.systems.skeleton import Pair, Shape, Skeleton
 _TINY = 1e-12
 """Squared lengths below this, in square metres, are nothing: a sphere's segment, or two segments that cross."""
 
+_PARALLEL = 1e-12
+"""Squared sines below this are of parallel segments."""
+
 
 class Gaps(NamedTuple):
     """The space between two shapes at each place where they can touch.
@@ -177,9 +180,12 @@ def _closest(start_a: Tensor, along_a: Tensor, start_b: Tensor, along_b: Tensor)
             (along_a, along_a), (along_b, along_b), (along_a, along_b), (along_a, between), (along_b, between)
         )
     )  # fmt: skip
-    determinant = aa * bb - ab * ab
-    crossing = determinant > 1e-6 * aa * bb
-    share_a = torch.where(crossing, (ab * bd - ad * bb) / torch.where(crossing, determinant, 1.0), 0.5).clamp(0, 1)
+    # Cross products, since differences of products cancel where the segments are almost parallel.
+    across = torch.linalg.cross(along_a, along_b)
+    squared = across.square().sum(-1, keepdim=True)
+    apart = squared > _PARALLEL * aa * bb
+    share_a = -(across * torch.linalg.cross(between, along_b)).sum(-1, keepdim=True) / torch.where(apart, squared, 1.0)
+    share_a = torch.where(apart, share_a, 0.5).clamp(0, 1)
     share_b = torch.where(bb > _TINY, ((ab * share_a + bd) / bb.clamp_min(_TINY)).clamp(0, 1), 0.0)
     share_a = torch.where(aa > _TINY, ((ab * share_b - ad) / aa.clamp_min(_TINY)).clamp(0, 1), 0.0)
     return share_a, share_b
