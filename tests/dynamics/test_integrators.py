@@ -16,6 +16,7 @@ _, PENDULUM_FACTS = compiled(PENDULUM)
 
 ORDERS = {
     "semi_implicit_euler": 1, "constant_acceleration": 1, "euler": 1, "midpoint": 2, "heun2": 2, "heun3": 3, "rk4": 4,
+    "runge_kutta_4": 4,
 }  # fmt: skip
 
 
@@ -92,12 +93,18 @@ def test_adjoint_gradients_are_the_direct_ones(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mujoco_integrator", "method"), [("Euler", "semi_implicit_euler"), ("RK4", "constant_acceleration")]
+    ("mujoco_integrator", "constrained", "method"),
+    [
+        ("Euler", False, "semi_implicit_euler"),
+        ("Euler", True, "semi_implicit_euler"),
+        ("RK4", False, "constant_acceleration"),
+        ("RK4", True, "runge_kutta_4"),
+    ],
 )
-def test_auto_follows_mujocos_integrator(mujoco_integrator: str, method: str) -> None:
+def test_auto_follows_mujocos_integrator(mujoco_integrator: str, constrained: bool, method: str) -> None:
     facts: SystemFacts = PENDULUM_FACTS.model_copy(update={"integrator": mujoco_integrator})
     automatic, named = (
-        make_integrator(IntegratorConfig.model_validate({"method": name}), facts)(
+        make_integrator(IntegratorConfig.model_validate({"method": name}), facts, constrained)(
             pendulum, torch.ones(1), torch.ones(1), torch.zeros(0)
         )
         for name in ("auto", method)
@@ -105,11 +112,16 @@ def test_auto_follows_mujocos_integrator(mujoco_integrator: str, method: str) ->
     assert automatic == named
 
 
-def test_true_accelerations_reproduce_mujocos_step() -> None:
+@pytest.mark.parametrize(
+    ("mujoco_integrator", "method"),
+    [(mujoco.mjtIntegrator.mjINT_EULER, "semi_implicit_euler"), (mujoco.mjtIntegrator.mjINT_RK4, "runge_kutta_4")],
+)
+def test_true_accelerations_reproduce_mujocos_step(mujoco_integrator: int, method: str) -> None:
     """A system of free, ball, hinge and slide joints, undamped, with MuJoCo's acceleration plugged in."""
     model, facts = compiled(EVERY_JOINT)
+    model.opt.integrator = mujoco_integrator
     data = mujoco.MjData(model)
-    integrator = make_integrator(IntegratorConfig(method="semi_implicit_euler"), facts)
+    integrator = make_integrator(IntegratorConfig.model_validate({"method": method}), facts)
 
     def true_acceleration(qpos: Tensor, qvel: Tensor, action: Tensor) -> Tensor:
         data.qpos[:], data.qvel[:], data.ctrl[:] = qpos.numpy(), qvel.numpy(), action.numpy()

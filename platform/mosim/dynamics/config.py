@@ -55,8 +55,9 @@ class IntegratorConfig(Frozen):
     method: IntegratorMethod = Field(
         default="auto",
         description="semi_implicit_euler (one network call a step; MuJoCo's own default), constant_acceleration (one "
-        "call; positions to second order), runge_kutta_4 (four calls; MuJoCo's RK4), any torchdiffeq method by its name, "
-        "or auto: semi_implicit_euler where MuJoCo integrates so, constant_acceleration for its RK4.",
+        "call; positions to second order), runge_kutta_4 (four calls; MuJoCo's RK4), or any torchdiffeq method by its "
+        "name. auto is semi_implicit_euler unless MuJoCo integrates by RK4; then runge_kutta_4 where the model has "
+        "constraints, whose forces jump within a step, and constant_acceleration where it has none.",
     )
     adjoint: bool = Field(
         default=False, description="Differentiate torchdiffeq methods by the adjoint ODE, in constant memory."
@@ -92,8 +93,10 @@ class ModelConfig(Frozen):
     integrator: IntegratorConfig = Field(default=IntegratorConfig(), description="From accelerations to states.")
 
 
-def resolve_integrator(method: IntegratorMethod, facts: SystemFacts) -> str:
-    """The method that `auto` stands for on a system; any other name is itself."""
+def resolve_integrator(method: IntegratorMethod, facts: SystemFacts, constrained: bool) -> str:
+    """The method that `auto` stands for on a system, with constraints or without; any other name is itself."""
     if method != "auto":
         return method
-    return "constant_acceleration" if facts.integrator == "RK4" else "semi_implicit_euler"
+    if facts.integrator != "RK4":
+        return "semi_implicit_euler"
+    return "runge_kutta_4" if constrained else "constant_acceleration"

@@ -52,7 +52,7 @@ class NeuralSimulator(DynamicsModel):
         self.register_buffer("_acceleration_std", statistics.acceleration_std.clone(), persistent=False)
         self.register_buffer("_velocity_limit", statistics.velocity_limit.clone(), persistent=False)
         self.register_buffer("_acceleration_limit", statistics.acceleration_limit.clone(), persistent=False)
-        self._integrator = make_integrator(config.integrator, facts)
+        self._integrator = make_integrator(config.integrator, facts, self.predictor.constrained)
 
     def acceleration(self, qpos: Qpos, qvel: Qvel, action: Action) -> Qvel:
         """`dv/dt`, of shape `(..., nv)`, in SI units."""

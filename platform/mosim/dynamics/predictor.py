@@ -32,6 +32,11 @@ class RigidBodyPredictor(nn.Module):
         self.constraints = constraints if constraints is not None and constraints.size else None
         self.register_buffer("_scale", statistics.acceleration_std.clone(), persistent=False)
 
+    @property
+    def constrained(self) -> bool:
+        """Whether constraints act in this system."""
+        return self.constraints is not None
+
     def inverse_inertia(self, qpos: Qpos) -> InverseInertia:
         """`M(q)`, of shape `(..., nv, nv)`, in the units of the accelerations it stands for."""
         lower = self._scale.unsqueeze(-1) * self.triangle(self.inertia(self.positions(qpos)))
@@ -63,6 +68,7 @@ class NetworkPredictor(nn.Module):
         super().__init__()
         self.positions = PositionInputs(facts, statistics)
         shape = config.bias.model_copy(update={"width": _width_of_both(config.inertia, config.bias)})
+        self.constrained = False
         self.network = ResidualNetwork(self.positions.size + facts.nv + facts.nu, facts.nv, shape)
 
     def forward(self, qpos: Qpos, qvel: Qvel, velocity: Qvel, action: Action) -> Qvel:
