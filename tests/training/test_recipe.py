@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mosim.errors import MosimError
+from mosim.errors import MosimError, UnknownNameError
 from mosim.training import Recipe, StageConfig, load_recipe
 
 
@@ -22,6 +22,14 @@ def test_every_shipped_recipe_is_valid_and_fits_a_budget() -> None:
 
 def test_a_system_without_a_recipe_gets_the_general_one() -> None:
     assert load_recipe("no-such-system") == load_recipe("general")
+
+
+def test_a_recipe_is_asked_for_by_name_or_file(tmp_path: Path) -> None:
+    assert load_recipe("reacher", "large") == load_recipe("large") != load_recipe("reacher")
+    (tmp_path / "mine.yaml").write_text("stages: [{name: a, learns: [predictor], steps: 1}]")
+    assert load_recipe("reacher", tmp_path / "mine.yaml").stages[0].name == "a"
+    with pytest.raises(UnknownNameError, match=r"'lagre'.*large"):
+        load_recipe("reacher", "lagre")
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,9 @@ def main(arguments: Sequence[str]) -> None:
 def _defaults(arguments: Sequence[str]) -> RunOptions:
     """Options whose recipes are those that the arguments name, so that their fields are flags with these defaults."""
     task = peek_positional(arguments)
-    simulator, policy = (
-        None if (file := peek(arguments, flag)) is None else Path(file)
-        for flag in ("--simulator-recipe", "--policy-recipe")
-    )
+    simulator, policy = peek(arguments, "--simulator-recipe"), peek(arguments, "--policy-recipe")
     return with_recipe(
         RunOptions,
         simulator=load_recipe("" if task is None else load_task(task).facts.name, simulator),
-        policy=load_policy_recipe(task or "", policy),
+        policy=load_policy_recipe(task or "", None if policy is None else Path(policy)),
     )

@@ -38,8 +38,8 @@ class RunOptions(TrackedOptions):
         default=None, gt=0, description="Fit the simulator's training into this wall-clock budget."
     )
     horizons: tuple[int, ...] = Field(default=STANDARD_HORIZONS, min_length=1, description="Physics steps measured.")
-    simulator_recipe: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = Field(
-        default=None, description="YAML; by default the system's own recipe, or a general one."
+    simulator_recipe: Annotated[str | None, tyro.conf.arg(metavar="FILE|NAME")] = Field(
+        default=None, description="YAML, or a recipe of mosim's own; by default the system's, or a general one."
     )
     policy_recipe: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = Field(
         default=None, description="YAML; by default the task's own recipe, or a general one."

@@ -37,8 +37,8 @@ class Options(TrackedOptions):
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = Field(
         default=None, description="Folder for checkpoints and the log; runs/TASK by default."
     )
-    recipe_file: Annotated[Path | None, tyro.conf.arg(name="recipe", metavar="FILE")] = Field(
-        default=None, description="A YAML file with model and stages."
+    recipe_file: Annotated[str | None, tyro.conf.arg(name="recipe", metavar="FILE|NAME")] = Field(
+        default=None, description="A YAML file with model and stages, or a recipe of mosim's own, such as large."
     )
     minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = Field(
         default=None, gt=0, description="Fit the stages into this wall-clock budget, each keeping its share."
@@ -83,4 +83,4 @@ def _defaults(arguments: Sequence[str]) -> Options:
     """Options whose recipe is the one that the arguments name, so that its fields become flags with these defaults."""
     task, file = peek_positional(arguments), peek(arguments, "--recipe")
     name = "" if task is None else load_system(task).facts.name
-    return with_recipe(Options, recipe=load_recipe(name, None if file is None else Path(file)))
+    return with_recipe(Options, recipe=load_recipe(name, file))

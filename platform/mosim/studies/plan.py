@@ -1,11 +1,10 @@
 """What a study comes to: every run with its recipe, checked before the first of them starts."""
 
-from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
 from mosim.configuration import with_values
-from mosim.errors import MosimError, UnknownNameError
+from mosim.errors import MosimError
 from mosim.studies.config import Study, SystemRuns, Variant
 from mosim.systems import System, load_system
 from mosim.training import Recipe, load_recipe
@@ -103,7 +102,4 @@ def _named_recipe(name: str | None, system: str, file: Path) -> Recipe:
         return load_recipe(system)
     if name.endswith(_FILE_ENDINGS):
         return load_recipe(system, file.parent / name)
-    shipped = [each.name.removesuffix(".yaml") for each in (files("mosim") / "recipes" / "simulators").iterdir()]
-    if name not in shipped:
-        raise UnknownNameError.among("recipe", name, shipped)
-    return load_recipe(name)
+    return load_recipe(system, name)

@@ -22,6 +22,9 @@ _PROBED_STATES = 64
 _PROBED_DISTANCE = 3.0
 """How far it is moved at most, in metres or radians."""
 
+_NO_LIMITS = int(mujoco.mjtDisableBit.mjDSBL_LIMIT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT)
+"""Options of MuJoCo under which no joint is held at its limits."""
+
 UNLIMITED_CONTROL = 1.0
 """Bound given to an actuator without a control range, in actuator units, so that actions can be drawn."""
 
@@ -149,7 +152,7 @@ def _read_joint(model: mujoco.MjModel, index: int) -> JointFacts:
         kind=_joint_kind(model, index),
         qpos_address=int(model.jnt_qposadr[index]),
         dof_address=int(model.jnt_dofadr[index]),
-        limited=bool(model.jnt_limited[index]),
+        limited=bool(model.jnt_limited[index]) and not model.opt.disableflags & _NO_LIMITS,
         lower=lower,
         upper=upper,
     )

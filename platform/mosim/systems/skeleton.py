@@ -190,7 +190,9 @@ def _collides(model: mujoco.MjModel, geom: int) -> bool:
 
 
 def _may_touch(model: mujoco.MjModel, first: int, second: int) -> bool:
-    """MuJoCo's own rules: masks, welded bodies, a parent and its child, excluded pairs."""
+    """MuJoCo's own rules: contacts on at all, masks, welded bodies, a parent and its child, excluded pairs."""
+    if model.opt.disableflags & (mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT):
+        return False
     masks = (model.geom_contype[first] & model.geom_conaffinity[second]) or (
         model.geom_contype[second] & model.geom_conaffinity[first]
     )

@@ -2,7 +2,7 @@
 
 from mosim.training.checkpoint import Checkpoint, find_checkpoint, load_simulator, read_checkpoint
 from mosim.training.recipe import Recipe, StageConfig, part_names
-from mosim.training.recipes import load_recipe
+from mosim.training.recipes import load_recipe, recipe_names
 from mosim.training.trainer import Report, Trainer
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "load_simulator",
     "part_names",
     "read_checkpoint",
+    "recipe_names",
 ]

@@ -1,27 +1,42 @@
-"""The recipes that ship with mosim: one a system, and a general one for the rest."""
+"""The recipes that ship with mosim: one a system, a general one for the rest, and a large one for a GPU."""
 
 from importlib.resources import as_file, files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from mosim.configuration import read_yaml_model
+from mosim.errors import UnknownNameError
 from mosim.training.recipe import Recipe
 
 _GENERAL = "general"
+_FILE_ENDINGS = (".yaml", ".yml")
 
 
-def load_recipe(system: str, file: Path | None = None) -> Recipe:
-    """Reads the recipe in `file`, or else the shipped one of a system, or else the general one.
+def recipe_names() -> tuple[str, ...]:
+    """The names of the shipped recipes."""
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in _folder().iterdir() if file.name.endswith(".yaml")))
+
+
+def load_recipe(system: str, recipe: str | Path | None = None) -> Recipe:
+    """Reads the recipe that is asked for, or else the shipped one of a system, or else the general one.
 
     Args:
       system: a system's name, such as `reacher`.
-      file: a YAML file of a user's own.
+      recipe: the path of a YAML file, or the name of a shipped recipe, such as `large`.
 
     Raises:
       MosimError: the file is missing or wrong; names it, the key, and what is allowed.
+      UnknownNameError: no recipe of that name ships; lists those that do.
     """
-    if file is not None:
-        return read_yaml_model(file, Recipe)
-    folder = files("mosim") / "recipes" / "simulators"
-    shipped = folder / f"{system}.yaml"
-    with as_file(shipped if shipped.is_file() else folder / f"{_GENERAL}.yaml") as path:
+    if recipe is not None and str(recipe).endswith(_FILE_ENDINGS):
+        return read_yaml_model(Path(recipe), Recipe)
+    names = recipe_names()
+    if recipe is not None and str(recipe) not in names:
+        raise UnknownNameError.among("recipe", str(recipe), names)
+    name = str(recipe or (system if system in names else _GENERAL))
+    with as_file(_folder() / f"{name}.yaml") as path:
         return read_yaml_model(path, Recipe)
+
+
+def _folder() -> Traversable:
+    return files("mosim") / "recipes" / "simulators"
