@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mosim.studies import plan_study, read_study
+from mosim.training import recipe_names
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -20,11 +21,15 @@ def test_the_accuracy_benchmark_takes_the_shipped_recipes_as_they_are() -> None:
 def test_the_ablation_s_variants_have_the_same_budget_and_differ() -> None:
     file = ROOT / "studies" / "ablation.yaml"
     plan = plan_study(read_study(file), file)
-    assert len(plan.runs) == 2 * 8 * 3
+    assert len(plan.runs) == 2 * 9 * 3
     for run in plan.runs:
         assert sum(stage.minutes or 0 for stage in run.recipe.stages) == pytest.approx(3)
     recipes = {run.variant.name: run.recipe for run in plan.runs if run.seed == 0}
-    assert recipes["staged"] == recipes.pop("semi_implicit_euler")
-    assert len({recipe.model_dump_json() for recipe in recipes.values()}) == 7
-    rollouts = {name: recipe.stages[-1].minutes for name, recipe in recipes.items()}
-    assert len(set(rollouts.values())) == 1, "rollouts have the same share of every variant's time"
+    assert len({recipe.model_dump_json() for recipe in recipes.values()}) == 9
+    assert recipes["one residual network"].model.predictor == "network"
+
+
+def test_the_general_study_is_of_systems_without_recipes() -> None:
+    file = ROOT / "benchmarks" / "general.yaml"
+    for run in plan_study(read_study(file), file).runs:
+        assert run.system.split("-")[0] not in recipe_names()
