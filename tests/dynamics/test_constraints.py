@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosim.dynamics import ConstraintsConfig, ModelConfig, NeuralSimulator, Statistics
+from mosim.dynamics.configuration_space import quaternion_multiply, rotation_matrix
 from mosim.dynamics.constraints import least_push
 from mosim.systems import load_task
 
@@ -70,6 +71,29 @@ def test_a_simulator_with_constraints_is_differentiable_and_blind_to_open_ones(t
     assert all(torch.isfinite(weight.grad).all() for weight in model.parameters() if weight.grad is not None)
     assert state.grad is not None
     assert torch.isfinite(state.grad).all()
+
+
+def test_a_free_root_s_heading_and_place_only_turn_and_move_what_is_predicted() -> None:
+    task = load_task("humanoid-walk")
+    facts = task.facts
+    assert facts.heading_symmetric
+    torch.manual_seed(0)
+    model = NeuralSimulator(
+        facts, ModelConfig(constraints=ConstraintsConfig(), correctors=()), Statistics.neutral(facts)
+    ).double()
+    start, action = torch.from_numpy(task.reset([3]).state), torch.zeros(5, facts.nu, dtype=torch.float64)
+    start[2] = 0.2  # Part of it is in the floor.
+    start[facts.nq :] = torch.randn(facts.nv, dtype=torch.float64)
+    turn = torch.tensor([np.cos(0.4), 0.0, 0.0, np.sin(0.4)])
+
+    def turned(state: torch.Tensor) -> torch.Tensor:
+        matrix = rotation_matrix(turn).unflatten(-1, (3, 3))
+        position = state[..., :3] @ matrix.T + torch.tensor([2.0, -1.0, 0.0])
+        velocity = state[..., facts.nq : facts.nq + 3] @ matrix.T
+        orientation = quaternion_multiply(turn.expand_as(state[..., 3:7]), state[..., 3:7])
+        return torch.cat([position, orientation, state[..., 7 : facts.nq], velocity, state[..., facts.nq + 3 :]], -1)
+
+    torch.testing.assert_close(model.rollout(turned(start), action), turned(model.rollout(start, action)))
 
 
 def test_contacts_hold_a_robot_up():

@@ -83,6 +83,21 @@ def test_a_position_is_differentiable_and_its_gradient_is_the_jacobian():
     torch.testing.assert_close(jacobians.double()(poses, points(poses), moved.double())[0].mT, automatic)
 
 
+@pytest.mark.parametrize(
+    ("task", "unseen", "symmetric"),
+    [
+        ("cheetah-run", {"rootx", "rootz"}, False),
+        ("cartpole-swingup", {"slider"}, False),
+        ("humanoid-walk", {"root"}, True),
+        ("fish-swim", {"root"}, True),
+    ],
+)
+def test_without_contacts_and_limits_less_matters(task, unseen, symmetric):
+    facts = read_facts(_model(task), task)
+    assert {facts.state_names[index].split("/")[1].split("[")[0] for index in facts.cyclic_unconstrained} == unseen
+    assert facts.heading_symmetric == symmetric
+
+
 def test_a_system_without_contacts_or_limits_has_none():
     assert not read_skeleton(_model("acrobot-swingup")).pairs  # Its option disables contacts.
     model = _model("hopper-hop")

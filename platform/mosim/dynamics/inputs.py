@@ -31,15 +31,21 @@ class PositionInputs(nn.Module):
     _lower: Tensor
     _upper: Tensor
 
-    def __init__(self, facts: SystemFacts, statistics: Statistics) -> None:
+    def __init__(self, facts: SystemFacts, statistics: Statistics, unconstrained: bool = False) -> None:
+        """`unconstrained`: for a network that need not know of contacts and limits, which so sees less.
+
+        A free root whose heading does not matter then shows the vertical in its own frame instead of its orientation.
+        """
         super().__init__()
         self._space = ConfigurationSpace(facts)
+        self._headless = unconstrained and facts.heading_symmetric
+        cyclic = facts.cyclic_unconstrained if unconstrained else facts.cyclic
         free = [joint.qpos_address + axis for joint in facts.joints if joint.kind == "free" for axis in range(3)]
         slides = [joint.qpos_address for joint in facts.joints if joint.kind == "slide"]
         hinges = [joint for joint in facts.joints if joint.kind == "hinge"]
         raw = free + slides + [joint.qpos_address for joint in hinges if joint.limited]
-        raw = sorted(set(raw) - set(facts.cyclic))
-        periodic = sorted({joint.qpos_address for joint in hinges} - set(facts.cyclic))
+        raw = sorted(set(raw) - set(cyclic))
+        periodic = sorted({joint.qpos_address for joint in hinges} - set(cyclic))
         self.register_buffer("_raw", torch.tensor(raw, dtype=torch.long), persistent=False)
         self.register_buffer("_periodic", torch.tensor(periodic, dtype=torch.long), persistent=False)
         self.register_buffer("_mean", statistics.qpos_mean[raw].clone(), persistent=False)
@@ -47,7 +53,7 @@ class PositionInputs(nn.Module):
         self.register_buffer("_lower", statistics.qpos_lower[raw].clone(), persistent=False)
         self.register_buffer("_upper", statistics.qpos_upper[raw].clone(), persistent=False)
         rotations = sum(joint.kind in ("free", "ball") for joint in facts.joints)
-        self.size = len(raw) + 2 * len(periodic) + 9 * rotations
+        self.size = len(raw) + 2 * len(periodic) + 9 * rotations - 6 * self._headless
         if not self.size:
             self.size = 1  # Nothing depends on any position; the networks still need an input.
 
@@ -61,7 +67,9 @@ class PositionInputs(nn.Module):
             angles = qpos.index_select(-1, self._periodic)
             parts += [torch.sin(angles), torch.cos(angles)]
         if not self._space.flat:
-            parts += self._space.rotations(qpos)
+            rotations = self._space.rotations(qpos)
+            # The last row of the root's matrix is the vertical in the root's frame.
+            parts += [rotations[0][..., 6:], *rotations[1:]] if self._headless else rotations
         return torch.cat(parts, dim=-1) if parts else torch.zeros_like(qpos[..., :1])
 
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mosim.dynamics.config import ModelConfig, NetworkConfig, PredictorKind
+from mosim.dynamics.configuration_space import ConfigurationSpace
 from mosim.dynamics.constraints import Constraints
 from mosim.dynamics.inputs import PositionInputs
 from mosim.dynamics.networks import LowerTriangle, ResidualNetwork
@@ -23,13 +24,16 @@ class RigidBodyPredictor(nn.Module):
     def __init__(self, facts: SystemFacts, config: ModelConfig, statistics: Statistics) -> None:
         super().__init__()
         nv = facts.nv
-        self.positions = PositionInputs(facts, statistics)
+        constraints = Constraints(facts, config.constraints, statistics) if config.constraints else None
+        self.constraints = constraints if constraints is not None and constraints.size else None
+        # Where constraints take contacts and limits, the networks need not see what only those depend on.
+        self.positions = PositionInputs(facts, statistics, unconstrained=self.constrained)
+        self._turns = self.constrained and facts.heading_symmetric
+        self._space = ConfigurationSpace(facts)
         self.inertia = ResidualNetwork(self.positions.size, nv * (nv + 1) // 2, config.inertia)
         self.bias = ResidualNetwork(self.positions.size + nv, nv, config.bias)
         self.actuation = ResidualNetwork(facts.nu, nv, config.actuation) if facts.nu else None
         self.triangle = LowerTriangle(nv)
-        constraints = Constraints(facts, config.constraints, statistics) if config.constraints else None
-        self.constraints = constraints if constraints is not None and constraints.size else None
         self.register_buffer("_scale", statistics.acceleration_std.clone(), persistent=False)
 
     @property
@@ -39,7 +43,10 @@ class RigidBodyPredictor(nn.Module):
 
     def inverse_inertia(self, qpos: Qpos) -> InverseInertia:
         """`M(q)`, of shape `(..., nv, nv)`, in the units of the accelerations it stands for."""
-        lower = self._scale.unsqueeze(-1) * self.triangle(self.inertia(self.positions(qpos)))
+        lower = self.triangle(self.inertia(self.positions(qpos)))
+        if self._turns:
+            lower = _turn(self._space.rotations(qpos)[0].unflatten(-1, (3, 3)), lower)
+        lower = self._scale.unsqueeze(-1) * lower
         return lower @ lower.mT
 
     def forward(self, qpos: Qpos, qvel: Qvel, velocity: Qvel, action: Action) -> Qvel:
@@ -51,11 +58,16 @@ class RigidBodyPredictor(nn.Module):
           velocity: standardised, of shape `(..., nv)`.
           action: scaled to [-1, 1], of shape `(..., nu)`.
         """
+        heading = self._space.rotations(qpos)[0].unflatten(-1, (3, 3)) if self._turns else None
+        if heading is not None:  # The networks work in the root's own frame.
+            velocity = _turn(heading.mT, velocity.unsqueeze(-1)).squeeze(-1)
         positions = self.positions(qpos)
         force = self.bias(torch.cat([positions, velocity], dim=-1))
         if self.actuation is not None:
             force = force + self.actuation(action)
         lower = self.triangle(self.inertia(positions))
+        if heading is not None:
+            lower, force = _turn(heading, lower), _turn(heading, force.unsqueeze(-1)).squeeze(-1)
         if self.constraints is not None:
             return self.constraints(qpos, qvel, lower, force)
         return (lower @ (lower.mT @ force.unsqueeze(-1))).squeeze(-1)
@@ -75,6 +87,11 @@ class NetworkPredictor(nn.Module):
         """See `RigidBodyPredictor`."""
         del qvel
         return self.network(torch.cat([self.positions(qpos), velocity, action], dim=-1))
+
+
+def _turn(rotation: Tensor, columns: Tensor) -> Tensor:
+    """Turns the first three rows of `columns`, `(..., nv, n)`: a free root's linear accelerations."""
+    return torch.cat([rotation @ columns[..., :3, :], columns[..., 3:, :]], dim=-2)
 
 
 def _width_of_both(inertia: NetworkConfig, bias: NetworkConfig) -> int:

@@ -67,6 +67,7 @@ class Statistics:
         qpos, qvel = space.split(torch.from_numpy(np.asarray(states[chosen], np.float64)))
         next_qpos, next_qvel = space.split(torch.from_numpy(np.asarray(next_states[chosen], np.float64)))
         acceleration = (next_qvel - qvel) / facts.timestep
+        acceleration_std = _isotropic(facts, _spread(acceleration))
         lower, upper = qpos.amin(0), qpos.amax(0)
         margin = _MARGIN * (upper - lower)
         return cls(
@@ -74,12 +75,12 @@ class Statistics:
             qpos_std=_spread(qpos - qpos.mean(0)),
             qpos_lower=(lower - margin).float(),
             qpos_upper=(upper + margin).float(),
-            velocity_std=_spread(qvel),
-            displacement_std=_spread(space.difference(qpos, next_qpos)),
-            acceleration_std=_spread(acceleration),
+            velocity_std=_isotropic(facts, _spread(qvel)),
+            displacement_std=_isotropic(facts, _spread(space.difference(qpos, next_qpos))),
+            acceleration_std=acceleration_std,
             velocity_limit=_limit(qvel),
             acceleration_limit=_limit(acceleration),
-            **_contacts(facts, qpos, _spread(acceleration)),
+            **_contacts(facts, qpos, acceleration_std),
         )
 
     @classmethod
@@ -129,6 +130,16 @@ def _contacts(facts: SystemFacts, qpos: Tensor, acceleration_std: Tensor) -> dic
 def _spread(values: Tensor) -> Tensor:
     std = values.square().mean(0).sqrt()
     return torch.where(std > _SMALLEST_STD, std, torch.ones_like(std)).float()
+
+
+def _isotropic(facts: SystemFacts, std: Tensor) -> Tensor:
+    """One standard deviation for the three linear directions of a free joint, so that turning them changes no units."""
+    std = std.clone()
+    for joint in facts.joints:
+        if joint.kind == "free":
+            linear = slice(joint.dof_address, joint.dof_address + 3)
+            std[linear] = std[linear].square().mean().sqrt()
+    return std
 
 
 def _limit(values: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
 """What the rest of mosim needs to know of a MuJoCo model, read from the model itself."""
 
+import copy
 import hashlib
+from collections.abc import Iterator
 from typing import Literal, get_args
 
 import mujoco
@@ -61,6 +63,9 @@ class SystemFacts(Frozen):
       control_lower, control_upper: of shape `(nu,)`, in actuator units.
       cyclic: indices into `qpos` of coordinates that no force depends on, such as a runner's distance, found by moving
         them and looking at MuJoCo's accelerations.
+      cyclic_unconstrained: the same with contacts and limits switched off, under which a runner's height counts too.
+      heading_symmetric: whether the system is one tree on a free joint, whose accelerations, contacts and limits aside,
+        turn with it about the vertical; found likewise.
       skeleton: the body's geometry.
       physics: a short digest of each group of physical constants, to tell two versions of a model apart.
     """
@@ -75,6 +80,8 @@ class SystemFacts(Frozen):
     control_lower: tuple[float, ...]
     control_upper: tuple[float, ...]
     cyclic: tuple[int, ...]
+    cyclic_unconstrained: tuple[int, ...]
+    heading_symmetric: bool
     skeleton: Skeleton
     physics: dict[str, str]
 
@@ -129,6 +136,8 @@ def read_facts(model: mujoco.MjModel, name: str) -> SystemFacts:
     if not model.nv:
         raise UnsupportedSystemError(f"system {name!r} cannot be simulated: its model has no joints.")
     limited = model.actuator_ctrllimited.astype(bool)
+    unconstrained = copy.copy(model)
+    unconstrained.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_LIMIT)
     return SystemFacts(
         name=name,
         nq=model.nq,
@@ -140,6 +149,8 @@ def read_facts(model: mujoco.MjModel, name: str) -> SystemFacts:
         control_lower=tuple(np.where(limited, model.actuator_ctrlrange[:, 0], -UNLIMITED_CONTROL).tolist()),
         control_upper=tuple(np.where(limited, model.actuator_ctrlrange[:, 1], UNLIMITED_CONTROL).tolist()),
         cyclic=_cyclic_coordinates(model),
+        cyclic_unconstrained=_cyclic_coordinates(unconstrained),
+        heading_symmetric=_heading_symmetric(unconstrained),
         skeleton=read_skeleton(model),
         physics=_digests(model),
     )
@@ -152,7 +163,7 @@ def _read_joint(model: mujoco.MjModel, index: int) -> JointFacts:
         kind=_joint_kind(model, index),
         qpos_address=int(model.jnt_qposadr[index]),
         dof_address=int(model.jnt_dofadr[index]),
-        limited=bool(model.jnt_limited[index]) and not model.opt.disableflags & _NO_LIMITS,
+        limited=_limited(model, index),
         lower=lower,
         upper=upper,
     )
@@ -162,20 +173,14 @@ def _cyclic_coordinates(model: mujoco.MjModel) -> tuple[int, ...]:
     """Unlimited coordinates, quaternions aside, whose displacement changes no acceleration in any probed state."""
     if model.ntree != 1:
         return ()  # Where two trees can touch, a probe could miss the places where they do.
-    random = np.random.default_rng(0)
-    data = mujoco.MjData(model)
     candidates = {
         int(model.jnt_qposadr[index]) + axis
         for index in range(model.njnt)
-        if not model.jnt_limited[index]
+        if not _limited(model, index)
         for axis in {"free": (0, 1, 2), "ball": (), "slide": (0,), "hinge": (0,)}[_joint_kind(model, index)]
     }
-    lower, upper = np.where(model.actuator_ctrllimited[:, None], model.actuator_ctrlrange, (-1.0, 1.0)).T
-    for _ in range(_PROBED_STATES):
-        qpos = np.array(model.qpos0)
-        mujoco.mj_integratePos(model, qpos, random.normal(size=model.nv), 1.0)
-        data.qvel[:] = random.normal(size=model.nv)
-        data.ctrl[:] = random.uniform(lower, upper)
+    random = np.random.default_rng(0)
+    for data, qpos in _probes(model, random):
         accelerations = _accelerations(model, data, qpos)
         for index in sorted(candidates):
             moved = qpos.copy()
@@ -185,11 +190,46 @@ def _cyclic_coordinates(model: mujoco.MjModel) -> tuple[int, ...]:
     return tuple(sorted(candidates))
 
 
+def _heading_symmetric(model: mujoco.MjModel) -> bool:
+    if model.ntree != 1 or _joint_kind(model, 0) != "free":
+        return False
+    random = np.random.default_rng(0)
+    for data, qpos in _probes(model, random):
+        accelerations = _accelerations(model, data, qpos)
+        angle = random.uniform(-np.pi, np.pi)
+        turn, turned = np.array([np.cos(angle / 2), 0.0, 0.0, np.sin(angle / 2)]), qpos.copy()
+        mujoco.mju_rotVecQuat(turned[:3], qpos[:3], turn)
+        mujoco.mju_mulQuat(turned[3:7], turn, qpos[3:7])
+        # Angular velocities are in the body's own frame, so only the linear ones turn.
+        mujoco.mju_rotVecQuat(data.qvel[:3], data.qvel[:3].copy(), turn)
+        expected = accelerations.copy()
+        mujoco.mju_rotVecQuat(expected[:3], accelerations[:3], turn)
+        if not np.allclose(_accelerations(model, data, turned), expected, rtol=1e-4, atol=1e-4):
+            return False
+    return True
+
+
+def _probes(model: mujoco.MjModel, random: np.random.Generator) -> Iterator[tuple[mujoco.MjData, np.ndarray]]:
+    """Random states: data with velocities and controls set, and `qpos`."""
+    data = mujoco.MjData(model)
+    lower, upper = np.where(model.actuator_ctrllimited[:, None], model.actuator_ctrlrange, (-1.0, 1.0)).T
+    for _ in range(_PROBED_STATES):
+        qpos = np.array(model.qpos0)
+        mujoco.mj_integratePos(model, qpos, random.normal(size=model.nv), 1.0)
+        data.qvel[:] = random.normal(size=model.nv)
+        data.ctrl[:] = random.uniform(lower, upper)
+        yield data, qpos
+
+
 def _accelerations(model: mujoco.MjModel, data: mujoco.MjData, qpos: np.ndarray) -> np.ndarray:
     data.qpos[:] = qpos
     data.qacc_warmstart[:] = 0
     mujoco.mj_forward(model, data)
     return data.qacc.copy()
+
+
+def _limited(model: mujoco.MjModel, index: int) -> bool:
+    return bool(model.jnt_limited[index]) and not model.opt.disableflags & _NO_LIMITS
 
 
 def _joint_kind(model: mujoco.MjModel, index: int) -> JointKind:
