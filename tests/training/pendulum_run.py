@@ -34,7 +34,13 @@ def trajectories(episodes: int = 6, steps: int = 120) -> Trajectories:
     )
 
 
-def make_trainer(out: Path, recipe: Recipe = RECIPE, resume: bool = False, data: Trajectories | None = None) -> Trainer:
+def make_trainer(
+    out: Path,
+    recipe: Recipe = RECIPE,
+    resume: bool = False,
+    data: Trajectories | None = None,
+    compile_steps: bool = False,
+) -> Trainer:
     data = trajectories() if data is None else data
     return Trainer(
         system="pendulum-swingup",
@@ -43,6 +49,7 @@ def make_trainer(out: Path, recipe: Recipe = RECIPE, resume: bool = False, data:
         trajectories=data,
         dataset_id="test",
         out=out,
+        compile_steps=compile_steps,
         resume=resume,
     )
 

@@ -48,6 +48,11 @@ class Options(TrackedOptions):
     )
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, ...")
     threads: int = Field(default=1, ge=1, description="Torch's threads on the CPU; small networks are fastest with 1.")
+    compile_steps: Annotated[bool, tyro.conf.arg(name="compile"), tyro.conf.FlagCreatePairsOff] = Field(
+        default=False,
+        description="Compile one-step stages by torch.compile, which takes about a minute a stage before it is faster; "
+        "where it does not work, training says so and goes on.",
+    )
     recipe: Annotated[Recipe, tyro.conf.arg(name="")]
 
 
@@ -72,6 +77,7 @@ def main(arguments: Sequence[str]) -> None:
             device=device,
             threads=options.threads,
             resume=options.resume,
+            compile_steps=options.compile_steps,
             tracked=tracked,
         )
         tracked.log_artifact(path, "checkpoint")

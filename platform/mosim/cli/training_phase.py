@@ -26,6 +26,7 @@ def train_simulator(
     device: str,
     threads: int,
     resume: bool,
+    compile_steps: bool = False,
     tracked: TrackedRun,
 ) -> Path:
     """Trains a simulator, or goes on with one, and returns the path of its last checkpoint.
@@ -39,6 +40,7 @@ def train_simulator(
       device: a torch device.
       threads: torch's threads.
       resume: whether to go on with a run that `out` holds.
+      compile_steps: whether torch.compile makes one-step stages faster.
       tracked: takes parameters, losses, rates and the horizon error after each stage.
     """
     torch.set_num_threads(threads)
@@ -51,6 +53,7 @@ def train_simulator(
         dataset_id=dataset.id,
         out=out,
         device=device,
+        compile_steps=compile_steps,
         resume=resume,
     )
     tracked.log_parameters({**recipe.model_dump(mode="json"), "system": system, "device": device})
