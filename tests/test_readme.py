@@ -12,7 +12,7 @@ import yaml
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
-STAGES = [flag for stage in range(4) for flag in (f"stages.{stage}.steps", "100")]
+STAGES = [flag for stage in range(1) for flag in (f"stages.{stage}.steps", "100")]
 POLICY = [
     "control-steps", "4000", "judge-every", "2000", "judge-episodes", "2",
     "num-envs", "8", "fragment", "32", "minibatch", "64",

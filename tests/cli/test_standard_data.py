@@ -33,16 +33,16 @@ def test_what_is_there_is_used_if_it_is_of_the_system(
     tmp_path: Path, ray_of_two: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    main(["collect", "cartpole-balance", "--out", "data/cartpole-balance", "--episodes", "4", "--steps", "60"])
-    main(["train", "cartpole-balance", *STAGES, *OFF])
-    assert "using the 4 episodes in data/cartpole-balance" in capfd.readouterr().out
-    checkpoint = next(Path("runs/cartpole-balance/checkpoints").iterdir())
-    main(["collect", "cartpole-balance", "--out", "data/cartpole-balance-held-out", "--episodes", "2", "--seed", "9"])
+    main(["collect", "acrobot-swingup", "--out", "data/acrobot-swingup", "--episodes", "4", "--steps", "60"])
+    main(["train", "acrobot-swingup", *STAGES, *OFF])
+    assert "using the 4 episodes in data/acrobot-swingup" in capfd.readouterr().out
+    checkpoint = next(Path("runs/acrobot-swingup/checkpoints").iterdir())
+    main(["collect", "acrobot-swingup", "--out", "data/acrobot-swingup-held-out", "--episodes", "2", "--seed", "9"])
     main(["evaluate", str(checkpoint), "--horizons", "1", *OFF])
-    assert "using the 2 episodes in data/cartpole-balance-held-out" in capfd.readouterr().out
-    assert Path("runs/cartpole-balance/evaluation/horizon.png").is_file()
+    assert "using the 2 episodes in data/acrobot-swingup-held-out" in capfd.readouterr().out
+    assert Path("runs/acrobot-swingup/evaluation/horizon.png").is_file()
     main(["collect", "pendulum-swingup", "--out", "other", "--episodes", "1", "--steps", "30"])
     with pytest.raises(SystemExit) as end:
-        main(["evaluate", "runs/cartpole-balance", "--data", "other", *OFF])
+        main(["evaluate", "runs/acrobot-swingup", "--data", "other", *OFF])
     assert end.value.code == 2
     assert "is of another system than cartpole" in capfd.readouterr().err

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mosim.dynamics import ConstraintsConfig, ModelConfig, NeuralSimulator, Statistics
 from mosim.dynamics.configuration_space import quaternion_multiply, rotation_matrix
 from mosim.dynamics.constraints import least_push
+from mosim.dynamics.predictor import RigidBodyPredictor
 from mosim.systems import load_task
 
 
@@ -114,3 +115,61 @@ def test_contacts_hold_a_robot_up():
     after = model.step(lifted, torch.zeros(facts.nu))
     assert before[facts.nq] > 0.01  # Pushed up.
     assert after[facts.nq :].abs().max() < 1e-6  # In the air nothing pushes.
+
+
+@given(st.integers(0, 10_000), st.integers(1, 12))
+def test_forces_or_push_whichever_is_looked_for_the_solution_is_the_same(seed, rows):
+    random = np.random.default_rng(seed)
+    along, missing = (torch.from_numpy(random.normal(size=size)) for size in ((3, rows, 6), (3, rows)))
+    stiffness = torch.from_numpy(random.exponential(3.0, (3, rows)) * (random.random((3, rows)) < 0.7))
+    # With a dozen rows of no stiffness more, there are too many to look for the forces.
+    none = torch.zeros(3, 12, dtype=torch.float64)
+    more = least_push(
+        torch.cat([along, none.unsqueeze(-1).expand(-1, -1, 6)], 1),
+        torch.cat([missing, none], 1),
+        torch.cat([stiffness, none], 1),
+        10,
+    )
+    torch.testing.assert_close(least_push(along, missing, stiffness, 10), more)
+
+
+def test_the_gradient_of_the_solution_is_that_of_finite_differences():
+    random = np.random.default_rng(0)
+    for rows in (3, 9):
+        arguments = [torch.from_numpy(random.normal(size=size)) for size in ((2, rows, 5), (2, rows))]
+        arguments.append(torch.from_numpy(random.exponential(3.0, (2, rows))))
+        for argument in arguments:
+            argument.requires_grad_()
+        assert torch.autograd.gradcheck(lambda *given: least_push(*given, searches=10), arguments)
+
+
+@pytest.mark.parametrize("task", ["cheetah-run", "humanoid-walk"])
+def test_a_state_is_predicted_alike_alone_and_among_others_even_broken_ones(task):
+    system = load_task(task)
+    facts = system.facts
+    torch.manual_seed(0)
+    model = NeuralSimulator(
+        facts, ModelConfig(constraints=ConstraintsConfig(), correctors=()), Statistics.neutral(facts)
+    )
+    states = torch.from_numpy(np.stack([system.reset([seed]).state for seed in range(6)])).float()
+    states[1:, 2] -= torch.linspace(0.0, 1.0, 5)  # Into the floor.
+    states[5] = torch.nan
+    actions = torch.zeros(6, facts.nu)
+    together = model.step(states, actions).detach()
+    alone = torch.stack([model.step(state, action) for state, action in zip(states, actions, strict=True)]).detach()
+    torch.testing.assert_close(together[:5], alone[:5], rtol=1e-4, atol=1e-4)
+    assert not torch.isfinite(together[5]).all()
+    assert model.step(states[:0], actions[:0]).shape == (0, facts.state_size)
+
+
+def test_only_a_planar_robot_has_three_edges():
+    planar = {}
+    for task in ("cheetah-run", "hopper-hop", "humanoid-walk", "stacker-stack_2"):
+        facts = load_task(task).facts
+        config = ModelConfig(constraints=ConstraintsConfig(), correctors=())
+        predictor = NeuralSimulator(facts, config, Statistics.neutral(facts)).predictor
+        assert isinstance(predictor, RigidBodyPredictor)
+        assert predictor.constraints is not None
+        assert predictor.constraints.contacts is not None
+        planar[task] = predictor.constraints.contacts.planar
+    assert planar == {"cheetah-run": True, "hopper-hop": True, "humanoid-walk": False, "stacker-stack_2": False}

@@ -6,7 +6,16 @@ import pytest
 import torch
 from dm_control import suite
 
-from mosim.systems import ContactGaps, Jacobians, Kinematics, Points, contact_frames, read_facts, read_skeleton
+from mosim.systems import (
+    QPOS_WIDTH,
+    ContactGaps,
+    Jacobians,
+    Kinematics,
+    Points,
+    contact_frames,
+    read_facts,
+    read_skeleton,
+)
 
 # Between them: free, ball, slide and hinge joints, two trees, several joints on a body, offset anchors, boxes.
 _TASKS = ("cheetah-run", "hopper-hop", "humanoid-walk", "quadruped-walk", "stacker-stack_2", "swimmer-swimmer6")
@@ -143,3 +152,39 @@ def test_contacts_and_their_friction_pyramids_are_mujocos(task):
 
 def _sorted(rows: np.ndarray) -> np.ndarray:
     return rows[np.lexsort(np.round(rows, 3).T)]
+
+
+@pytest.mark.parametrize("task", ["cheetah-run", "hopper-hop", "humanoid-walk", "finger-spin", "stacker-stack_2"])
+def test_closed_gaps_are_found_and_worked_out_alone_as_among_all(task):
+    model, random = _model(task), np.random.default_rng(0)
+    data, skeleton = mujoco.MjData(model), read_skeleton(model)
+    kinematics, gaps = Kinematics(skeleton).double(), ContactGaps(skeleton).double()
+    qpos = []
+    for _ in range(200):
+        _random_state(model, data, random, 0.7)
+        qpos.append(data.qpos.copy())
+    poses = kinematics.poses(torch.tensor(np.array(qpos)))
+    every = gaps(poses)
+    sample, which = gaps.closed(poses)
+    assert len(sample) > 5
+    assert set(zip(sample.tolist(), which.tolist(), strict=True)) == set(
+        map(tuple, (every.distance < 0).nonzero().tolist())
+    )
+    for found, expected in zip(gaps.at(poses, sample, which), every, strict=True):
+        torch.testing.assert_close(found, expected[sample, which])
+
+
+@pytest.mark.parametrize("task", [*_TASKS, "ball-chain"])
+def test_screws_are_the_jacobians_of_every_point(task):
+    skeleton = read_skeleton(_model(task))
+    kinematics, points, jacobians = Kinematics(skeleton), Points(skeleton.bodies), Jacobians(skeleton)
+    qpos = torch.randn(
+        3, sum(QPOS_WIDTH[link.kind] for link in skeleton.links), generator=torch.Generator().manual_seed(0)
+    )
+    poses = kinematics.poses(qpos)
+    position = points(poses)
+    moved = torch.ones(3, len(skeleton.bodies), jacobians.moves.shape[1])
+    axes = torch.eye(3).expand(*position.shape[:-1], 3, 3)
+    wrenches = torch.cat([torch.linalg.cross(position.unsqueeze(-2).expand_as(axes), axes), axes], dim=-1)
+    expected = jacobians(poses, position, moved).mT
+    torch.testing.assert_close(wrenches @ jacobians.screws(poses).unsqueeze(-3).mT, expected, rtol=1e-4, atol=1e-4)
