@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test slow check bench lock clean
+.PHONY: run test slow check bench bench-speed lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/mosim run reacher-easy --resume
@@ -24,9 +24,12 @@ check: $(VENV)/.installed-test
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.installed
+bench: bench-speed
 	$(BIN)/python benchmarks/collection.py
 	$(BIN)/mosim study benchmarks/accuracy.yaml --results benchmarks/results/accuracy.csv --resume
+
+bench-speed: $(VENV)/.installed
+	$(BIN)/python benchmarks/speed.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -11,12 +11,7 @@ step is cheap.
 Writes benchmarks/results/collection.csv.
 """
 
-import csv
 import multiprocessing
-import os
-import platform
-import statistics
-import subprocess
 import tempfile
 import time
 import warnings
@@ -26,12 +21,12 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import tyro
+from common import RESULTS, Comparison, compare, write_rows
 
 from mosim import ray_cluster
 from mosim.systems import load_system
 from mosim.trajectories import PoissonBehaviour, collect, collect_episode
 
-RESULTS = Path(__file__).parent / "results" / "collection.csv"
 DISTINCT_EPISODES = 10
 """Episodes that a bare loop runs again and again, so that drawing them takes no time of its own."""
 
@@ -57,40 +52,38 @@ def main(
     rows = []
     with ray_cluster.started(num_cpus=workers):
         for task in tasks:
-            rate = bare_rate(task, DISTINCT_EPISODES, steps, workers, seed)
-            episodes = max(20 * workers, int(rate * seconds / steps))
-            pairs = [
-                (
-                    collect_rate(task, episodes, steps, workers, seed),
-                    bare_rate(task, episodes // 2, steps, workers, seed),
-                )
-                for _ in range(rounds)
-            ]
-            collected, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
-            ratio = statistics.median(ours / theirs for ours, theirs in pairs)
+            found, episodes = compare_collection(task, seconds, steps, workers, rounds, seed)
             rows.append(
                 {
                     "task": task,
-                    "collect_steps_per_second": round(collected),
-                    "bare_steps_per_second": round(bare),
-                    "ratio": round(ratio, 3),
+                    "collect_steps_per_second": round(found.ours),
+                    "bare_steps_per_second": round(found.theirs),
+                    "ratio": round(found.ratio, 3),
                     "episodes": episodes,
                     "steps": steps,
                     "workers": workers,
                     "rounds": rounds,
                     "seed": seed,
-                    "hardware": hardware(),
-                    "mujoco": mujoco.__version__,
-                    "commit": commit(),
-                    "command": f"python benchmarks/collection.py --tasks {' '.join(tasks)} --seconds {seconds:g}",
                 }
             )
-            print(f"{task}: collect {collected:,.0f} steps/s, bare mj_step {bare:,.0f} steps/s, ratio {ratio:.2f}")
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+            print(
+                f"{task}: collect {found.ours:,.0f} steps/s, bare {found.theirs:,.0f} steps/s, ratio {found.ratio:.2f}"
+            )
+    write_rows(RESULTS / "collection.csv", rows)
+
+
+def compare_collection(
+    task: str, seconds: float, steps: int, workers: int, rounds: int, seed: int
+) -> tuple[Comparison, int]:
+    """Both rates, in physics steps a second, and the episodes of one collection; Ray must have been started."""
+    rate = bare_rate(task, DISTINCT_EPISODES, steps, workers, seed)
+    episodes = max(20 * workers, int(rate * seconds / steps))
+    found = compare(
+        lambda: collect_rate(task, episodes, steps, workers, seed),
+        lambda: bare_rate(task, episodes // 2, steps, workers, seed),
+        rounds,
+    )
+    return found, episodes
 
 
 def collect_rate(task: str, episodes: int, steps: int, workers: int, seed: int) -> float:
@@ -147,20 +140,6 @@ def _step_bare(
             data.ctrl[:] = action
             mujoco.mj_step(model, data)
     durations.put(time.perf_counter() - started)
-
-
-def hardware() -> str:
-    """The machine in words."""
-    names = [
-        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
-    return f"{os.cpu_count()} x {names[0] if names else platform.machine()}"
-
-
-def commit() -> str:
-    """The commit that is measured, with a mark where the tree differs from it."""
-    described = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    return described.stdout.strip() or "uncommitted"
 
 
 if __name__ == "__main__":

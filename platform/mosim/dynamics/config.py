@@ -46,7 +46,7 @@ class ConstraintsConfig(Frozen):
     contacts: int = Field(
         default=12, ge=0, description="Contacts at one time at most; fewer where the data show fewer, 0 for none."
     )
-    searches: int = Field(default=3, ge=1, description="Newton's steps in search of the constraints that push.")
+    searches: int = Field(default=5, ge=1, description="Newton's steps at most in search of the constraints that push.")
 
 
 class IntegratorConfig(Frozen):

@@ -4,21 +4,23 @@ The smooth acceleration `a0 = M(q) [b(q, v) + tau(u)]` becomes the one that mini
 
     1/2 |a - a0|^2 in the metric of the inertia  +  1/2 sum_r D_r min(0, J_r a - a_r)^2,    a_r = -B_r J_r v - K_r d_r
 
-over the rows of closed contacts (four edges of a friction pyramid each) and of joints beyond their limits. This is the
+over the rows of closed contacts (edges of a friction pyramid each) and of joints beyond their limits. This is the
 convex contact model that MuJoCo solves (Todorov, "Convex and analytically-invertible dynamics with contacts and
 constraints", ICRA 2014). The distances `d` and Jacobians `J` follow from the geometry; the inverse inertia `M`, the
 stiffness `K`, the damping `B`, the impedance `D` and the friction are learned. Joint damping that the step takes
 implicitly, `v' = v + h (M^-1 + h C)^-1 M^-1 a`, is learned with them.
 """
 
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo  # torch.compiler.disable loads the compiler at once: seconds at every start.
 
 from mosim.dynamics.config import ConstraintsConfig
 from mosim.dynamics.statistics import Statistics
-from mosim.systems import ContactGaps, Jacobians, Kinematics, SystemFacts, contact_frames
+from mosim.systems import ContactGaps, Gaps, Jacobians, Kinematics, SystemFacts, contact_frames
 
 _STIFFNESS = 2770.0
 """K before training, in 1/s^2: MuJoCo's for its default `solref` (0.02 s, critically damped) and `solimp`."""
@@ -36,16 +38,24 @@ _SHALLOW, _DEEP = 5e-4, 1e-2
 """Depths, in metres or radians, at which the stiffness of a constraint may change: of MuJoCo's impedance, and ten times
 what a standing robot sinks in."""
 
+_PROBED = 64
+"""Random poses in which a robot's directions of friction are looked at."""
+
+_ALIGNED = 1e-5
+"""Cosines below this are of directions at right angles."""
+
 
 class Rows(NamedTuple):
-    """What may push: rows of the constraint's Jacobian and what they want.
+    """What pushes: closed rows of the constraint's Jacobian, of a whole batch, and what they want.
 
     Attributes:
-      jacobian: `(..., rows, nv)`, in SI units.
-      target: `(..., rows)`: the acceleration along the row below which it pushes, `a_r`.
-      stiffness: `(..., rows)`: `D_r`; zero where the row is open.
+      sample: `(rows,)`: the index in the batch of each.
+      jacobian: `(rows, nv)`, in SI units.
+      target: `(rows,)`: the acceleration along the row below which it pushes, `a_r`.
+      stiffness: `(rows,)`: `D_r`.
     """
 
+    sample: Tensor
     jacobian: Tensor
     target: Tensor
     stiffness: Tensor
@@ -55,7 +65,8 @@ class Constraints(nn.Module):
     """The accelerations that contacts and limits leave of the smooth ones.
 
     Attributes:
-      size: rows of the constraint's Jacobian; 0 where nothing touches and no joint is limited, and nothing is changed.
+      size: rows of the constraint's Jacobian at most; 0 where nothing touches and no joint is limited, and nothing is
+        changed.
     """
 
     def __init__(self, facts: SystemFacts, config: ConstraintsConfig, statistics: Statistics) -> None:
@@ -83,27 +94,73 @@ class Constraints(nn.Module):
           lower: `L`, `(..., nv, nv)`: the inverse inertia is `L L^T` in units of the accelerations' standard deviation.
           force: `b(q, v) + tau(u)`, `(..., nv)`.
         """
+        if torch.compiler.is_compiling():
+            return _uncompiled(self, qpos, qvel, lower, force)
+        return self._accelerations(qpos, qvel, lower, force)
+
+    def _accelerations(self, qpos: Tensor, qvel: Tensor, lower: Tensor, force: Tensor) -> Tensor:
+        batch = qpos.shape[:-1]
+        qpos, qvel, force = (part.reshape(batch.numel(), part.shape[-1]) for part in (qpos, qvel, force))
+        lower = lower.reshape(len(qpos), *lower.shape[-2:])
         # Everything is written in z = L^-1 a, where the inertia is the identity and the problem well conditioned.
         smooth = lower.mT @ force.unsqueeze(-1)
-        rows = self._rows(qpos, qvel)
-        along = (rows.jacobian * self._scale) @ lower
-        missing = (along @ smooth).squeeze(-1) - rows.target
-        push = least_push(along, missing, rows.stiffness, self._searches)
-        damped = self._identity + (lower.mT * self.log_damping.exp()) @ lower
-        return (lower @ _solve(damped, smooth + push)).squeeze(-1)
+        # Most states of a batch close few gaps, or none, so only closed ones are worked out.
+        pushed = smooth
+        for touched, rows in _by_sample(self._rows(qpos, qvel), len(qpos), few=qvel.shape[-1] // 2):
+            along = (rows.jacobian * self._scale) @ lower[touched]
+            missing = (along @ smooth[touched]).squeeze(-1) - rows.target
+            push = least_push(along, missing, rows.stiffness, self._searches)
+            pushed = pushed.index_add(0, touched, push)
+        damped = torch.baddbmm(self._identity, lower.mT * self.log_damping.exp(), lower)
+        return (lower @ _solve(damped, pushed)).reshape(*batch, qvel.shape[-1])
 
     def _rows(self, qpos: Tensor, qvel: Tensor) -> Rows:
         parts = [part(qpos, qvel) for part in (self.contacts, self.limits) if part is not None]
-        if len(parts) == 1:
-            return parts[0]
-        jacobians, targets, stiffnesses = zip(*parts, strict=True)
-        return Rows(torch.cat(jacobians, dim=-2), torch.cat(targets, dim=-1), torch.cat(stiffnesses, dim=-1))
+        return parts[0] if len(parts) == 1 else Rows(*(torch.cat(pair) for pair in zip(*parts, strict=True)))
+
+
+@_disable_dynamo
+def _uncompiled(constraints: Constraints, qpos: Tensor, qvel: Tensor, lower: Tensor, force: Tensor) -> Tensor:
+    # How many rows there are depends on the states: compiled, this would be compiled anew for every batch.
+    return constraints._accelerations(qpos, qvel, lower, force)
+
+
+def _by_sample(rows: Rows, batch: int, few: int) -> Iterator[tuple[Tensor, Rows]]:
+    """Rows put together by the states that they are of: those of states with at most `few`, then the others.
+
+    Yields:
+      The indices of states, `(states,)`, and these states' rows, `(states, most, ...)`; where a state has fewer, the
+      rest is zero. `sample` is where each row has come to.
+    """
+    counts = torch.bincount(rows.sample, minlength=batch)
+    rank = _rank(rows.sample, counts)
+    for chosen in ((counts > 0) & (counts <= few), counts > few):
+        touched = chosen.nonzero().squeeze(-1)
+        if not len(touched):
+            continue
+        sizes = (len(touched), int(counts[touched].max()))
+        mine = chosen[rows.sample].nonzero().squeeze(-1)
+        place = (chosen.cumsum(0)[rows.sample[mine]] - 1) * sizes[1] + rank[mine]
+        parts = []
+        for values in rows[1:]:
+            empty = values.new_zeros(sizes[0] * sizes[1], *values.shape[1:])
+            parts.append(empty.index_copy(0, place, values[mine]).unflatten(0, sizes))
+        yield touched, Rows(place, *parts)
+
+
+def _rank(sample: Tensor, counts: Tensor) -> Tensor:
+    """Of each row, how many of its sample come before it; `counts` is how many rows each sample has."""
+    order = sample.argsort(stable=True)
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[sample[order]]
+    return rank
 
 
 class LimitRows(nn.Module):
     """Joints beyond their limits: one row each."""
 
     _qpos: Tensor
+    _dofs: Tensor
     _lower: Tensor
     _upper: Tensor
     _jacobian: Tensor
@@ -112,9 +169,10 @@ class LimitRows(nn.Module):
     def __init__(self, facts: SystemFacts, statistics: Statistics) -> None:
         super().__init__()
         limited = [joint for joint in facts.joints if joint.limited and joint.kind in ("slide", "hinge")]
-        dofs = [joint.dof_address for joint in limited]
+        dofs = torch.tensor([joint.dof_address for joint in limited])
         addresses = torch.tensor([joint.qpos_address for joint in limited])
         self.register_buffer("_qpos", addresses, persistent=False)
+        self.register_buffer("_dofs", dofs, persistent=False)
         self.register_buffer("_lower", torch.tensor([joint.lower for joint in limited]), persistent=False)
         self.register_buffer("_upper", torch.tensor([joint.upper for joint in limited]), persistent=False)
         self.register_buffer("_jacobian", torch.eye(facts.nv)[dofs], persistent=False)
@@ -123,23 +181,30 @@ class LimitRows(nn.Module):
         self.compliance = Compliance(self.size)
 
     def forward(self, qpos: Tensor, qvel: Tensor) -> Rows:
-        """The rows of a state."""
+        """The rows of a batch of states."""
         angle = qpos.index_select(-1, self._qpos)
         above, below = angle - self._upper, self._lower - angle
+        sample, joint = (torch.maximum(above, below) > 0).nonzero().unbind(-1)
+        above, below = above[sample, joint], below[sample, joint]
         depth = torch.maximum(above, below)
         # A row's direction is the one that leads back.
-        jacobian = torch.where(above > below, -1.0, 1.0).unsqueeze(-1) * self._jacobian
-        impedance, damping, stiffness = self.compliance(depth)
-        speed = (jacobian @ qvel.unsqueeze(-1)).squeeze(-1)
-        return Rows(jacobian, stiffness * depth - damping * speed, impedance / self._response * (depth > 0))
+        back = torch.where(above > below, -1.0, 1.0)
+        impedance, damping, stiffness = self.compliance(depth, joint)
+        target = stiffness * depth - damping * back * qvel[sample, self._dofs[joint]]
+        return Rows(sample, back.unsqueeze(-1) * self._jacobian[joint], target, impedance / self._response[joint])
 
 
 class ContactRows(nn.Module):
-    """The deepest contacts: four edges of a friction pyramid each."""
+    """The deepest contacts: the edges of a friction pyramid each, four, or of a planar robot three."""
 
+    _kinematics: Kinematics
+    _jacobians: Jacobians
+    _gaps: ContactGaps
     _moved: Tensor
     _response: Tensor
-    _kept: Tensor
+    _across: Tensor
+    _sides: Tensor
+    _share: Tensor
 
     def __init__(self, facts: SystemFacts, statistics: Statistics, most: int) -> None:
         super().__init__()
@@ -152,27 +217,70 @@ class ContactRows(nn.Module):
         response = torch.where(response > 0, response, response.median().clamp_min(1e-6))
         self.register_buffer("_response", response, persistent=False)
         self._most = most
-        self.size = 4 * most
+        across = self._planar()
+        self.planar = across is not None
+        # An edge is the normal and a share of each direction of friction. A planar robot's motion knows but one
+        # direction of friction, so two of its edges are the normal alone: one of twice the stiffness.
+        sides = [[1.0], [-1.0], [0.0]] if self.planar else [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]
+        self.register_buffer("_across", across if across is not None else torch.zeros(3), persistent=False)
+        self.register_buffer("_sides", torch.tensor(sides), persistent=False)
+        self.register_buffer("_share", torch.tensor([1.0, 1.0, 2.0] if self.planar else [1.0] * 4), persistent=False)
+        self.size = len(sides) * most
         self.compliance = Compliance(self._gaps.size)
         self.log_friction = nn.Parameter(torch.zeros(self._gaps.size))
 
     def forward(self, qpos: Tensor, qvel: Tensor) -> Rows:
-        """The rows of a state."""
+        """The rows of a batch of states."""
         poses = self._kinematics.poses(qpos)
-        gaps = self._gaps(poses)
-        distance, chosen = torch.topk(gaps.distance, self._most, dim=-1, largest=False)
-        frames = contact_frames(_take(gaps.normal, chosen), _take(gaps.tangent, chosen))
-        jacobian = frames @ self._jacobians(poses, _take(gaps.position, chosen), self._moved[chosen]).mT
-        normal, sideways = jacobian[..., :1, :], jacobian[..., 1:, :]
-        sideways = (self._gaps.friction * self.log_friction.exp())[chosen][..., None, None] * sideways
-        edges = torch.cat([normal + sideways, normal - sideways], dim=-2)
-        depth = -distance
-        impedance, damping, stiffness = (part.unsqueeze(-1) for part in self.compliance(depth, chosen))
-        closed = (depth > 0).unsqueeze(-1)
-        speed = (edges @ qvel[..., None, :, None]).squeeze(-1)
+        sample, which = self._gaps.closed(poses)
+        gaps = self._gaps.at(poses, sample, which)
+        deepest = self._deepest(sample, gaps.distance, len(qpos))
+        if deepest is not None:
+            sample, which, gaps = sample[deepest], which[deepest], Gaps(*(part[deepest] for part in gaps))
+        normal = gaps.normal.unsqueeze(-2)
+        friction = (self._gaps.friction * self.log_friction.exp())[which][:, None, None]
+        if self.planar:
+            sideways = torch.linalg.cross(self._across.expand_as(normal), normal)
+        else:
+            sideways = contact_frames(gaps.normal, gaps.tangent)[:, 1:]
+        edges = normal + friction * (self._sides @ sideways)
+        wrenches = torch.cat([torch.linalg.cross(gaps.position.unsqueeze(-2).expand_as(edges), edges), edges], dim=-1)
+        jacobian = wrenches @ self._jacobians.screws(poses)[sample].mT * self._moved[which].unsqueeze(-2)
+        depth = -gaps.distance
+        impedance, damping, stiffness = (part.unsqueeze(-1) for part in self.compliance(depth, which))
+        speed = (jacobian @ qvel[sample].unsqueeze(-1)).squeeze(-1)
         target = stiffness * depth.unsqueeze(-1) - damping * speed
-        impedance = (closed * impedance / self._response[chosen].unsqueeze(-1)).expand_as(target)
-        return Rows(edges.flatten(-3, -2), target.flatten(-2), impedance.flatten(-2))
+        impedance = impedance / self._response[which].unsqueeze(-1) * self._share
+        edges_of = torch.full_like(sample, len(self._sides))
+        return Rows(
+            sample.repeat_interleave(edges_of, output_size=target.numel()),
+            jacobian.flatten(0, 1),
+            target.flatten(),
+            impedance.flatten(),
+        )
+
+    def _planar(self) -> Tensor | None:
+        """The direction in which neither the robot moves nor any contact pushes; None where there is no such."""
+        still = self._jacobians.still_direction(self._kinematics)
+        if still is None:
+            return None
+        random = torch.Generator().manual_seed(0)
+        gaps = self._gaps(
+            self._kinematics.poses(torch.randn(_PROBED, len(self._jacobians.moves) - 1, generator=random))
+        )
+        cosines = (contact_frames(gaps.normal, gaps.tangent) @ still).abs()
+        aligned = torch.maximum(cosines[..., 0], cosines[..., 1:].amin(-1)).amax() < _ALIGNED
+        return still if aligned else None
+
+    def _deepest(self, sample: Tensor, distance: Tensor, batch: int) -> Tensor | None:
+        """Which contacts are among the deepest of their state; None if all are."""
+        counts = torch.bincount(sample, minlength=batch)
+        if not len(sample) or counts.max() <= self._most:
+            return None
+        by_depth = distance.detach().argsort()
+        rank = torch.empty_like(sample)
+        rank[by_depth] = _rank(sample[by_depth], counts)
+        return rank < self._most
 
 
 class Compliance(nn.Module):
@@ -210,31 +318,87 @@ def least_push(along: Tensor, missing: Tensor, stiffness: Tensor, searches: int)
       along: `G`, `(..., rows, n)`.
       missing: `c`, `(..., rows)`.
       stiffness: `D`, `(..., rows)`, not negative.
-      searches: steps of the search; three find the set in all but rare states.
+      searches: steps of the search at most; states whose set is found take no more.
 
     Returns:
       `w`, of shape `(..., n, 1)`.
     """
-    with torch.no_grad():
-        residual = missing
-        for _ in range(searches):
-            push = _push_of(along, missing, stiffness * (residual < 0))
-            residual = missing + (along @ push).squeeze(-1)
-        pushing = residual < 0
-    return _push_of(along, missing, stiffness * pushing)
+    batch, (rows, size) = along.shape[:-2], along.shape[-2:]
+    along = along.reshape(batch.numel(), rows, size)
+    missing, stiffness = (part.reshape(batch.numel(), rows) for part in (missing, stiffness))
+    # With few rows the forces along them are looked for, with many the push itself: whichever makes smaller systems.
+    few = rows <= size
+    matrix, solve = (along @ along.mT, _forces_of) if few else (along, _push_of)
+    solution, pushing = _search(solve, matrix.detach(), missing.detach(), stiffness.detach(), searches)
+    if torch.is_grad_enabled() and (along.requires_grad or missing.requires_grad or stiffness.requires_grad):
+        some = pushing.any(-1).nonzero().squeeze(-1)
+        found = solve(matrix[some], missing[some], (stiffness * pushing)[some])
+        solution = torch.zeros_like(solution).index_copy(0, some, found)
+    push = along.mT @ solution if few else solution
+    return push.reshape(*batch, size, 1)
+
+
+@torch.no_grad()
+def _search(
+    solve: Callable[[Tensor, Tensor, Tensor], Tensor],
+    matrix: Tensor,
+    missing: Tensor,
+    stiffness: Tensor,
+    searches: int,
+) -> tuple[Tensor, Tensor]:
+    """The solution, `(batch, n, 1)`, and which rows push, `(batch, rows)`.
+
+    A problem whose set of rows is that of the search before is solved, and left alone.
+
+    Args:
+      solve: solves as if every row pushed or pulled.
+      matrix: by which a solution changes what is missing, `(batch, rows, n)`.
+      missing: see `least_push`, as the others.
+      stiffness: `(batch, rows)`.
+      searches: at least 1.
+    """
+    solution = matrix.new_zeros(len(matrix), matrix.shape[-1], 1)
+    pushing = (missing < 0) & (stiffness > 0)
+    left = pushing.any(-1).nonzero().squeeze(-1)
+    for search in range(searches + 1):
+        mine, lacking, stiff = matrix[left], missing[left], stiffness[left]
+        found = solve(mine, lacking, stiff * pushing[left])
+        solution[left] = found
+        if search == searches:
+            break
+        now = (lacking + (mine @ found).squeeze(-1) < 0) & (stiff > 0)
+        changed = (now != pushing[left]).any(-1)
+        pushing[left] = now
+        left = left[changed]
+        if not len(left):
+            break
+    return solution, pushing
 
 
 def _push_of(along: Tensor, missing: Tensor, stiffness: Tensor) -> Tensor:
-    """The minimiser if every row pushes or pulls."""
+    """The minimiser, `(batch, n, 1)`, if every row pushes or pulls."""
     weighted = stiffness.unsqueeze(-1) * along
     identity = torch.eye(along.shape[-1], dtype=along.dtype, device=along.device)
-    return -_solve(identity + along.mT @ weighted, weighted.mT @ missing.unsqueeze(-1))
+    return -_solve(torch.baddbmm(identity, along.mT, weighted), weighted.mT @ missing.unsqueeze(-1))
 
 
-def _take(values: Tensor, chosen: Tensor) -> Tensor:
-    return values.gather(-2, chosen.unsqueeze(-1).expand(*chosen.shape, values.shape[-1]))
+def _forces_of(response: Tensor, missing: Tensor, stiffness: Tensor) -> Tensor:
+    """The forces along the rows, `(batch, rows, 1)`, whose push `G^T f` is that minimiser; `response` is `G G^T`."""
+    acts = stiffness > 0
+    root = (torch.where(acts, stiffness, 1.0).sqrt() * acts).unsqueeze(-1)
+    identity = torch.eye(missing.shape[-1], dtype=missing.dtype, device=missing.device)
+    return -root * _solve(torch.addcmul(identity, root * response, root.mT), root * missing.unsqueeze(-1))
 
 
 def _solve(matrix: Tensor, right: Tensor) -> Tensor:
     """Solves symmetric positive definite systems; never raises, since a diverging state is not finite."""
-    return torch.linalg.solve_ex(matrix, right)[0]
+    with torch.no_grad():
+        factor, failed = torch.linalg.cholesky_ex(matrix)
+        if not failed.any():
+            solution = torch.cholesky_solve(right, factor)
+    if failed.any():  # Not finite, or so badly conditioned that rounding makes it indefinite.
+        return torch.linalg.solve_ex(matrix, right)[0]
+    if not (torch.is_grad_enabled() and (matrix.requires_grad or right.requires_grad)):
+        return solution
+    # The gradient of the solution by the implicit function theorem: cheaper than through the factor.
+    return solution + torch.cholesky_solve(right - matrix @ solution, factor)

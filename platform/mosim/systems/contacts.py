@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mosim.systems.kinematics import Points, Poses, rotation_of
+from mosim.systems.kinematics import Points, Poses, batch_last, rotation_of
 from mosim.systems.skeleton import Pair, Shape, Skeleton
 
 _TINY = 1e-12
@@ -15,6 +15,10 @@ _TINY = 1e-12
 
 _PARALLEL = 1e-12
 """Squared sines below this are of parallel segments."""
+
+
+_SLACK = 1e-3
+"""Metres by which bounding spheres are larger than need be, for rounding far from the origin."""
 
 
 class Gaps(NamedTuple):
@@ -50,6 +54,8 @@ class ContactGaps(nn.Module):
     first: Tensor
     second: Tensor
     friction: Tensor
+    _floor_points: Points
+    _ends: Points
     _floor_normal: Tensor
     _floor_height: Tensor
     _floor_radius: Tensor
@@ -58,6 +64,9 @@ class ContactGaps(nn.Module):
     _pair_first: Tensor
     _pair_second: Tensor
     _pair_radii: Tensor
+    _pair_reach: Tensor
+    _of_positions: Tensor
+    _of_rotations: Tensor
 
     def __init__(self, skeleton: Skeleton) -> None:
         super().__init__()
@@ -89,6 +98,26 @@ class ContactGaps(nn.Module):
         radii = [[first.size[0], second.size[0]] for first, second in touching]
         self._constant("_pair_radii", np.array(radii).reshape(-1, 2))
 
+        reach = [_reach(first) + _reach(second) + _SLACK for first, second in touching]
+        self._constant("_pair_reach", np.array(reach))
+
+        # Heights over planes, then middles and segments of spheres and capsules: one product of matrices for all.
+        lines = [(shape.frame, offset, normal) for normal, (_, shape, offset, _) in zip(normals, floor, strict=True)]
+        lines += [(shape.frame, (0.0, 0.0, 0.0), axis) for axis in np.eye(3) for shape in shapes]
+        size = len(lines) + 3 * len(shapes)
+        of_positions, of_rotations = np.zeros((size, 3, world + 1)), np.zeros((size, 3, 3, world + 1))
+        for line, (frame, offset, direction) in enumerate(lines):
+            point = np.array(frame.position) + rotation_of(frame.quaternion) @ np.array(offset)
+            of_positions[line, :, frame.link] = direction
+            of_rotations[line, :, :, frame.link] = np.outer(direction, point)
+        for line, (axis, shape) in enumerate(itertools.product(np.eye(3), shapes), start=len(lines)):
+            length = 2 * shape.size[1] * (shape.kind == "capsule")
+            of_rotations[line, :, :, shape.frame.link] = np.outer(
+                axis, length * rotation_of(shape.frame.quaternion)[:, 2]
+            )
+        self._constant("_of_positions", of_positions.reshape(size, -1))
+        self._constant("_of_rotations", of_rotations.reshape(size, -1))
+
         ends = [[shape.frame.link, plane.frame.link] for _, shape, _, plane in floor]
         ends += [[first.frame.link, second.frame.link] for first, second in touching]
         self.size, self.floors = len(ends), len(floor)
@@ -108,34 +137,108 @@ class ContactGaps(nn.Module):
             *(torch.cat(pair, dim=-1 if index == 0 else -2) for index, pair in enumerate(zip(*parts, strict=True)))
         )
 
+    @torch.no_grad()
+    def closed(self, poses: Poses) -> tuple[Tensor, Tensor]:
+        """Which gaps are closed, of `poses` of one leading dimension.
+
+        Returns:
+          For each closed gap its index in the batch and among the gaps, both `(closed,)`; gaps over planes come first.
+        """
+        sample, gap = [], []
+        position, rotation = (part.flatten(0, -2) for part in batch_last(poses))
+        level = torch.addmm(self._of_positions @ position, self._of_rotations, rotation)
+        height, middle, along = level.split([self.floors, 3 * self._rounds, 3 * self._rounds])
+        if self.floors:
+            columns, rows = (height < (self._floor_height + self._floor_radius).unsqueeze(-1)).nonzero().unbind(-1)
+            sample.append(rows)
+            gap.append(columns)
+        if self.size > self.floors:
+            rows, columns = self._shut(middle.unflatten(0, (3, self._rounds)), along.unflatten(0, (3, self._rounds)))
+            sample.append(rows)
+            gap.append(columns + self.floors)
+        return torch.cat(sample), torch.cat(gap)
+
+    def at(self, poses: Poses, sample: Tensor, gap: Tensor) -> Gaps:
+        """Single gaps, `(n, ...)`, of a batch of one leading dimension; `sample` and `gap` as `closed` gives them."""
+        floors = int((gap < self.floors).sum())
+        parts = []
+        if floors:
+            parts.append(self._floors_at(poses, sample[:floors], gap[:floors]))
+        if floors < len(gap) or not floors:
+            parts.append(self._pairs_at(poses, sample[floors:], gap[floors:] - self.floors))
+        return parts[0] if len(parts) == 1 else Gaps(*(torch.cat(pair) for pair in zip(*parts, strict=True)))
+
+    def _shut(self, middle: Tensor, along: Tensor) -> tuple[Tensor, Tensor]:
+        """Pairs that overlap: their indices in the batch and among the pairs.
+
+        Args:
+          middle: of spheres and capsules, `(3, shapes, batch)`.
+          along: from one end of their segments to the other, `(3, shapes, batch)`.
+        """
+        apart = middle.index_select(1, self._pair_first) - middle.index_select(1, self._pair_second)
+        # Whose bounding spheres meet.
+        pair, sample = (apart.square().sum(0) < self._pair_reach.square().unsqueeze(-1)).nonzero().unbind(-1)
+        start = middle - 0.5 * along
+        first, second = self._pair_first[pair], self._pair_second[pair]
+        segments = [part[:, shape, sample].mT for shape in (first, second) for part in (start, along)]
+        shut = _pair_gaps(segments[0], segments[1], segments[2], segments[3], self._pair_radii[pair]).distance < 0
+        return sample[shut], pair[shut]
+
     def _over_floor(self, poses: Poses) -> Gaps:
-        end = self._floor_points(poses)
-        distance = (end * self._floor_normal).sum(-1) - self._floor_height - self._floor_radius
-        position = end - (self._floor_radius + 0.5 * distance).unsqueeze(-1) * self._floor_normal
-        # MuJoCo turns a capsule's friction to its axis.
         axis = (poses.rotation.index_select(-3, self._floor_links) @ self._floor_axis).squeeze(-1)
-        return Gaps(distance, position, self._floor_normal.expand_as(position), axis)
+        return _floor_gaps(self._floor_points(poses), axis, self._floor_normal, self._floor_height, self._floor_radius)
+
+    def _floors_at(self, poses: Poses, sample: Tensor, gap: Tensor) -> Gaps:
+        rotation = poses.rotation[sample, self._floor_links[gap]]
+        axis = (rotation @ self._floor_axis[gap]).squeeze(-1)
+        return _floor_gaps(
+            self._floor_points.at(poses, sample, gap),
+            axis,
+            self._floor_normal[gap],
+            self._floor_height[gap],
+            self._floor_radius[gap],
+        )
 
     def _between(self, poses: Poses) -> Gaps:
         start, end = self._ends(poses).split(self._rounds, dim=-2)
         along = end - start
         first, second = self._pair_first, self._pair_second
-        start_a, along_a = start.index_select(-2, first), along.index_select(-2, first)
-        start_b, along_b = start.index_select(-2, second), along.index_select(-2, second)
-        share_a, share_b = _closest(start_a, along_a, start_b, along_b)
-        on_a = start_a + share_a * along_a
-        apart = on_a - start_b - share_b * along_b
-        length = apart.square().sum(-1, keepdim=True).clamp_min(_TINY).sqrt()
-        normal = apart / length
-        distance = length.squeeze(-1) - self._pair_radii.sum(-1)
-        position = on_a - (self._pair_radii[..., 0] + 0.5 * distance).unsqueeze(-1) * normal
-        return Gaps(distance, position, normal, torch.zeros_like(normal))
+        return _pair_gaps(
+            start.index_select(-2, first),
+            along.index_select(-2, first),
+            start.index_select(-2, second),
+            along.index_select(-2, second),
+            self._pair_radii,
+        )
+
+    def _pairs_at(self, poses: Poses, sample: Tensor, pair: Tensor) -> Gaps:
+        first, second = self._pair_first[pair], self._pair_second[pair]
+        start_a, start_b = (self._ends.at(poses, sample, shape) for shape in (first, second))
+        end_a, end_b = (self._ends.at(poses, sample, shape + self._rounds) for shape in (first, second))
+        return _pair_gaps(start_a, end_a - start_a, start_b, end_b - start_b, self._pair_radii[pair])
 
     def _constant(self, name: str, values: np.ndarray) -> None:
         self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
 
     def _index(self, name: str, values: list[int]) -> None:
         self.register_buffer(name, torch.tensor(values, dtype=torch.long), persistent=False)
+
+
+def _floor_gaps(end: Tensor, axis: Tensor, normal: Tensor, height: Tensor, radius: Tensor) -> Gaps:
+    distance = (end * normal).sum(-1) - height - radius
+    position = end - (radius + 0.5 * distance).unsqueeze(-1) * normal
+    return Gaps(distance, position, normal.expand_as(position), axis)  # MuJoCo turns a capsule's friction to its axis.
+
+
+def _pair_gaps(start_a: Tensor, along_a: Tensor, start_b: Tensor, along_b: Tensor, radii: Tensor) -> Gaps:
+    share_a, share_b = _closest(start_a, along_a, start_b, along_b)
+    on_a = start_a + share_a * along_a
+    apart = on_a - start_b - share_b * along_b
+    length = apart.square().sum(-1, keepdim=True).clamp_min(_TINY).sqrt()
+    normal = apart / length
+    distance = length.squeeze(-1) - radii.sum(-1)
+    position = on_a - (radii[..., 0] + 0.5 * distance).unsqueeze(-1) * normal
+    return Gaps(distance, position, normal, torch.zeros_like(normal))
 
 
 def contact_frames(normal: Tensor, tangent: Tensor) -> Tensor:
@@ -165,6 +268,11 @@ def _over_plane(skeleton: Skeleton, pair: Pair) -> list[tuple[Pair, Shape, tuple
     else:
         offsets = [(0.0, 0.0, 0.0)]
     return [(pair, shape, offset, plane) for offset in offsets]
+
+
+def _reach(shape: Shape) -> float:
+    """The radius of a sphere's or capsule's bounding sphere."""
+    return shape.size[0] + shape.size[1] * (shape.kind == "capsule")
 
 
 def _radius(shape: Shape) -> float:

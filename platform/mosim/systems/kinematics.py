@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from mosim.systems.skeleton import WORLD, Frame, Link, Skeleton
 
+_STRAIGHT = 1e-6
+"""Sines and cosines below this are of directions along, or at right angles to, one another."""
+
 
 class Poses(NamedTuple):
     """Where links are, in the world's frame; the last is the world itself.
@@ -64,41 +67,57 @@ class Kinematics(nn.Module):
 
     def poses(self, qpos: Tensor) -> Poses:
         """Poses from `qpos` of shape `(..., nq)`, with unit quaternions."""
-        return self._chain(self._local(qpos, None))[0]
+        return self._chain(self._local(qpos, None), qpos.shape[:-1])[0]
 
     def forward(self, qpos: Tensor, qvel: Tensor) -> tuple[Poses, Velocities]:
         """Poses, and velocities from `qvel` of shape `(..., nv)`."""
-        return self._chain(self._local(qpos, qvel))
+        return self._chain(self._local(qpos, qvel), qpos.shape[:-1])
 
     def _local(self, qpos: Tensor, qvel: Tensor | None) -> Tensor:
-        """Each link in its parent: rotation, position and, given `qvel`, angular and linear velocity, as columns."""
-        parts = [joints(qpos, qvel) for joints in (self._hinges, self._orientations) if joints is not None]
-        together = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-3)
-        return together.index_select(-3, self._joints)
+        """Each link in its parent, batch last, `(3, columns, links, batch)`.
 
-    def _chain(self, local: Tensor) -> tuple[Poses, Velocities]:
-        batch = local.shape[:-3]
-        moves = local.shape[-1] > 4
-        nothing = local.new_zeros(*batch, 1, 3)
+        Columns are those of the rotation, the position and, given `qvel`, angular and linear velocity.
+        """
+        flat = [part.reshape(part.shape[:-1].numel(), part.shape[-1]) for part in (qpos, qvel) if part is not None]
+        parts = []
+        if self._hinges is not None:
+            parts.append(self._hinges(*(part.mT for part in flat)))
+        if self._orientations is not None:
+            parts.append(self._orientations(flat[0], flat[1] if len(flat) > 1 else None).permute(2, 3, 1, 0))
+        together = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+        return together.index_select(2, self._joints)
+
+    def _chain(self, local: Tensor, batch: torch.Size) -> tuple[Poses, Velocities]:
+        # The batch comes last in here: the matrices are too small to multiply one at a time.
+        moves = local.shape[1] > 4
+        nothing = local.new_zeros(3, 1, local.shape[-1])
         position, linear, angular = [nothing], [nothing], [nothing]
-        rotation = [torch.eye(3, dtype=local.dtype, device=local.device).expand(*batch, 1, 3, 3)]
-        for depth, own in enumerate(local.split(self._sizes, dim=-3)):
+        rotation = [
+            torch.eye(3, dtype=local.dtype, device=local.device)[:, :, None, None].expand(-1, -1, *nothing.shape[1:])
+        ]
+        for depth, own in enumerate(local.split(self._sizes, dim=2)):
             parents = getattr(self, f"_parents{depth}")
-            turned = rotation[-1].index_select(-3, parents) @ own
-            offset = turned[..., 3]
-            position.append(position[-1].index_select(-2, parents) + offset)
-            rotation.append(turned[..., :3])
+            turned = _product(rotation[-1].index_select(2, parents), own) if depth else own
+            offset = turned[:, 3]
+            position.append(position[-1].index_select(1, parents) + offset)
+            rotation.append(turned[:, :3])
             if moves:
-                spin = angular[-1].index_select(-2, parents)
-                linear.append(linear[-1].index_select(-2, parents) + torch.linalg.cross(spin, offset) + turned[..., 5])
-                angular.append(spin + turned[..., 4])
-        poses = Poses(self._collect(position), self._collect(rotation, -3))
-        return poses, Velocities(self._collect(linear), self._collect(angular)) if moves else Velocities(
-            nothing, nothing
-        )
+                spin = angular[-1].index_select(1, parents)
+                linear.append(
+                    linear[-1].index_select(1, parents) + torch.linalg.cross(spin, offset, dim=0) + turned[:, 5]
+                )
+                angular.append(spin + turned[:, 4])
+        poses = Poses(self._collect(position, batch), self._collect(rotation, batch))
+        if not moves:
+            return poses, Velocities(poses.position, poses.position)
+        return poses, Velocities(self._collect(linear, batch), self._collect(angular, batch))
 
-    def _collect(self, levels: list[Tensor], dim: int = -2) -> Tensor:
-        return torch.cat([*levels[1:], levels[0]], dim=dim).index_select(dim, self._order)
+    def _collect(self, levels: list[Tensor], batch: torch.Size) -> Tensor:
+        """All levels in the links' order as a view, `(..., links + 1, 3)` or `(..., links + 1, 3, 3)`."""
+        dim = levels[0].ndim - 2
+        together = torch.cat([*levels[1:], levels[0]], dim=dim).index_select(dim, self._order)
+        together = together.movedim((-1, -2), (0, 1))
+        return together.reshape(*batch, *together.shape[1:])
 
 
 class _Hinges(nn.Module):
@@ -114,7 +133,7 @@ class _Hinges(nn.Module):
     _fixed: Tensor
     _first: Tensor
     _second: Tensor
-    _axis: Tensor
+    _spin: Tensor
     _lever: Tensor
     _slide: Tensor
 
@@ -122,7 +141,7 @@ class _Hinges(nn.Module):
         super().__init__()
         _index_buffer(self, "_qpos", [link.qpos_address for link in links])
         _index_buffer(self, "_dofs", [link.dof_address for link in links])
-        parts: dict[str, list] = {name: [] for name in ("_fixed", "_first", "_second", "_axis", "_lever", "_slide")}
+        parts: dict[str, list] = {name: [] for name in ("_fixed", "_first", "_second", "_spin", "_lever", "_slide")}
         for link in links:
             rotation = rotation_of(link.quaternion)
             axis, anchor, position = (np.array(part)[:, None] for part in (link.axis, link.anchor, link.position))
@@ -132,26 +151,25 @@ class _Hinges(nn.Module):
             parts["_fixed"].append(np.hstack([rotation, position]))
             parts["_first"].append(np.hstack([rotation @ cross, slide - rotation @ cross @ anchor]))
             parts["_second"].append(np.hstack([rotation @ cross @ cross, -rotation @ cross @ cross @ anchor]))
-            parts["_axis"].append(turns * axis)
+            # An axis is the same before and after the turn about it.
+            parts["_spin"].append(turns * rotation @ axis)
             parts["_lever"].append(-cross @ anchor)
             parts["_slide"].append(slide)
         for name, rows in parts.items():
-            _buffer(self, name, rows)
-        _buffer(self, "_turns", [link.kind == "hinge" for link in links])
-        _buffer(self, "_reference", [link.reference for link in links])
+            _buffer(self, name, np.moveaxis(np.array(rows), 0, -1)[..., None])
+        _buffer(self, "_turns", [[link.kind == "hinge"] for link in links])
+        _buffer(self, "_reference", [[link.reference] for link in links])
 
-    def forward(self, qpos: Tensor, qvel: Tensor | None) -> Tensor:
-        moved = qpos.index_select(-1, self._qpos) - self._reference
-        first = torch.where(self._turns > 0, torch.sin(moved), moved)[..., None, None]
-        second = (1 - torch.cos(moved))[..., None, None]
-        frame = self._fixed + first * self._first + second * self._second
+    def forward(self, qpos: Tensor, qvel: Tensor | None = None) -> Tensor:
+        """Frames, `(3, columns, hinges, batch)`, from `qpos` and `qvel` of shapes `(nq, batch)` and `(nv, batch)`."""
+        moved = qpos.index_select(0, self._qpos) - self._reference
+        first = torch.where(self._turns > 0, torch.sin(moved), moved)
+        frame = self._fixed + first * self._first + (1 - torch.cos(moved)) * self._second
         if qvel is None:
             return frame
-        rate = qvel.index_select(-1, self._dofs)[..., None, None]
-        # An axis is the same before and after the turn about it.
-        angular = self._fixed[..., :3] @ self._axis
-        linear = frame[..., :3] @ self._lever + self._slide
-        return torch.cat([frame, rate * angular, rate * linear], dim=-1)
+        rate = qvel.index_select(0, self._dofs)
+        linear = _product(frame[:, :3], self._lever) + self._slide
+        return torch.cat([frame, rate * self._spin, rate * linear], dim=1)
 
 
 class _Orientations(nn.Module):
@@ -219,6 +237,11 @@ class Points(nn.Module):
         """Positions in the world's frame, `(..., points, 3)`."""
         return poses.position.index_select(-2, self._index(poses)) + self._arms(poses)
 
+    def at(self, poses: Poses, sample: Tensor, which: Tensor) -> Tensor:
+        """Single points, `(n, 3)`, of a batch of one leading dimension; `sample` and `which` are indices, `(n,)`."""
+        links = self._index(poses)[which]
+        return poses.position[sample, links] + (poses.rotation[sample, links] @ self._local[which]).squeeze(-1)
+
     def velocities(self, poses: Poses, velocities: Velocities) -> Tensor:
         """Velocities in the world's frame, `(..., points, 3)`."""
         links = self._index(poses)
@@ -266,8 +289,12 @@ class Jacobians(nn.Module):
                 ancestor = skeleton.links[ancestor].parent
         _index_buffer(self, "_links", links)
         _buffer(self, "moves", moves)
-        for name, rows in (("_axis", axes), ("_anchor", anchors), ("_turns", turns), ("_world", world)):
-            _buffer(self, name, rows)
+        for name, rows in (("_axis", axes), ("_anchor", anchors)):
+            _buffer(self, name, np.array(rows).swapaxes(0, 1))
+        _buffer(self, "_turns", turns)
+        _buffer(self, "_world", world)
+        self._skeleton_turns_freely = any(link.kind in ("free", "ball") for link in skeleton.links)
+        self._size_of_qpos = len(skeleton.links)
 
     def forward(self, poses: Poses, position: Tensor, moved: Tensor) -> Tensor:
         """Jacobians of points in the world's frame, `(..., points, nv, 3)`.
@@ -278,13 +305,55 @@ class Jacobians(nn.Module):
           moved: `(..., points, nv)`: rows of `moves` of the links that they are fixed to; or the difference of two such
             rows, for the velocity of one link against another at a point where they touch.
         """
-        rotation = poses.rotation.index_select(-3, self._links)
-        center = poses.position.index_select(-2, self._links) + (rotation @ self._anchor).squeeze(-1)
-        axis = (rotation @ self._axis).squeeze(-1)
-        axis = axis + self._world * (self._axis.squeeze(-1) - axis)
+        axis, center = self._axes(poses)
         arm = position.unsqueeze(-2) - center.unsqueeze(-3)
         turning = torch.linalg.cross((self._turns * axis).unsqueeze(-3).expand_as(arm), arm)
         return (turning + ((1 - self._turns) * axis).unsqueeze(-3)) * moved.unsqueeze(-1)
+
+    def screws(self, poses: Poses) -> Tensor:
+        """How each degree of freedom moves its links, `(..., nv, 6)`.
+
+        What a point `p` moves along a direction `d` is the inner product with `[p x d, d]`: the angular velocity first,
+        then the velocity of what is at the world's origin.
+        """
+        axis, center = self._axes(poses)
+        turning = self._turns * axis
+        return torch.cat([turning, torch.linalg.cross(center, turning) + (axis - turning)], dim=-1)
+
+    def still_direction(self, kinematics: Kinematics) -> Tensor | None:
+        """A direction, `(3,)`, in which no degree of freedom ever moves anything; None where there is no such."""
+        if self._skeleton_turns_freely or not bool(self._turns.any()):
+            return None
+        axis, _ = self._axes(kinematics.poses(torch.zeros(self._size_of_qpos)))
+        hinges = self._turns.squeeze(-1) > 0
+        still = axis[hinges][0]
+        parallel = torch.linalg.cross(axis[hinges], still.expand_as(axis[hinges])).abs().max() < _STRAIGHT
+        across = (axis[~hinges] @ still).abs().amax() < _STRAIGHT if (~hinges).any() else True
+        return still if parallel and across else None
+
+    def _axes(self, poses: Poses) -> tuple[Tensor, Tensor]:
+        """Each degree of freedom's axis, and a point on it, in the world's frame; `(..., nv, 3)` each."""
+        batch = poses.position.shape[:-2]
+        position, rotation = batch_last(poses)
+        rotation = rotation.index_select(2, self._links)
+        axis = _product(rotation, self._axis.unsqueeze(1)).squeeze(1)
+        axis = axis + self._world * (self._axis - axis)
+        center = position.index_select(1, self._links) + _product(rotation, self._anchor.unsqueeze(1)).squeeze(1)
+        axis, center = (part.movedim((-1, -2), (0, 1)).reshape(*batch, len(self._links), 3) for part in (axis, center))
+        return axis, center
+
+
+def batch_last(poses: Poses) -> tuple[Tensor, Tensor]:
+    """Positions `(3, links + 1, batch)` and rotations `(3, 3, links + 1, batch)`: how `Kinematics` lays them out."""
+    links, batch = poses.position.shape[-2], poses.position.shape[:-2].numel()
+    position = poses.position.reshape(batch, links, 3).permute(2, 1, 0)
+    return position, poses.rotation.reshape(batch, links, 3, 3).permute(2, 3, 1, 0)
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """The matrix product of `(3, 3, ...)` and `(3, columns, ...)`."""
+    first, second, third = left.unsqueeze(2).unbind(1)
+    return first * right[0] + second * right[1] + third * right[2]
 
 
 def rotation_matrices(quaternion: Tensor) -> Tensor:

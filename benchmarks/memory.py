@@ -1,0 +1,55 @@
+"""Peak memory of training on a dataset, in a process that does nothing else; speed.py starts it.
+
+    python benchmarks/memory.py DATASET OUT
+
+Prints one line of JSON, in MB: `grown`, the peak above what the imports take; `total`, the peak; `arrays`, the data's.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from mosim.training import Recipe, Trainer, load_recipe
+from mosim.trajectories import Dataset
+
+_STEPS = 300
+_ROLLOUT_STEPS = 20
+
+
+def main(location: str, out: Path) -> None:
+    torch.set_num_threads(1)
+    torch.nn.Linear(64, 64)(torch.zeros(1, 64)).sum().backward()  # Sets up what any use of torch sets up.
+    before = _peak()
+    dataset = Dataset.open(location)
+    arrays = dataset.load()
+    trainer = Trainer(
+        system=arrays.facts.name,
+        facts=arrays.facts,
+        recipe=_shortened(load_recipe(arrays.facts.name)),
+        trajectories=arrays,
+        dataset_id=dataset.id,
+        out=out,
+    )
+    trainer.run(lambda report: None)
+    size = (arrays.states.nbytes + arrays.actions.nbytes) / 1e6
+    print(json.dumps({"grown": _peak() - before, "total": _peak(), "arrays": size}))
+
+
+def _shortened(recipe: Recipe) -> Recipe:
+    stages = [
+        stage.model_copy(update={"steps": _STEPS if stage.horizon == 1 else _ROLLOUT_STEPS, "minutes": None})
+        for stage in recipe.stages
+    ]
+    return recipe.model_copy(update={"stages": tuple(stages)})
+
+
+def _peak() -> float:
+    # Not getrusage's ru_maxrss, which a process started by a larger one inherits.
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,198 @@
+"""The pairs that speed.py measures, one function each; a row tells what was measured and how."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from collection import compare_collection
+from common import Comparison, compare, prepare, rate_of, replay, standard_episodes, windows
+
+from mosim.dynamics import IntegratorConfig
+from mosim.environments import MoSimVectorEnv
+from mosim.systems import load_task
+from mosim.training import Recipe, Report, Trainer, load_recipe
+from mosim.trajectories import Trajectories, collect
+
+_SEED = 0
+_WORKERS = 2
+_ROLLOUT_STEPS = 4
+"""Model steps of a rollout from states of the data, so that the states do not leave them."""
+
+_GRADIENT_STEPS = 100
+"""Of a measurement of one-step training; no more than the trainer's reports span."""
+
+_GRADIENT_STEPS_ADAPTIVE = 3
+"""The same, of the integrator that takes dozens of times as long."""
+
+
+class Scale(NamedTuple):
+    """How much is measured.
+
+    Attributes:
+      rounds: measurements of each of a pair.
+      seconds: about how long one takes, where it can be said.
+      episodes, steps: standard episodes that states and statistics are taken from, and their physics steps.
+      batch: of rollouts and of training.
+      envs: in a vector env.
+      training_episodes: of the run whose memory is measured.
+    """
+
+    rounds: int
+    seconds: float
+    episodes: int
+    steps: int
+    batch: int
+    envs: int
+    training_episodes: int
+
+
+def training_row(name: str, scale: Scale, constrained: bool) -> dict[str, Any]:
+    """One-step training of a recipe's last one-step stage, beside the same widths with `dopri5` and the adjoint.
+
+    The adaptive integrator is spared the constraints, whose jumps it would search for in steps by the thousand.
+    `constrained` is whether ours keeps them, as shipped, or is the very same network.
+    """
+    task = load_task(name)
+    recipe = load_recipe(task.facts.name)
+    stage = [stage for stage in recipe.stages if stage.horizon == 1][-1]
+    batch = min(stage.batch_size, scale.batch)
+    smooth = recipe.model.model_copy(update={"constraints": None})
+    adaptive = smooth.model_copy(update={"integrator": IntegratorConfig(method="dopri5", adjoint=True)})
+    ours = recipe.model if constrained else smooth
+    trajectories = standard_episodes(task, scale.episodes, scale.steps, _SEED)
+
+    def shortened(model: Any, steps: int) -> Recipe:
+        short = stage.model_copy(update={"steps": steps, "minutes": None, "batch_size": batch})
+        return recipe.model_copy(update={"model": model, "stages": (short,)})
+
+    steps = min(batch, _GRADIENT_STEPS)
+    found = compare(
+        lambda: _training_rate(name, trajectories, shortened(ours, steps)),
+        lambda: _training_rate(name, trajectories, shortened(adaptive, min(scale.rounds, _GRADIENT_STEPS_ADAPTIVE))),
+        scale.rounds,
+    )
+    row = _row(name, found, "samples/s", scale, batch=batch, against="dopri5 and adjoint, default tolerances")
+    return row | {"note": "recipe as shipped" if constrained else "no constraints on either side"}
+
+
+class _Unvalidated(Trainer):
+    """Leaves out the rollout at a stage's end, which would take the adaptive integrator longer than its training."""
+
+    def _validate(self) -> float:
+        return float("nan")
+
+
+def _training_rate(name: str, trajectories: Trajectories, recipe: Recipe) -> float:
+    reports: list[Report] = []
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = _Unvalidated(
+            system=name,
+            facts=trajectories.facts,
+            recipe=recipe,
+            trajectories=trajectories,
+            dataset_id="benchmark",
+            out=Path(folder),
+        )
+        trainer.run(reports.append)
+    return reports[-1].samples_per_second
+
+
+def rollout_row(name: str, scale: Scale) -> dict[str, Any]:
+    """Rollouts of a recipe's model, beside `mj_step` through the same episodes."""
+    task = load_task(name)
+    subject = prepare(name, load_recipe(task.facts.name).model, scale.episodes, scale.steps, _SEED)
+    state, actions = windows(subject.held_out, scale.batch, _ROLLOUT_STEPS, _SEED)
+    mujoco_steps = replay(subject, min(100, scale.steps))
+
+    @torch.inference_mode()
+    def model_steps() -> int:
+        subject.model.rollout(state, actions)
+        return scale.batch * _ROLLOUT_STEPS
+
+    found = compare(
+        lambda: rate_of(model_steps, scale.seconds), lambda: rate_of(mujoco_steps, scale.seconds), scale.rounds
+    )
+    return _row(name, found, "physics steps/s", scale, batch=scale.batch, against="mj_step, one core")
+
+
+def environment_row(name: str, scale: Scale) -> dict[str, Any]:
+    """The vector env over a recipe's model, beside that model's rollout under the same actions, in physics steps."""
+    subject = prepare(name, load_recipe(load_task(name).facts.name).model, scale.episodes, scale.steps, _SEED)
+    task, model = subject.task, subject.model
+    envs = MoSimVectorEnv(task, model, scale.envs, seed=_SEED)
+    envs.reset()
+    start = {"state": envs.state}
+    envs.action_space.seed(_SEED)
+    control_steps = max(1, 4 // task.n_substeps)
+    controls = [envs.action_space.sample() for _ in range(control_steps)]
+    held = torch.from_numpy(np.repeat(np.stack(controls, axis=1), task.n_substeps, axis=1))
+    physics_steps = scale.envs * control_steps * task.n_substeps
+
+    def env_steps() -> int:
+        for control in controls:
+            envs.step(control)
+        return physics_steps
+
+    @torch.inference_mode()
+    def model_steps() -> int:
+        model.rollout(start["state"], held)
+        return physics_steps
+
+    def env_rate() -> float:
+        envs.reset()  # Not timed: an env is reset once in an episode of a thousand steps.
+        start["state"] = envs.state
+        return rate_of(env_steps, scale.seconds)
+
+    found = compare(env_rate, lambda: rate_of(model_steps, scale.seconds), scale.rounds)
+    return _row(name, found, "physics steps/s", scale, batch=scale.envs, against="the model's rollout")
+
+
+def collection_row(name: str, scale: Scale) -> dict[str, Any]:
+    """`collect` beside bare loops; Ray must have been started."""
+    found, _ = compare_collection(name, 2 * scale.seconds, scale.steps, _WORKERS, scale.rounds, _SEED)
+    return _row(name, found, "physics steps/s", scale, batch=1, against="mj_step, two cores", threads=_WORKERS)
+
+
+def memory_row(name: str, scale: Scale) -> dict[str, Any]:
+    """Peak memory of training on standard data, in MB, beside its arrays; Ray must have been started.
+
+    Measured by a fresh process a round, from a dataset on disk; what the process has before it loads the data is taken
+    off.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        collect(name, data, scale.training_episodes, scale.steps, workers=_WORKERS, seed=_SEED)
+        told = [_memory_of_training(data, Path(folder) / str(number)) for number in range(min(3, scale.rounds))]
+        on_disk = sum(file.stat().st_size for file in data.rglob("*") if file.is_file()) / 1e6
+    grown, total, arrays = np.median([[part["grown"], part["total"], part["arrays"]] for part in told], axis=0)
+    row = _row(
+        name, Comparison(float(grown), float(arrays), float(grown / arrays)), "MB", scale, batch=0, against="arrays"
+    )
+    return row | {"rounds": len(told), "note": f"{total:.0f} MB with the imports; {on_disk:.0f} MB of files"}
+
+
+def _memory_of_training(data: Path, out: Path) -> dict[str, float]:
+    command = [sys.executable, str(Path(__file__).parent / "memory.py"), str(data), str(out)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+
+
+def _row(
+    name: str, found: Comparison, unit: str, scale: Scale, *, batch: int, against: str, threads: int = 1
+) -> dict[str, Any]:
+    return {
+        "task": name,
+        "against": against,
+        "ours": found.ours,
+        "theirs": found.theirs,
+        "unit": unit,
+        "ratio": found.ratio,
+        "batch": batch or "",
+        "threads": threads,
+        "rounds": scale.rounds,
+        "note": "",
+    }
