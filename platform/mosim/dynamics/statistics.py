@@ -1,6 +1,7 @@
 """The scales by which a simulator standardises what its networks see and say."""
 
 from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,9 +12,6 @@ from mosim.systems import ContactGaps, Jacobians, Kinematics, SystemFacts
 
 _SMALLEST_STD = 1e-4
 """Standard deviations below this are taken as a dimension that does not move, and divided by 1 instead."""
-
-_SAMPLE = 200_000
-"""Transitions that the statistics are taken from at most."""
 
 _CONTACT_SAMPLE = 20_000
 """States in which contacts are counted at most."""
@@ -33,6 +31,7 @@ class Statistics:
     """Means and standard deviations over a dataset.
 
     Attributes:
+      SAMPLE: transitions that they are taken from at most.
       qpos_mean, qpos_std: of shape `(nq,)`.
       qpos_lower, qpos_upper: `(nq,)`: the range in the data, and a margin; networks see positions beyond it as at it.
       velocity_std: of shape `(nv,)`; velocities are scaled, not shifted, so that rest stays rest.
@@ -45,6 +44,8 @@ class Statistics:
       velocity_limit, acceleration_limit: `(nv,)`: the largest in the data, and a margin; predictions stay within them,
         so that an error cannot feed on itself until it is not finite.
     """
+
+    SAMPLE: ClassVar[int] = 100_000
 
     qpos_mean: Tensor
     qpos_std: Tensor
@@ -62,7 +63,7 @@ class Statistics:
     @classmethod
     def of(cls, facts: SystemFacts, states: np.ndarray, next_states: np.ndarray) -> "Statistics":
         """Measures transitions `states -> next_states`, both of shape `(n, nq + nv)`."""
-        chosen = slice(None, None, max(1, len(states) // _SAMPLE))
+        chosen = slice(None, None, max(1, len(states) // cls.SAMPLE))
         space = ConfigurationSpace(facts)
         qpos, qvel = space.split(torch.from_numpy(np.asarray(states[chosen], np.float64)))
         next_qpos, next_qvel = space.split(torch.from_numpy(np.asarray(next_states[chosen], np.float64)))

@@ -16,7 +16,7 @@ from mosim.training.compilation import Compiled
 from mosim.training.losses import mean_loss, rollout_errors
 from mosim.training.recipe import Recipe, StageConfig
 from mosim.training.stage import StageCursor, Stopwatch, learning_rate, progress, select_parts, stagnates
-from mosim.training.windows import WindowSampler
+from mosim.training.windows import Recording, WindowSampler
 from mosim.trajectories import Trajectories
 
 REPORT_STEPS = 100
@@ -99,8 +99,9 @@ class Trainer:
             )
         self._compile = compile_steps
         self._errors: Callable[[NeuralSimulator, Tensor, Tensor], Tensor] = rollout_errors
-        self._training = WindowSampler(trajectories, range(episodes - kept), recipe.seed, self._device)
-        self._validation = WindowSampler(trajectories, range(episodes - kept, episodes), recipe.seed, self._device)
+        recording = Recording.on(self._device, trajectories)
+        self._training = WindowSampler(recording, range(episodes - kept), recipe.seed)
+        self._validation = WindowSampler(recording, range(episodes - kept, episodes), recipe.seed)
         self._stage_index, self._cursor, self._total_steps = 0, StageCursor(), 0
         self._stage_ends: list[str] = []
         self._restored: dict[str, Tensor] = {}
@@ -112,6 +113,7 @@ class Trainer:
         else:
             torch.manual_seed(recipe.seed)
             starts = trajectories.windows(1)
+            starts = starts[:: max(1, len(starts) // Statistics.SAMPLE)]
             statistics = Statistics.of(facts, trajectories.states[starts], trajectories.states[starts + 1])
             self.model = NeuralSimulator(facts, recipe.model, statistics)
         self.model.to(self._device)

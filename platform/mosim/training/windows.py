@@ -1,5 +1,7 @@
 """Windows of consecutive physics steps, drawn at random from trajectories."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,17 +11,37 @@ from mosim.shapes import Window, WindowActions
 from mosim.trajectories import Trajectories
 
 
+class Recording(NamedTuple):
+    """Trajectories as training wants them; samplers share one.
+
+    Attributes:
+      states: `(rows, nq + nv)`, float32.
+      actions: `(rows, nu)`, float32.
+      trajectories: where windows of them lie.
+    """
+
+    states: Tensor
+    actions: Tensor
+    trajectories: Trajectories
+
+    @classmethod
+    def on(cls, device: torch.device, trajectories: Trajectories) -> "Recording":
+        """Copies trajectories to a device."""
+        states, actions = (
+            torch.from_numpy(part.astype(np.float32)).to(device) for part in (trajectories.states, trajectories.actions)
+        )
+        return cls(states, actions, trajectories)
+
+
 class WindowSampler:
     """Draws batches of windows; its randomness is a generator of its own, so that it can be saved and restored."""
 
-    def __init__(self, trajectories: Trajectories, episodes: range, seed: int, device: torch.device) -> None:
-        """Serves the given episodes of `trajectories`, held on `device` as float32."""
-        self._trajectories = trajectories
+    def __init__(self, recording: Recording, episodes: range, seed: int) -> None:
+        """Serves the given episodes of a recording, on its device."""
+        self._trajectories = recording.trajectories
         self._episodes = episodes
-        # from_numpy of a float32 copy: the float64 arrays on disk are needed no longer.
-        self._states = torch.from_numpy(trajectories.states.astype(np.float32)).to(device)
-        self._actions = torch.from_numpy(trajectories.actions.astype(np.float32)).to(device)
-        self._device = device
+        self._states, self._actions = recording.states, recording.actions
+        self._device = recording.states.device
         self.generator = torch.Generator().manual_seed(seed)
         self._starts: dict[int, Tensor] = {}
 
