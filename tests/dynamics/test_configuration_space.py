@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from mechanisms import EVERY_JOINT, compiled
 
 from mosim.dynamics import ConfigurationSpace
-from mosim.dynamics.configuration_space import quaternion_exponential, quaternion_logarithm, rotation_matrix
+from mosim.dynamics.configuration_space import quaternion_exponential, quaternion_logarithm
+from mosim.systems import rotation_matrices
 
 MODEL, FACTS = compiled(EVERY_JOINT)
 SPACE = ConfigurationSpace(FACTS)
@@ -87,4 +88,4 @@ def test_rotation_matrix_is_mujocos() -> None:
     quaternion /= np.linalg.norm(quaternion)
     expected = np.empty(9)
     mujoco.mju_quat2Mat(expected, quaternion)
-    np.testing.assert_allclose(rotation_matrix(torch.tensor(quaternion)).numpy(), expected, atol=1e-12)
+    np.testing.assert_allclose(rotation_matrices(torch.tensor(quaternion)).flatten(-2).numpy(), expected, atol=1e-12)

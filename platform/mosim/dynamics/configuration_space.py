@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mosim.shapes import Qpos, Qvel, State
-from mosim.systems import DOF_WIDTH, QPOS_WIDTH, SystemFacts
+from mosim.systems import DOF_WIDTH, QPOS_WIDTH, SystemFacts, rotation_matrices
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ class ConfigurationSpace(nn.Module):
 
     def rotations(self, qpos: Qpos) -> list[Tensor]:
         """The rotation matrix, `(..., 9)`, of each ball and free joint."""
-        return [rotation_matrix(qpos[..., segment.qpos]) for segment in self._segments if segment.rotation]
+        orientations = [segment.qpos for segment in self._segments if segment.rotation]
+        return [rotation_matrices(qpos[..., orientation]).flatten(-2) for orientation in orientations]
 
     def _parts(self, qpos: Tensor, move: Tensor) -> list[tuple[_Segment, Tensor, Tensor]]:
         return [(segment, qpos[..., segment.qpos], move[..., segment.dof]) for segment in self._segments]
@@ -151,16 +152,3 @@ def quaternion_logarithm(quaternion: Tensor) -> Tensor:
     sine = squared.clamp_min(1e-16).sqrt()
     angle = 2 * torch.atan2(sine, quaternion[..., :1])
     return torch.where(squared > 1e-8, angle / sine, 2 + squared / 3) * vector
-
-
-def rotation_matrix(quaternion: Tensor) -> Tensor:
-    """The rotation matrix, row by row, `(..., 9)`, of a unit quaternion."""
-    w, x, y, z = quaternion.unbind(-1)
-    return torch.stack(
-        [
-            1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-        ],
-        dim=-1,
-    )  # fmt: skip

@@ -11,13 +11,14 @@ stiffness `K`, the damping `B`, the impedance `D` and the friction are learned. 
 implicitly, `v' = v + h (M^-1 + h C)^-1 M^-1 a`, is learned with them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch._compile import _disable_dynamo  # torch.compiler.disable loads the compiler at once: seconds at every start.
 
+from mosim.dynamics.active_set import least_push, solve_positive_definite
 from mosim.dynamics.config import ConstraintsConfig
 from mosim.dynamics.statistics import Statistics
 from mosim.systems import ContactGaps, Gaps, Jacobians, Kinematics, SystemFacts, contact_frames
@@ -112,7 +113,7 @@ class Constraints(nn.Module):
             push = least_push(along, missing, rows.stiffness, self._searches)
             pushed = pushed.index_add(0, touched, push)
         damped = torch.baddbmm(self._identity, lower.mT * self.log_damping.exp(), lower)
-        return (lower @ _solve(damped, pushed)).reshape(*batch, qvel.shape[-1])
+        return (lower @ solve_positive_definite(damped, pushed)).reshape(*batch, qvel.shape[-1])
 
     def _rows(self, qpos: Tensor, qvel: Tensor) -> Rows:
         parts = [part(qpos, qvel) for part in (self.contacts, self.limits) if part is not None]
@@ -306,99 +307,3 @@ class Compliance(nn.Module):
         own = self.own if which is None else self.own[which]
         impedance, damping, stiffness = (own + self.output(torch.tanh(self.hidden(shape)))).exp().unbind(-1)
         return _IMPEDANCE * impedance, _DAMPING * damping, _STIFFNESS * stiffness
-
-
-def least_push(along: Tensor, missing: Tensor, stiffness: Tensor, searches: int) -> Tensor:
-    """What minimises `1/2 |w|^2 + 1/2 sum_r D_r min(0, G_r w + c_r)^2`.
-
-    By Newton's method over the set of rows that push: the set is found without gradients; then one solve, with
-    gradients, is the minimiser for that set.
-
-    Args:
-      along: `G`, `(..., rows, n)`.
-      missing: `c`, `(..., rows)`.
-      stiffness: `D`, `(..., rows)`, not negative.
-      searches: steps of the search at most; states whose set is found take no more.
-
-    Returns:
-      `w`, of shape `(..., n, 1)`.
-    """
-    batch, (rows, size) = along.shape[:-2], along.shape[-2:]
-    along = along.reshape(batch.numel(), rows, size)
-    missing, stiffness = (part.reshape(batch.numel(), rows) for part in (missing, stiffness))
-    # With few rows the forces along them are looked for, with many the push itself: whichever makes smaller systems.
-    few = rows <= size
-    matrix, solve = (along @ along.mT, _forces_of) if few else (along, _push_of)
-    solution, pushing = _search(solve, matrix.detach(), missing.detach(), stiffness.detach(), searches)
-    if torch.is_grad_enabled() and (along.requires_grad or missing.requires_grad or stiffness.requires_grad):
-        some = pushing.any(-1).nonzero().squeeze(-1)
-        found = solve(matrix[some], missing[some], (stiffness * pushing)[some])
-        solution = torch.zeros_like(solution).index_copy(0, some, found)
-    push = along.mT @ solution if few else solution
-    return push.reshape(*batch, size, 1)
-
-
-@torch.no_grad()
-def _search(
-    solve: Callable[[Tensor, Tensor, Tensor], Tensor],
-    matrix: Tensor,
-    missing: Tensor,
-    stiffness: Tensor,
-    searches: int,
-) -> tuple[Tensor, Tensor]:
-    """The solution, `(batch, n, 1)`, and which rows push, `(batch, rows)`.
-
-    A problem whose set of rows is that of the search before is solved, and left alone.
-
-    Args:
-      solve: solves as if every row pushed or pulled.
-      matrix: by which a solution changes what is missing, `(batch, rows, n)`.
-      missing: see `least_push`, as the others.
-      stiffness: `(batch, rows)`.
-      searches: at least 1.
-    """
-    solution = matrix.new_zeros(len(matrix), matrix.shape[-1], 1)
-    pushing = (missing < 0) & (stiffness > 0)
-    left = pushing.any(-1).nonzero().squeeze(-1)
-    for search in range(searches + 1):
-        mine, lacking, stiff = matrix[left], missing[left], stiffness[left]
-        found = solve(mine, lacking, stiff * pushing[left])
-        solution[left] = found
-        if search == searches:
-            break
-        now = (lacking + (mine @ found).squeeze(-1) < 0) & (stiff > 0)
-        changed = (now != pushing[left]).any(-1)
-        pushing[left] = now
-        left = left[changed]
-        if not len(left):
-            break
-    return solution, pushing
-
-
-def _push_of(along: Tensor, missing: Tensor, stiffness: Tensor) -> Tensor:
-    """The minimiser, `(batch, n, 1)`, if every row pushes or pulls."""
-    weighted = stiffness.unsqueeze(-1) * along
-    identity = torch.eye(along.shape[-1], dtype=along.dtype, device=along.device)
-    return -_solve(torch.baddbmm(identity, along.mT, weighted), weighted.mT @ missing.unsqueeze(-1))
-
-
-def _forces_of(response: Tensor, missing: Tensor, stiffness: Tensor) -> Tensor:
-    """The forces along the rows, `(batch, rows, 1)`, whose push `G^T f` is that minimiser; `response` is `G G^T`."""
-    acts = stiffness > 0
-    root = (torch.where(acts, stiffness, 1.0).sqrt() * acts).unsqueeze(-1)
-    identity = torch.eye(missing.shape[-1], dtype=missing.dtype, device=missing.device)
-    return -root * _solve(torch.addcmul(identity, root * response, root.mT), root * missing.unsqueeze(-1))
-
-
-def _solve(matrix: Tensor, right: Tensor) -> Tensor:
-    """Solves symmetric positive definite systems; never raises, since a diverging state is not finite."""
-    with torch.no_grad():
-        factor, failed = torch.linalg.cholesky_ex(matrix)
-        if not failed.any():
-            solution = torch.cholesky_solve(right, factor)
-    if failed.any():  # Not finite, or so badly conditioned that rounding makes it indefinite.
-        return torch.linalg.solve_ex(matrix, right)[0]
-    if not (torch.is_grad_enabled() and (matrix.requires_grad or right.requires_grad)):
-        return solution
-    # The gradient of the solution by the implicit function theorem: cheaper than through the factor.
-    return solution + torch.cholesky_solve(right - matrix @ solution, factor)

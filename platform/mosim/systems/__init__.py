@@ -5,7 +5,7 @@ from mosim.systems.contacts import ContactGaps, Gaps, contact_frames
 from mosim.systems.evaluation import Evaluation, Evaluator, batched_tasks, evaluator_for
 from mosim.systems.facts import DOF_WIDTH, QPOS_WIDTH, JointFacts, SystemFacts, read_facts
 from mosim.systems.frozen import Frozen
-from mosim.systems.kinematics import Jacobians, Kinematics, Points, Poses, Velocities
+from mosim.systems.kinematics import Jacobians, Kinematics, Points, Poses, Velocities, rotation_matrices
 from mosim.systems.registry import load_system, load_task, task_names
 from mosim.systems.skeleton import Frame, Link, Pair, Shape, Skeleton, read_skeleton
 from mosim.systems.system import EpisodeStart, System
@@ -41,5 +41,6 @@ __all__ = [
     "load_task",
     "read_facts",
     "read_skeleton",
+    "rotation_matrices",
     "task_names",
 ]
