@@ -50,7 +50,8 @@ class Options(TrackedOptions):
     threads: int = Field(default=1, ge=1, description="Torch's threads on the CPU; small networks are fastest with 1.")
     compile_steps: Annotated[bool, tyro.conf.arg(name="compile"), tyro.conf.FlagCreatePairsOff] = Field(
         default=False,
-        description="Compile one-step stages by torch.compile, which takes about a minute a stage before it is faster; "
+        description="Compile one-step stages by torch.compile, which takes up to a minute a stage first and has gained "
+        "nothing where the model has constraints; "
         "where it does not work, training says so and goes on.",
     )
     recipe: Annotated[Recipe, tyro.conf.arg(name="")]

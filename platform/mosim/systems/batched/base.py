@@ -1,5 +1,7 @@
 """What the batched evaluators of tasks without an episode's context share."""
 
+import abc
+
 import torch
 from torch import Tensor, nn
 
@@ -7,7 +9,7 @@ from mosim.systems.evaluation import Evaluation
 from mosim.systems.task import Task
 
 
-class StateEvaluator(nn.Module):
+class StateEvaluator(nn.Module, abc.ABC):
     """A task that never ends an episode itself, and whose reward depends on `qpos`, `qvel` and `ctrl` alone.
 
     Computes in float64, on whatever device the state is; differentiable wherever the reward is smooth.
@@ -29,6 +31,7 @@ class StateEvaluator(nn.Module):
         observation, reward = self.evaluate(state[:, : self._nq], state[:, self._nq :], control)
         return Evaluation(observation, reward, torch.zeros_like(reward, dtype=torch.bool))
 
+    @abc.abstractmethod
     def evaluate(self, qpos: Tensor, qvel: Tensor, control: Tensor) -> tuple[Tensor, Tensor]:
         """Observation, `(batch, observation_size)`, and reward, `(batch,)`.
 
@@ -37,4 +40,3 @@ class StateEvaluator(nn.Module):
           qvel: `(batch, nv)`, float64.
           control: `(batch, nu)`, float64, in actuator units; zero at the start of an episode.
         """
-        raise NotImplementedError
