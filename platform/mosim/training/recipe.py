@@ -11,6 +11,8 @@ Schedule = Literal["cosine", "constant"]
 
 Loss = Literal["mse", "huber"]
 
+OptimizerName = Literal["soap", "adam"]
+
 
 class StageConfig(Frozen):
     """One phase of training. It lasts `steps`, or, if that is not given, `minutes`."""
@@ -22,7 +24,10 @@ class StageConfig(Frozen):
     )
     steps: int | None = Field(default=None, ge=1, description="Gradient steps.")
     minutes: float | None = Field(default=None, gt=0, description="Wall-clock minutes, where steps is not given.")
-    learning_rate: float = Field(default=1e-3, gt=0, description="Peak rate of Adam.")
+    optimizer: OptimizerName = Field(
+        default="soap", description="adam, or soap: Adam in the eigenbasis of the gradients' covariances, more exact."
+    )
+    learning_rate: float = Field(default=3e-3, gt=0, description="Peak rate of the optimiser.")
     schedule: Schedule = Field(default="cosine", description="How the rate goes on after the warm-up.")
     final_learning_rate: float = Field(
         default=0.01, gt=0, le=1, description="Where cosine ends, as a share of the peak."

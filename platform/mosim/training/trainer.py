@@ -14,6 +14,7 @@ from mosim.systems import SystemFacts
 from mosim.training import checkpoint as checkpoints
 from mosim.training.compilation import Compiled
 from mosim.training.losses import mean_loss, rollout_errors
+from mosim.training.optimizers import OPTIMIZERS
 from mosim.training.recipe import Recipe, StageConfig
 from mosim.training.stage import StageCursor, Stopwatch, learning_rate, progress, select_parts, stagnates
 from mosim.training.windows import Recording, WindowSampler
@@ -135,7 +136,7 @@ class Trainer:
 
     def _run_stage(self, stage: StageConfig, on_report: Callable[[Report], None]) -> None:
         learning = select_parts(self.model, self._recipe.stages, self._stage_index)
-        optimizer = torch.optim.Adam(learning, lr=stage.learning_rate, fused=True)
+        optimizer = OPTIMIZERS[stage.optimizer](learning, stage.learning_rate)
         checkpoints.restore_optimizer(optimizer, self._restored)
         self._restored = {}
         self._errors = self._compile_errors(stage) if self._compile and stage.horizon == 1 else rollout_errors
