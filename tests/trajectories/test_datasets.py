@@ -1,6 +1,8 @@
 """Shards, their checks, and trajectories in memory."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +81,14 @@ def test_episodes_selection_and_stacks_are_the_same_data() -> None:
     with pytest.raises(MosimError, match="episodes of 2 to 4 steps do not stack"):
         trajectories_of(random_episodes([4, 2])).stacked()
     assert "episodes=2, states=(10, 4), actions=(10, 2), contexts=(2, 2)" in repr(chosen)
+
+
+def test_loading_imports_nothing_large(small_dataset: Path) -> None:
+    """Arrow's usual ways to NumPy import 50 MB and more, which many a dataset does not take."""
+    program = f"import sys; from mosim.trajectories import Dataset; Dataset.open({str(small_dataset)!r}).load()"
+    found = "; print({'pandas', 'pyarrow.dataset', 'pyarrow.compute'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", program + found], check=True, capture_output=True, text=True)
+    assert run.stdout.strip() == "set()"
 
 
 def test_every_flipped_byte_is_noticed(small_dataset: Path) -> None:

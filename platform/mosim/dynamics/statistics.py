@@ -67,7 +67,7 @@ class Statistics:
         space = ConfigurationSpace(facts)
         qpos, qvel = space.split(torch.from_numpy(np.asarray(states[chosen], np.float64)))
         next_qpos, next_qvel = space.split(torch.from_numpy(np.asarray(next_states[chosen], np.float64)))
-        acceleration = (next_qvel - qvel) / facts.timestep
+        acceleration = (next_qvel - qvel).div_(facts.timestep)
         acceleration_std = _isotropic(facts, _spread(acceleration))
         lower, upper = qpos.amin(0), qpos.amax(0)
         margin = _MARGIN * (upper - lower)
@@ -144,5 +144,5 @@ def _isotropic(facts: SystemFacts, std: Tensor) -> Tensor:
 
 
 def _limit(values: Tensor) -> Tensor:
-    largest = (1 + _MARGIN) * values.abs().amax(0)
+    largest = (1 + _MARGIN) * torch.maximum(values.amax(0), -values.amin(0))  # Without a copy, as abs would make.
     return torch.where(largest > _SMALLEST_STD, largest, torch.ones_like(largest)).float()

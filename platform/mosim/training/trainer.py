@@ -100,9 +100,6 @@ class Trainer:
             )
         self._compile = compile_steps
         self._errors: Callable[[NeuralSimulator, Tensor, Tensor], Tensor] = rollout_errors
-        recording = Recording.on(self._device, trajectories)
-        self._training = WindowSampler(recording, range(episodes - kept), recipe.seed)
-        self._validation = WindowSampler(recording, range(episodes - kept, episodes), recipe.seed)
         self._stage_index, self._cursor, self._total_steps = 0, StageCursor(), 0
         self._stage_ends: list[str] = []
         self._restored: dict[str, Tensor] = {}
@@ -113,10 +110,12 @@ class Trainer:
             self.model = self._restore(checkpoints.read_checkpoint(existing[-1]), facts)
         else:
             torch.manual_seed(recipe.seed)
-            starts = trajectories.windows(1)
-            starts = starts[:: max(1, len(starts) // Statistics.SAMPLE)]
-            statistics = Statistics.of(facts, trajectories.states[starts], trajectories.states[starts + 1])
-            self.model = NeuralSimulator(facts, recipe.model, statistics)
+            self.model = NeuralSimulator(facts, recipe.model, _statistics(facts, trajectories))
+        recording = Recording.on(self._device, trajectories)  # After the statistics, whose copies are gone again.
+        self._training = WindowSampler(recording, range(episodes - kept), recipe.seed)
+        self._validation = WindowSampler(recording, range(episodes - kept, episodes), recipe.seed)
+        if self._restored:
+            self._training.generator.set_state(self._restored["generator"])
         self.model.to(self._device)
 
     @property
@@ -279,5 +278,10 @@ class Trainer:
         del cursor["finished"]
         self._cursor = StageCursor(**cursor)
         self._restored = checkpoints.load_training(checkpoint)
-        self._training.generator.set_state(self._restored["generator"])
         return checkpoints.load_weights(checkpoint)
+
+
+def _statistics(facts: SystemFacts, trajectories: Trajectories) -> Statistics:
+    starts = trajectories.windows(1)
+    starts = starts[:: max(1, len(starts) // Statistics.SAMPLE)]
+    return Statistics.of(facts, trajectories.states[starts], trajectories.states[starts + 1])

@@ -141,10 +141,11 @@ def decode_shard(content: bytes, facts: SystemFacts, where: str) -> ShardArrays:
       DamagedFileError: it is not such a file.
     """
     try:
-        table = pq.read_table(pa.BufferReader(content))
-        states = table["state"].combine_chunks().flatten().to_numpy().reshape(-1, facts.state_size)
-        actions = table["action"].combine_chunks().flatten().to_numpy().reshape(-1, max(facts.nu, 1))
-        starts = np.flatnonzero(table["step"].to_numpy() == 0)
+        # Not read_table, flatten and to_numpy: they import pyarrow.dataset and pandas, and datasets are often smaller.
+        table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+        states = np.from_dlpack(table["state"].combine_chunks().values).reshape(-1, facts.state_size)
+        actions = np.from_dlpack(table["action"].combine_chunks().values).reshape(-1, max(facts.nu, 1))
+        starts = np.flatnonzero(np.from_dlpack(table["step"].combine_chunks()) == 0)
         lengths = np.diff(np.append(starts, len(states))) - 1
         metadata = table.schema.metadata or {}
         contexts = np.array(json.loads(metadata.get(_CONTEXTS_KEY, b"[]")), np.float64).reshape(len(starts), -1)
