@@ -236,10 +236,19 @@ def test_any_mjcf_collects_also_without_actuators(tmp_path: Path) -> None:
     metadata = describe(load_system(str(path)), PoissonBehaviour(), 0, 3, 20)
     collector = Collector(str(tmp_path / "data"), metadata, resolve_policy)
     collector.ready()
-    shard = collector.collect_shard(0)
-    trajectories = Dataset(Folder.at(tmp_path / "data"), metadata.with_shard(shard)).load()
+    shards = collector.collect_shards([0])
+    trajectories = Dataset(Folder.at(tmp_path / "data"), metadata.with_shards(shards)).load()
     assert trajectories.stacked()[0].shape == (3, 21, 15)
     assert trajectories.actions.shape == (63, 0)
+
+
+def test_an_actor_reports_before_long_however_much_it_is_given(tmp_path: Path) -> None:
+    metadata = describe(load_system("reacher-easy"), PoissonBehaviour(), 0, 10_000, 1000)
+    collector = Collector(str(tmp_path / "data"), metadata, resolve_policy)
+    collector.ready()
+    shards = collector.collect_shards(range(0, 10_000, 5))
+    assert 1 <= len(shards) < 200
+    assert [shard.first for shard in shards] == list(range(0, 5 * len(shards), 5))
 
 
 def test_divergence_in_an_actor_is_a_sentence(tmp_path: Path) -> None:

@@ -37,7 +37,9 @@ def unbroken(model: mujoco.MjModel, episode: Episode) -> np.ndarray:
 )
 def test_open_loop_is_an_unbroken_simulation(name: str) -> None:
     task = load_task(name)
+    flags = task.model.opt.disableflags
     episode = collect_episode(task, PoissonBehaviour(), STEPS, 4, 2)
+    assert task.model.opt.disableflags == flags
     assert episode.states.shape == (STEPS + 1, task.facts.state_size)
     assert episode.actions.shape == (STEPS, task.facts.nu)
     np.testing.assert_array_equal(episode.states, unbroken(task.model_for(episode.context), episode))

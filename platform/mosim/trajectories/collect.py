@@ -1,8 +1,9 @@
 """Collection of trajectories by Ray actors."""
 
 import os
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from mosim.trajectories.storage import Folder, checksum, encode_shard
 
 EPISODES_PER_SHARD = 5
 """Of a collection; the same for any number of workers, since it decides what the files hold."""
+
+_JOB_SECONDS = 0.2
+"""An actor begins no further shard of a job after this: long beside the milliseconds between two jobs."""
 
 _LOSSES_PER_WORKER = 3
 """Actors that may die, for each worker asked for, before it is taken for more than bad luck."""
@@ -72,10 +76,10 @@ def collect(
     metadata = _without_damage(folder, metadata)
     if not metadata.complete:
         finished = {shard.first for shard in metadata.shards}
-        jobs = deque(first for first in range(0, episodes, EPISODES_PER_SHARD) if first not in finished)
+        firsts = deque(first for first in range(0, episodes, EPISODES_PER_SHARD) if first not in finished)
         with ray_cluster.started(num_cpus=workers):
             crew = _Crew(workers, (folder.uri, metadata, load_policy))
-            metadata = crew.work(jobs, folder, metadata, on_progress or _ignore)
+            metadata = crew.work(firsts, folder, metadata, on_progress or _ignore)
     return Dataset(folder, metadata)
 
 
@@ -92,8 +96,16 @@ class Collector:
         self._system = load_system(self._metadata.source)
         self._policy = _load_policy(self._metadata.behaviour, self._system, self._load_policy)
 
-    def collect_shard(self, first: int) -> Shard:
-        """Collects the shard that starts with episode `first`."""
+    def collect_shards(self, firsts: Sequence[int]) -> list[Shard]:
+        """Collects shards that start with these episodes, in order: one or more, until it has taken long enough."""
+        began, shards = time.monotonic(), []
+        for first in firsts:
+            shards.append(self._collect_shard(first))
+            if time.monotonic() - began > _JOB_SECONDS:
+                break
+        return shards
+
+    def _collect_shard(self, first: int) -> Shard:
         wanted = self._metadata
         if wanted.seed is None or wanted.steps is None:
             raise MosimError("imported trajectories cannot be collected again; import them from their file.")
@@ -110,35 +122,32 @@ class Collector:
 
 
 class _Crew:
-    """The actors of one collection: each has one job at a time, and one that dies is replaced."""
+    """The actors of one collection: each has one job at a time, some shards, and one that dies is replaced."""
 
     def __init__(self, size: int, arguments: tuple[str, Metadata, LoadPolicy]) -> None:
         self._size = size
         self._arguments = arguments
-        self._waiting: dict[ray.ObjectRef, tuple[Any, int | None]] = {}
+        self._waiting: dict[ray.ObjectRef, tuple[Any, list[int]]] = {}
         self._actors: list[Any] = []
         self._losses = 0
 
     def work(
-        self, jobs: deque[int], folder: Folder, metadata: Metadata, on_progress: Callable[[int, int], None]
+        self, firsts: deque[int], folder: Folder, metadata: Metadata, on_progress: Callable[[int, int], None]
     ) -> Metadata:
-        """Does every job, and returns the metadata with all shards."""
+        """Collects the shards that start with `firsts`, and returns the metadata with all shards."""
         on_progress(metadata.finished_episodes, metadata.episodes)
         try:
-            for _ in range(min(self._size, len(jobs))):
+            for _ in range(min(self._size, len(firsts))):
                 self._hire()
             while not metadata.complete:
-                actor, job, shard = self._next_report()
+                actor, job, shards = self._next_report()
+                firsts.extendleft(reversed(job[len(shards) :]))
                 if actor is None:
-                    if job is not None:
-                        jobs.appendleft(job)
                     self._hire()
-                    continue
-                if jobs:
-                    first = jobs.popleft()
-                    self._waiting[actor.collect_shard.remote(first)] = (actor, first)
-                if shard is not None:
-                    metadata = metadata.with_shard(shard)
+                elif firsts:
+                    self._assign(actor, firsts)
+                if shards:
+                    metadata = metadata.with_shards(shards)
                     write_metadata(folder, metadata)
                     on_progress(metadata.finished_episodes, metadata.episodes)
             return metadata
@@ -150,18 +159,23 @@ class _Crew:
         # Placed wherever there is room: the whole cluster takes part, and what has no room waits without holding a job.
         actor = ray.remote(num_cpus=1, scheduling_strategy="SPREAD")(Collector).remote(*self._arguments)
         self._actors.append(actor)
-        self._waiting[actor.ready.remote()] = (actor, None)
+        self._waiting[actor.ready.remote()] = (actor, [])
 
-    def _next_report(self) -> tuple[Any | None, int | None, Shard | None]:
-        """The next actor to be free, its job and the shard it made of it; no actor where it died."""
+    def _assign(self, actor: Any, firsts: deque[int]) -> None:
+        # No more than half of an actor's part of what is left, so that none has much to do when the others are done.
+        job = [firsts.popleft() for _ in range(max(1, len(firsts) // (2 * self._size)))]
+        self._waiting[actor.collect_shards.remote(job)] = (actor, job)
+
+    def _next_report(self) -> tuple[Any | None, list[int], list[Shard]]:
+        """The next actor to be free, its job and the shards it made, the job's first; no actor where it died."""
         done, _ = ray.wait(list(self._waiting), timeout=_PATIENCE)
         if not done:
-            if all(job is None for _, job in self._waiting.values()):
+            if not any(job for _, job in self._waiting.values()):
                 warn("no collector has a CPU yet; collection waits for the Ray cluster to have one free.")
             done, _ = ray.wait(list(self._waiting))
         actor, job = self._waiting.pop(done[0])
         try:
-            return actor, job, ray.get(done[0])
+            return actor, job, ray.get(done[0]) or []
         except ray.exceptions.RayActorError as error:
             self._losses += 1
             if self._losses > _LOSSES_PER_WORKER * self._size:
@@ -170,7 +184,7 @@ class _Crew:
                     "Less memory a worker may help: try fewer workers. What was finished is kept."
                 ) from None
             self._actors.remove(actor)
-            return None, job, None
+            return None, job, []
         except ray.exceptions.RayTaskError as error:
             raise (error.cause if isinstance(error.cause, MosimError) else error) from None
 

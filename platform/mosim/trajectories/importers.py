@@ -67,7 +67,7 @@ def _write_missing(folder: Folder, metadata: Metadata, episodes: list[Episode]) 
         folder.write(name, content)
         rows = sum(len(episode.states) for episode in block)
         shard = Shard(name=name, first=block[0].index, episodes=len(block), rows=rows, sha256=checksum(content))
-        metadata = metadata.with_shard(shard)
+        metadata = metadata.with_shards([shard])
         write_metadata(folder, metadata)
     return metadata
 

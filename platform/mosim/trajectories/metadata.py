@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 import shlex
+from collections.abc import Iterable
 from importlib.metadata import version
 
 from pydantic import Field, ValidationError
@@ -72,9 +73,9 @@ class Metadata(Frozen):
         content = [self.facts.model_dump(mode="json"), [shard.sha256 for shard in self.shards]]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_ID_LENGTH]
 
-    def with_shard(self, shard: Shard) -> "Metadata":
-        """The same, with one more shard finished."""
-        shards = sorted((*self.shards, shard), key=lambda each: each.first)
+    def with_shards(self, finished: Iterable[Shard]) -> "Metadata":
+        """The same, with more shards finished."""
+        shards = sorted((*self.shards, *finished), key=lambda each: each.first)
         return self.model_copy(update={"shards": tuple(shards)})
 
     def differences(self, other: "Metadata") -> list[str]:
