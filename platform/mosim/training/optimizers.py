@@ -8,8 +8,15 @@ from torch import Tensor, nn
 
 from mosim.training.recipe import OptimizerName
 
+_ROUNDING = 1e-5
+"""Of a turned gradient, what is smaller than this share of the largest is rounding; it is not made as large."""
+
 _EPSILON = 1e-10
-"""Beside the root of the second moment; gradients of the last digits of a smooth function are small themselves."""
+"""Beside the root of the second moment: gradients of the last digits of a smooth function are small themselves."""
+
+_YOUNG = 40
+"""Steps at first after each of which the basis turns: it turns far as gradients come in, and second moments of the old
+basis would be mistaken for those of the new, which makes steps too large."""
 
 _COVARIANCE_STEPS = 2
 """Steps between updates of the covariances: every other gradient tells as much."""
@@ -19,8 +26,9 @@ class Soap(torch.optim.Optimizer):
     """Adam on gradients that are turned into the slowly moving eigenbasis of their rows' and columns' covariances.
 
     Vyas et al., "SOAP: Improving and stabilizing Shampoo using Adam" (arXiv 2409.11321), algorithm 3, with Adam's bias
-    correction, and with the covariances updated every other step. Weights that are matrices are turned on each side
-    that has at most `largest` rows or columns; all others are given to Adam as they are.
+    correction, with the covariances updated every other step, and with a basis that turns at every step at first.
+    Weights that are matrices are turned on each side that has at most `largest` rows or columns; all others are given
+    to Adam as they are.
     """
 
     def __init__(
@@ -68,14 +76,16 @@ class Soap(torch.optim.Optimizer):
         rows, columns = state.get("basis_0"), state.get("basis_1")
         turned = _turn(gradient, rows, columns)
         mean, square = state["mean"].lerp_(turned, 1 - of_mean), state["square"].lerp_(turned.square(), 1 - of_square)
-        root = (square / (1 - of_square ** state["step"])).sqrt_().add_(_EPSILON)
-        move = mean / root / (1 - of_mean ** state["step"])
+        root = (square / (1 - of_square ** state["step"])).sqrt_()
+        if rows is not None or columns is not None:
+            root += _ROUNDING * root.amax()
+        move = mean / (root + _EPSILON) / (1 - of_mean ** state["step"])
         back = (None if basis is None else basis.mT for basis in (rows, columns))
         weights.sub_(_turn(move, *back), alpha=learning_rate)
         if state["step"] % _COVARIANCE_STEPS == 0:
             for side, sided in self._sides(gradient):
                 state[f"covariance_{side}"].lerp_(sided @ sided.mT, 1 - of_square)
-        if state["step"] % self._basis_steps == 0:
+        if state["step"] <= _YOUNG or state["step"] % self._basis_steps == 0:
             for side, _ in self._sides(gradient):
                 _follow(state, side)
 
