@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosim.dynamics import ConstraintsConfig, ModelConfig, NeuralSimulator, Statistics
-from mosim.dynamics.active_set import least_push
+from mosim.dynamics.active_set import least_push, solve_positive_definite
 from mosim.dynamics.configuration_space import quaternion_multiply
 from mosim.dynamics.predictor import RigidBodyPredictor
+from mosim.dynamics.rows import Rows, by_sample
 from mosim.systems import load_task, rotation_matrices
 
 
@@ -173,3 +174,31 @@ def test_only_a_planar_robot_has_three_edges():
         assert predictor.constraints.contacts is not None
         planar[task] = predictor.constraints.contacts.planar
     assert planar == {"cheetah-run": True, "hopper-hop": True, "humanoid-walk": False, "stacker-stack_2": False}
+
+
+@pytest.mark.parametrize("batch", [3, 500])
+def test_many_systems_are_solved_as_few_are(batch):
+    random = torch.Generator().manual_seed(0)
+    root = torch.randn(batch, 9, 9, generator=random, dtype=torch.float64)
+    matrix, right = root @ root.mT + torch.eye(9), torch.randn(batch, 9, 1, generator=random, dtype=torch.float64)
+    torch.testing.assert_close(solve_positive_definite(matrix, right), torch.linalg.solve(matrix, right))
+    matrix[0] -= 100 * torch.eye(9)  # Not positive definite any more.
+    torch.testing.assert_close(solve_positive_definite(matrix, right), torch.linalg.solve(matrix, right))
+
+
+def test_rows_are_put_together_by_state():
+    random = np.random.default_rng(0)
+    batch, parts = 40, []
+    for edges in (4, 1):
+        sample = torch.from_numpy(random.integers(1, batch, 60))  # The first state has none.
+        jacobian, target, stiffness = (torch.rand(60, edges, *shape) for shape in ((5,), (), ()))
+        parts.append(Rows(sample, jacobian, target, stiffness))
+    seen: list[int] = []
+    for touched, jacobian, target, stiffness in by_sample(parts, batch, few=(3, 7)):
+        seen += touched.tolist()
+        for index, state in enumerate(touched.tolist()):
+            for found, field in ((jacobian, 1), (target, 2), (stiffness, 3)):
+                expected = torch.cat([part[field][part.sample == state].flatten(0, 1) for part in parts])
+                torch.testing.assert_close(found[index, : len(expected)], expected)
+                assert not found[index, len(expected) :].any()
+    assert sorted(seen) == sorted(set(torch.cat([part.sample for part in parts]).tolist()))

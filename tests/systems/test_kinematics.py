@@ -187,4 +187,4 @@ def test_screws_are_the_jacobians_of_every_point(task):
     axes = torch.eye(3).expand(*position.shape[:-1], 3, 3)
     wrenches = torch.cat([torch.linalg.cross(position.unsqueeze(-2).expand_as(axes), axes), axes], dim=-1)
     expected = jacobians(poses, position, moved).mT
-    torch.testing.assert_close(wrenches @ jacobians.screws(poses).unsqueeze(-3).mT, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(wrenches @ jacobians.screws(poses).unsqueeze(-3), expected, rtol=1e-4, atol=1e-4)

@@ -11,15 +11,13 @@ stiffness `K`, the damping `B`, the impedance `D` and the friction are learned. 
 implicitly, `v' = v + h (M^-1 + h C)^-1 M^-1 a`, is learned with them.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 from torch._compile import _disable_dynamo  # torch.compiler.disable loads the compiler at once: seconds at every start.
 
 from mosim.dynamics.active_set import least_push, solve_positive_definite
 from mosim.dynamics.config import ConstraintsConfig
+from mosim.dynamics.rows import Rows, by_sample, rank_within
 from mosim.dynamics.statistics import Statistics
 from mosim.systems import ContactGaps, Gaps, Jacobians, Kinematics, SystemFacts, contact_frames
 
@@ -39,27 +37,14 @@ _SHALLOW, _DEEP = 5e-4, 1e-2
 """Depths, in metres or radians, at which the stiffness of a constraint may change: of MuJoCo's impedance, and ten times
 what a standing robot sinks in."""
 
+_LARGE = 16
+"""Degrees of freedom from which on a third group of states, by how many rows they have, pays for itself."""
+
 _PROBED = 64
 """Random poses in which a robot's directions of friction are looked at."""
 
 _ALIGNED = 1e-5
 """Cosines below this are of directions at right angles."""
-
-
-class Rows(NamedTuple):
-    """What pushes: closed rows of the constraint's Jacobian, of a whole batch, and what they want.
-
-    Attributes:
-      sample: `(rows,)`: the index in the batch of each.
-      jacobian: `(rows, nv)`, in SI units.
-      target: `(rows,)`: the acceleration along the row below which it pushes, `a_r`.
-      stiffness: `(rows,)`: `D_r`.
-    """
-
-    sample: Tensor
-    jacobian: Tensor
-    target: Tensor
-    stiffness: Tensor
 
 
 class Constraints(nn.Module):
@@ -80,11 +65,6 @@ class Constraints(nn.Module):
         self.size = sum(part.size for part in (self.contacts, self.limits) if part is not None)
         if self.size:
             self.log_damping = nn.Parameter(torch.full((facts.nv,), _IMPLICIT_DAMPING).log())
-        self.register_buffer("_scale", statistics.acceleration_std.clone(), persistent=False)
-        self.register_buffer("_identity", torch.eye(facts.nv), persistent=False)
-
-    _scale: Tensor
-    _identity: Tensor
 
     def forward(self, qpos: Tensor, qvel: Tensor, lower: Tensor, force: Tensor) -> Tensor:
         """Accelerations, `(..., nv)`, in units of their standard deviation.
@@ -104,57 +84,26 @@ class Constraints(nn.Module):
         qpos, qvel, force = (part.reshape(batch.numel(), part.shape[-1]) for part in (qpos, qvel, force))
         lower = lower.reshape(len(qpos), *lower.shape[-2:])
         # Everything is written in z = L^-1 a, where the inertia is the identity and the problem well conditioned.
-        smooth = lower.mT @ force.unsqueeze(-1)
+        smooth = (force.unsqueeze(-2) @ lower).mT
         # Most states of a batch close few gaps, or none, so only closed ones are worked out.
         pushed = smooth
-        for touched, rows in _by_sample(self._rows(qpos, qvel), len(qpos), few=qvel.shape[-1] // 2):
-            along = (rows.jacobian * self._scale) @ lower[touched]
-            missing = (along @ smooth[touched]).squeeze(-1) - rows.target
-            push = least_push(along, missing, rows.stiffness, self._searches)
-            pushed = pushed.index_add(0, touched, push)
-        damped = torch.baddbmm(self._identity, lower.mT * self.log_damping.exp(), lower)
-        return (lower @ solve_positive_definite(damped, pushed)).reshape(*batch, qvel.shape[-1])
-
-    def _rows(self, qpos: Tensor, qvel: Tensor) -> Rows:
         parts = [part(qpos, qvel) for part in (self.contacts, self.limits) if part is not None]
-        return parts[0] if len(parts) == 1 else Rows(*(torch.cat(pair) for pair in zip(*parts, strict=True)))
+        nv = qvel.shape[-1]
+        few = (nv // 3, 2 * nv // 3) if nv >= _LARGE else (2 * nv // 3,)
+        for touched, jacobian, target, stiffness in by_sample(parts, len(qpos), few):
+            along = jacobian @ lower.index_select(0, touched)
+            missing = (along @ smooth.index_select(0, touched)).squeeze(-1) - target
+            push = least_push(along, missing, stiffness, self._searches)
+            pushed = pushed.index_add(0, touched, push)
+        damped = lower.mT @ (self.log_damping.exp().unsqueeze(-1) * lower)
+        damped.diagonal(dim1=-2, dim2=-1).add_(1.0)
+        return (lower @ solve_positive_definite(damped, pushed)).reshape(*batch, nv)
 
 
 @_disable_dynamo
 def _uncompiled(constraints: Constraints, qpos: Tensor, qvel: Tensor, lower: Tensor, force: Tensor) -> Tensor:
     # How many rows there are depends on the states: compiled, this would be compiled anew for every batch.
     return constraints._accelerations(qpos, qvel, lower, force)
-
-
-def _by_sample(rows: Rows, batch: int, few: int) -> Iterator[tuple[Tensor, Rows]]:
-    """Rows put together by the states that they are of: those of states with at most `few`, then the others.
-
-    Yields:
-      The indices of states, `(states,)`, and these states' rows, `(states, most, ...)`; where a state has fewer, the
-      rest is zero. `sample` is where each row has come to.
-    """
-    counts = torch.bincount(rows.sample, minlength=batch)
-    rank = _rank(rows.sample, counts)
-    for chosen in ((counts > 0) & (counts <= few), counts > few):
-        touched = chosen.nonzero().squeeze(-1)
-        if not len(touched):
-            continue
-        sizes = (len(touched), int(counts[touched].max()))
-        mine = chosen[rows.sample].nonzero().squeeze(-1)
-        place = (chosen.cumsum(0)[rows.sample[mine]] - 1) * sizes[1] + rank[mine]
-        parts = []
-        for values in rows[1:]:
-            empty = values.new_zeros(sizes[0] * sizes[1], *values.shape[1:])
-            parts.append(empty.index_copy(0, place, values[mine]).unflatten(0, sizes))
-        yield touched, Rows(place, *parts)
-
-
-def _rank(sample: Tensor, counts: Tensor) -> Tensor:
-    """Of each row, how many of its sample come before it; `counts` is how many rows each sample has."""
-    order = sample.argsort(stable=True)
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[sample[order]]
-    return rank
 
 
 class LimitRows(nn.Module):
@@ -176,7 +125,7 @@ class LimitRows(nn.Module):
         self.register_buffer("_dofs", dofs, persistent=False)
         self.register_buffer("_lower", torch.tensor([joint.lower for joint in limited]), persistent=False)
         self.register_buffer("_upper", torch.tensor([joint.upper for joint in limited]), persistent=False)
-        self.register_buffer("_jacobian", torch.eye(facts.nv)[dofs], persistent=False)
+        self.register_buffer("_jacobian", torch.diag(statistics.acceleration_std)[dofs], persistent=False)
         self.register_buffer("_response", statistics.acceleration_std[dofs].square(), persistent=False)
         self.size = len(limited)
         self.compliance = Compliance(self.size)
@@ -192,7 +141,9 @@ class LimitRows(nn.Module):
         back = torch.where(above > below, -1.0, 1.0)
         impedance, damping, stiffness = self.compliance(depth, joint)
         target = stiffness * depth - damping * back * qvel[sample, self._dofs[joint]]
-        return Rows(sample, back.unsqueeze(-1) * self._jacobian[joint], target, impedance / self._response[joint])
+        jacobian = back.unsqueeze(-1) * self._jacobian.index_select(0, joint)
+        stiffness = impedance / self._response[joint]
+        return Rows(sample, jacobian.unsqueeze(1), target.unsqueeze(1), stiffness.unsqueeze(1))
 
 
 class ContactRows(nn.Module):
@@ -202,6 +153,7 @@ class ContactRows(nn.Module):
     _jacobians: Jacobians
     _gaps: ContactGaps
     _moved: Tensor
+    _speed: Tensor
     _response: Tensor
     _across: Tensor
     _sides: Tensor
@@ -212,7 +164,9 @@ class ContactRows(nn.Module):
         self._kinematics, self._jacobians = Kinematics(facts.skeleton), Jacobians(facts.skeleton)
         self._gaps = ContactGaps(facts.skeleton)
         moves = self._jacobians.moves
-        self.register_buffer("_moved", moves[self._gaps.first] - moves[self._gaps.second], persistent=False)
+        moved = statistics.acceleration_std * (moves[self._gaps.first] - moves[self._gaps.second])
+        self.register_buffer("_moved", moved.unsqueeze(1), persistent=False)
+        self.register_buffer("_speed", 1 / statistics.acceleration_std, persistent=False)
         # A gap that never opens wide enough to be seen moving has no response; it is given the median.
         response = statistics.contact_response
         response = torch.where(response > 0, response, response.median().clamp_min(1e-6))
@@ -246,19 +200,14 @@ class ContactRows(nn.Module):
             sideways = contact_frames(gaps.normal, gaps.tangent)[:, 1:]
         edges = normal + friction * (self._sides @ sideways)
         wrenches = torch.cat([torch.linalg.cross(gaps.position.unsqueeze(-2).expand_as(edges), edges), edges], dim=-1)
-        jacobian = wrenches @ self._jacobians.screws(poses)[sample].mT * self._moved[which].unsqueeze(-2)
+        screws = self._jacobians.screws(poses).index_select(0, sample)
+        jacobian = (wrenches @ screws) * self._moved.index_select(0, which)
         depth = -gaps.distance
         impedance, damping, stiffness = (part.unsqueeze(-1) for part in self.compliance(depth, which))
-        speed = (jacobian @ qvel[sample].unsqueeze(-1)).squeeze(-1)
+        speed = (jacobian @ (qvel * self._speed).index_select(0, sample).unsqueeze(-1)).squeeze(-1)
         target = stiffness * depth.unsqueeze(-1) - damping * speed
         impedance = impedance / self._response[which].unsqueeze(-1) * self._share
-        edges_of = torch.full_like(sample, len(self._sides))
-        return Rows(
-            sample.repeat_interleave(edges_of, output_size=target.numel()),
-            jacobian.flatten(0, 1),
-            target.flatten(),
-            impedance.flatten(),
-        )
+        return Rows(sample, jacobian, target, impedance)
 
     def _planar(self) -> Tensor | None:
         """The direction in which neither the robot moves nor any contact pushes; None where there is no such."""
@@ -280,7 +229,7 @@ class ContactRows(nn.Module):
             return None
         by_depth = distance.detach().argsort()
         rank = torch.empty_like(sample)
-        rank[by_depth] = _rank(sample[by_depth], counts)
+        rank[by_depth] = rank_within(sample[by_depth], counts)
         return rank < self._most
 
 

@@ -43,9 +43,7 @@ class RigidBodyPredictor(nn.Module):
 
     def inverse_inertia(self, qpos: Qpos) -> InverseInertia:
         """`M(q)`, of shape `(..., nv, nv)`, in the units of the accelerations it stands for."""
-        lower = self.triangle(self.inertia(self.positions(qpos)))
-        if self._turns:
-            lower = _turn(self._space.rotations(qpos)[0].unflatten(-1, (3, 3)), lower)
+        lower = self.triangle(self.inertia(self.positions(qpos)), self._heading(qpos))
         lower = self._scale.unsqueeze(-1) * lower
         return lower @ lower.mT
 
@@ -58,19 +56,23 @@ class RigidBodyPredictor(nn.Module):
           velocity: standardised, of shape `(..., nv)`.
           action: scaled to [-1, 1], of shape `(..., nu)`.
         """
-        heading = self._space.rotations(qpos)[0].unflatten(-1, (3, 3)) if self._turns else None
+        heading = self._heading(qpos)
         if heading is not None:  # The networks work in the root's own frame.
-            velocity = _turn(heading.mT, velocity.unsqueeze(-1)).squeeze(-1)
+            velocity = _turn(heading.mT, velocity)
         positions = self.positions(qpos)
         force = self.bias(torch.cat([positions, velocity], dim=-1))
         if self.actuation is not None:
             force = force + self.actuation(action)
-        lower = self.triangle(self.inertia(positions))
+        lower = self.triangle(self.inertia(positions), heading)
         if heading is not None:
-            lower, force = _turn(heading, lower), _turn(heading, force.unsqueeze(-1)).squeeze(-1)
+            force = _turn(heading, force)
         if self.constraints is not None:
             return self.constraints(qpos, qvel, lower, force)
         return (lower @ (lower.mT @ force.unsqueeze(-1))).squeeze(-1)
+
+    def _heading(self, qpos: Qpos) -> Tensor | None:
+        """The rotation, `(..., 3, 3)`, of a root whose heading does not matter; None where there is no such."""
+        return self._space.rotations(qpos)[0].unflatten(-1, (3, 3)) if self._turns else None
 
 
 class NetworkPredictor(nn.Module):
@@ -89,9 +91,9 @@ class NetworkPredictor(nn.Module):
         return self.network(torch.cat([self.positions(qpos), velocity, action], dim=-1))
 
 
-def _turn(rotation: Tensor, columns: Tensor) -> Tensor:
-    """Turns the first three rows of `columns`, `(..., nv, n)`: a free root's linear accelerations."""
-    return torch.cat([rotation @ columns[..., :3, :], columns[..., 3:, :]], dim=-2)
+def _turn(rotation: Tensor, vector: Tensor) -> Tensor:
+    """Turns the first three of `(..., nv)`: a free root's linear accelerations, or its velocity."""
+    return torch.cat([(rotation @ vector[..., :3, None]).squeeze(-1), vector[..., 3:]], dim=-1)
 
 
 def _width_of_both(inertia: NetworkConfig, bias: NetworkConfig) -> int:

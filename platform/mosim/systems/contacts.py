@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mosim.systems.kinematics import Points, Poses, batch_last, rotation_of
+from mosim.systems.kinematics import Points, Poses, batch_last, cross_product, rotation_of
 from mosim.systems.skeleton import Pair, Shape, Skeleton
 
 _TINY = 1e-12
@@ -65,7 +65,9 @@ class ContactGaps(nn.Module):
     _pair_second: Tensor
     _pair_radii: Tensor
     _pair_reach: Tensor
-    _of_positions: Tensor
+    _upright: Tensor
+    _of_heights: Tensor
+    _of_origins: Tensor
     _of_rotations: Tensor
 
     def __init__(self, skeleton: Skeleton) -> None:
@@ -101,22 +103,21 @@ class ContactGaps(nn.Module):
         reach = [_reach(first) + _reach(second) + _SLACK for first, second in touching]
         self._constant("_pair_reach", np.array(reach))
 
-        # Heights over planes, then middles and segments of spheres and capsules: one product of matrices for all.
-        lines = [(shape.frame, offset, normal) for normal, (_, shape, offset, _) in zip(normals, floor, strict=True)]
-        lines += [(shape.frame, (0.0, 0.0, 0.0), axis) for axis in np.eye(3) for shape in shapes]
-        size = len(lines) + 3 * len(shapes)
-        of_positions, of_rotations = np.zeros((size, 3, world + 1)), np.zeros((size, 3, 3, world + 1))
-        for line, (frame, offset, direction) in enumerate(lines):
-            point = np.array(frame.position) + rotation_of(frame.quaternion) @ np.array(offset)
-            of_positions[line, :, frame.link] = direction
-            of_rotations[line, :, :, frame.link] = np.outer(direction, point)
-        for line, (axis, shape) in enumerate(itertools.product(np.eye(3), shapes), start=len(lines)):
+        # Products of matrices give points' heights over planes, and one coordinate of shapes' middles and segments.
+        upright, of_heights = np.zeros((len(floor), 3, world + 1)), np.zeros((len(floor), 3, 3, world + 1))
+        for line, (normal, (_, shape, offset, _)) in enumerate(zip(normals, floor, strict=True)):
+            upright[line, :, shape.frame.link] = normal
+            of_heights[line, :, :, shape.frame.link] = np.outer(normal, _place(shape, offset))
+        self._constant("_upright", upright.reshape(len(floor), 3 * world + 3))
+        self._constant("_of_heights", of_heights.reshape(len(floor), 9 * world + 9))
+        of_origins, of_rotations = np.zeros((2, len(shapes), world + 1)), np.zeros((2, len(shapes), 3, world + 1))
+        for line, shape in enumerate(shapes):
             length = 2 * shape.size[1] * (shape.kind == "capsule")
-            of_rotations[line, :, :, shape.frame.link] = np.outer(
-                axis, length * rotation_of(shape.frame.quaternion)[:, 2]
-            )
-        self._constant("_of_positions", of_positions.reshape(size, -1))
-        self._constant("_of_rotations", of_rotations.reshape(size, -1))
+            of_origins[0, line, shape.frame.link] = 1
+            of_rotations[0, line, :, shape.frame.link] = shape.frame.position
+            of_rotations[1, line, :, shape.frame.link] = length * rotation_of(shape.frame.quaternion)[:, 2]
+        self._constant("_of_origins", of_origins.reshape(2 * len(shapes), world + 1))
+        self._constant("_of_rotations", of_rotations.reshape(2 * len(shapes), 3 * world + 3))
 
         ends = [[shape.frame.link, plane.frame.link] for _, shape, _, plane in floor]
         ends += [[first.frame.link, second.frame.link] for first, second in touching]
@@ -145,15 +146,15 @@ class ContactGaps(nn.Module):
           For each closed gap its index in the batch and among the gaps, both `(closed,)`; gaps over planes come first.
         """
         sample, gap = [], []
-        position, rotation = (part.flatten(0, -2) for part in batch_last(poses))
-        level = torch.addmm(self._of_positions @ position, self._of_rotations, rotation)
-        height, middle, along = level.split([self.floors, 3 * self._rounds, 3 * self._rounds])
+        position, rotation = batch_last(poses)
         if self.floors:
+            height = torch.addmm(self._upright @ position.flatten(0, 1), self._of_heights, rotation.flatten(0, 2))
             columns, rows = (height < (self._floor_height + self._floor_radius).unsqueeze(-1)).nonzero().unbind(-1)
             sample.append(rows)
             gap.append(columns)
         if self.size > self.floors:
-            rows, columns = self._shut(middle.unflatten(0, (3, self._rounds)), along.unflatten(0, (3, self._rounds)))
+            lines = self._of_origins @ position + self._of_rotations @ rotation.flatten(1, 2)
+            rows, columns = self._shut(*lines.split(self._rounds, dim=1))
             sample.append(rows)
             gap.append(columns + self.floors)
         return torch.cat(sample), torch.cat(gap)
@@ -175,13 +176,15 @@ class ContactGaps(nn.Module):
           middle: of spheres and capsules, `(3, shapes, batch)`.
           along: from one end of their segments to the other, `(3, shapes, batch)`.
         """
-        apart = middle.index_select(1, self._pair_first) - middle.index_select(1, self._pair_second)
-        # Whose bounding spheres meet.
-        pair, sample = (apart.square().sum(0) < self._pair_reach.square().unsqueeze(-1)).nonzero().unbind(-1)
-        start = middle - 0.5 * along
-        first, second = self._pair_first[pair], self._pair_second[pair]
-        segments = [part[:, shape, sample].mT for shape in (first, second) for part in (start, along)]
-        shut = _pair_gaps(segments[0], segments[1], segments[2], segments[3], self._pair_radii[pair]).distance < 0
+        shapes = (self._pair_first, self._pair_second)
+        # Whose bounding spheres meet; one coordinate at a time stays in a processor's cache.
+        x, y, z = (torch.sub(*(part.index_select(0, shape) for shape in shapes)).square_() for part in middle)
+        pair, sample = (x + y + z < self._pair_reach.square().unsqueeze(-1)).nonzero().unbind(-1)
+        start, batch = middle - 0.5 * along, middle.shape[-1]
+        places = [shape.index_select(0, pair) * batch + sample for shape in shapes]
+        segments = [part.flatten(1).index_select(1, place) for place in places for part in (start, along)]
+        distance = _apart(*segments, dim=0)[1].square().sum(0)
+        shut = (distance < self._pair_radii.sum(-1).square().index_select(0, pair)).nonzero().squeeze(-1)
         return sample[shut], pair[shut]
 
     def _over_floor(self, poses: Poses) -> Gaps:
@@ -231,9 +234,7 @@ def _floor_gaps(end: Tensor, axis: Tensor, normal: Tensor, height: Tensor, radiu
 
 
 def _pair_gaps(start_a: Tensor, along_a: Tensor, start_b: Tensor, along_b: Tensor, radii: Tensor) -> Gaps:
-    share_a, share_b = _closest(start_a, along_a, start_b, along_b)
-    on_a = start_a + share_a * along_a
-    apart = on_a - start_b - share_b * along_b
+    on_a, apart = _apart(start_a, along_a, start_b, along_b)
     length = apart.square().sum(-1, keepdim=True).clamp_min(_TINY).sqrt()
     normal = apart / length
     distance = length.squeeze(-1) - radii.sum(-1)
@@ -270,6 +271,11 @@ def _over_plane(skeleton: Skeleton, pair: Pair) -> list[tuple[Pair, Shape, tuple
     return [(pair, shape, offset, plane) for offset in offsets]
 
 
+def _place(shape: Shape, offset: tuple[float, float, float]) -> np.ndarray:
+    """Where in its link a shape has what is `offset` from its middle, in metres."""
+    return np.array(shape.frame.position) + rotation_of(shape.frame.quaternion) @ np.array(offset)
+
+
 def _reach(shape: Shape) -> float:
     """The radius of a sphere's or capsule's bounding sphere."""
     return shape.size[0] + shape.size[1] * (shape.kind == "capsule")
@@ -279,21 +285,31 @@ def _radius(shape: Shape) -> float:
     return 0.0 if shape.kind == "box" else shape.size[0]
 
 
-def _closest(start_a: Tensor, along_a: Tensor, start_b: Tensor, along_b: Tensor) -> tuple[Tensor, Tensor]:
-    """Where two segments come closest, as shares `(..., 1)` of them (Ericson, Real-Time Collision Detection, 5.1.9)."""
+def _apart(start_a: Tensor, along_a: Tensor, start_b: Tensor, along_b: Tensor, dim: int = -1) -> tuple[Tensor, Tensor]:
+    """The first segment's point closest to the second, and from the second's closest point to it."""
+    share_a, share_b = _closest(start_a, along_a, start_b, along_b, dim)
+    on_a = start_a + share_a * along_a
+    return on_a, on_a - start_b - share_b * along_b
+
+
+def _closest(start_a: Tensor, along_a: Tensor, start_b: Tensor, along_b: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Where two segments come closest, as shares of them (Ericson, Real-Time Collision Detection, 5.1.9).
+
+    Coordinates are those of dimension `dim`, which the shares keep at size 1.
+    """
     between = start_a - start_b
     aa, bb, ab, ad, bd = (
-        (left * right).sum(-1, keepdim=True)
+        (left * right).sum(dim, keepdim=True)
         for left, right in (
             (along_a, along_a), (along_b, along_b), (along_a, along_b), (along_a, between), (along_b, between)
         )
     )  # fmt: skip
     # Cross products, since differences of products cancel where the segments are almost parallel.
-    across = torch.linalg.cross(along_a, along_b)
-    squared = across.square().sum(-1, keepdim=True)
+    across = cross_product(along_a, along_b, dim)
+    squared = across.square().sum(dim, keepdim=True)
     apart = squared > _PARALLEL * aa * bb
-    share_a = -(across * torch.linalg.cross(between, along_b)).sum(-1, keepdim=True) / torch.where(apart, squared, 1.0)
-    share_a = torch.where(apart, share_a, 0.5).clamp(0, 1)
+    turned = (across * cross_product(between, along_b, dim)).sum(dim, keepdim=True)
+    share_a = torch.where(apart, -turned / torch.where(apart, squared, 1.0), 0.5).clamp(0, 1)
     share_b = torch.where(bb > _TINY, ((ab * share_a + bd) / bb.clamp_min(_TINY)).clamp(0, 1), 0.0)
     share_a = torch.where(aa > _TINY, ((ab * share_b - ad) / aa.clamp_min(_TINY)).clamp(0, 1), 0.0)
     return share_a, share_b

@@ -164,7 +164,7 @@ class _Hinges(nn.Module):
         """Frames, `(3, columns, hinges, batch)`, from `qpos` and `qvel` of shapes `(nq, batch)` and `(nv, batch)`."""
         moved = qpos.index_select(0, self._qpos) - self._reference
         first = torch.where(self._turns > 0, torch.sin(moved), moved)
-        frame = self._fixed + first * self._first + (1 - torch.cos(moved)) * self._second
+        frame = torch.addcmul(torch.addcmul(self._fixed, first, self._first), 1 - torch.cos(moved), self._second)
         if qvel is None:
             return frame
         rate = qvel.index_select(0, self._dofs)
@@ -311,14 +311,15 @@ class Jacobians(nn.Module):
         return (turning + ((1 - self._turns) * axis).unsqueeze(-3)) * moved.unsqueeze(-1)
 
     def screws(self, poses: Poses) -> Tensor:
-        """How each degree of freedom moves its links, `(..., nv, 6)`.
+        """How each degree of freedom moves its links, `(..., 6, nv)`.
 
         What a point `p` moves along a direction `d` is the inner product with `[p x d, d]`: the angular velocity first,
         then the velocity of what is at the world's origin.
         """
-        axis, center = self._axes(poses)
+        axis, center = self._lines(poses)
         turning = self._turns * axis
-        return torch.cat([turning, torch.linalg.cross(center, turning) + (axis - turning)], dim=-1)
+        moving = cross_product(center, turning, dim=0) + (axis - turning)
+        return torch.cat([turning, moving]).permute(2, 0, 1).reshape(*poses.position.shape[:-2], 6, len(self._links))
 
     def still_direction(self, kinematics: Kinematics) -> Tensor | None:
         """A direction, `(3,)`, in which no degree of freedom ever moves anything; None where there is no such."""
@@ -334,12 +335,16 @@ class Jacobians(nn.Module):
     def _axes(self, poses: Poses) -> tuple[Tensor, Tensor]:
         """Each degree of freedom's axis, and a point on it, in the world's frame; `(..., nv, 3)` each."""
         batch = poses.position.shape[:-2]
+        axis, center = (part.permute(2, 1, 0).reshape(*batch, len(self._links), 3) for part in self._lines(poses))
+        return axis, center
+
+    def _lines(self, poses: Poses) -> tuple[Tensor, Tensor]:
+        """The same, batch last, `(3, nv, batch)`."""
         position, rotation = batch_last(poses)
         rotation = rotation.index_select(2, self._links)
         axis = _product(rotation, self._axis.unsqueeze(1)).squeeze(1)
         axis = axis + self._world * (self._axis - axis)
         center = position.index_select(1, self._links) + _product(rotation, self._anchor.unsqueeze(1)).squeeze(1)
-        axis, center = (part.movedim((-1, -2), (0, 1)).reshape(*batch, len(self._links), 3) for part in (axis, center))
         return axis, center
 
 
@@ -354,6 +359,13 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
     """The matrix product of `(3, 3, ...)` and `(3, columns, ...)`."""
     first, second, third = left.unsqueeze(2).unbind(1)
     return first * right[0] + second * right[1] + third * right[2]
+
+
+def cross_product(left: Tensor, right: Tensor, dim: int = -1) -> Tensor:
+    """Of vectors along `dim`; of many, faster than `torch.linalg.cross`."""
+    x, y, z = left.unbind(dim)
+    u, v, w = right.unbind(dim)
+    return torch.stack([y * w - z * v, z * u - x * w, x * v - y * u], dim=dim)
 
 
 def rotation_matrices(quaternion: Tensor) -> Tensor:
