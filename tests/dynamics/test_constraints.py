@@ -98,6 +98,24 @@ def test_a_free_root_s_heading_and_place_only_turn_and_move_what_is_predicted() 
     torch.testing.assert_close(model.rollout(turned(start), action), turned(model.rollout(start, action)))
 
 
+@pytest.mark.parametrize(("task", "damped"), [("cartpole-swingup", False), ("hopper-hop", True)])
+def test_only_where_mujoco_s_step_is_implicit_does_damping_change_free_motion(task: str, damped: bool) -> None:
+    system = load_task(task)
+    facts = system.facts
+    torch.manual_seed(0)
+    model = NeuralSimulator(facts, ModelConfig(constraints=ConstraintsConfig()), Statistics.neutral(facts))
+    predictor = model.predictor
+    assert isinstance(predictor, RigidBodyPredictor)
+    assert predictor.constraints is not None
+    qpos, qvel = torch.zeros(1, facts.nq), torch.randn(1, facts.nv)
+    if damped:
+        qpos[0, 1] = 10.0  # High above the floor.
+        qpos[0, 3:] = torch.tensor([sum(joint_range) / 2 for joint_range in system.model.jnt_range[3:]])
+    lower, force = torch.randn(1, facts.nv, facts.nv).tril(), torch.randn(1, facts.nv)
+    free = (lower @ (lower.mT @ force.unsqueeze(-1))).squeeze(-1)
+    assert torch.allclose(predictor.constraints(qpos, qvel, lower, force), free, rtol=1e-5) != damped
+
+
 def test_contacts_hold_a_robot_up():
     system = load_task("walker-stand")
     facts = system.facts

@@ -63,7 +63,9 @@ class Constraints(nn.Module):
         limited = any(joint.limited and joint.kind in ("slide", "hinge") for joint in facts.joints)
         self.limits = LimitRows(facts, statistics) if limited else None
         self.size = sum(part.size for part in (self.contacts, self.limits) if part is not None)
-        if self.size:
+        # MuJoCo's RK4 takes damping as it takes every force; constraints then meet the inertia without it.
+        self._damps = self.size > 0 and facts.integrator != "RK4"
+        if self._damps:
             self.log_damping = nn.Parameter(torch.full((facts.nv,), _IMPLICIT_DAMPING).log())
 
     def forward(self, qpos: Tensor, qvel: Tensor, lower: Tensor, force: Tensor) -> Tensor:
@@ -95,9 +97,11 @@ class Constraints(nn.Module):
             missing = (along @ smooth.index_select(0, touched)).squeeze(-1) - target
             push = least_push(along, missing, stiffness, self._searches)
             pushed = pushed.index_add(0, touched, push)
-        damped = lower.mT @ (self.log_damping.exp().unsqueeze(-1) * lower)
-        damped.diagonal(dim1=-2, dim2=-1).add_(1.0)
-        return (lower @ solve_positive_definite(damped, pushed)).reshape(*batch, nv)
+        if self._damps:
+            damped = lower.mT @ (self.log_damping.exp().unsqueeze(-1) * lower)
+            damped.diagonal(dim1=-2, dim2=-1).add_(1.0)
+            pushed = solve_positive_definite(damped, pushed)
+        return (lower @ pushed).reshape(*batch, nv)
 
 
 @_disable_dynamo

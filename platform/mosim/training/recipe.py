@@ -30,7 +30,7 @@ class StageConfig(Frozen):
     learning_rate: float = Field(default=3e-3, gt=0, description="Peak rate of the optimiser.")
     schedule: Schedule = Field(default="cosine", description="How the rate goes on after the warm-up.")
     final_learning_rate: float = Field(
-        default=0.01, gt=0, le=1, description="Where cosine ends, as a share of the peak."
+        default=0.001, gt=0, le=1, description="Where cosine ends, as a share of the peak."
     )
     warmup_steps: int = Field(
         default=200, ge=0, description="Steps of linear warm-up; every stage starts its optimiser afresh."
