@@ -21,11 +21,11 @@ def test_the_accuracy_benchmark_takes_the_shipped_recipes_as_they_are() -> None:
 def test_the_ablation_s_variants_have_the_same_budget_and_differ() -> None:
     file = ROOT / "studies" / "ablation.yaml"
     plan = plan_study(read_study(file), file)
-    assert len(plan.runs) == 2 * 9 * 3
+    assert len(plan.runs) == 2 * 10 * 3
     for run in plan.runs:
         assert sum(stage.minutes or 0 for stage in run.recipe.stages) == pytest.approx(3)
     recipes = {run.variant.name: run.recipe for run in plan.runs if run.seed == 0}
-    assert len({recipe.model_dump_json() for recipe in recipes.values()}) == 9
+    assert len({recipe.model_dump_json() for recipe in recipes.values()}) == 10
     assert recipes["one residual network"].model.predictor == "network"
 
 

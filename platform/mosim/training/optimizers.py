@@ -76,12 +76,13 @@ class Soap(torch.optim.Optimizer):
         rows, columns = state.get("basis_0"), state.get("basis_1")
         turned = _turn(gradient, rows, columns)
         mean, square = state["mean"].lerp_(turned, 1 - of_mean), state["square"].lerp_(turned.square(), 1 - of_square)
-        root = (square / (1 - of_square ** state["step"])).sqrt_()
+        root = square.sqrt()
         if rows is not None or columns is not None:
             root += _ROUNDING * root.amax()
-        move = mean / (root + _EPSILON) / (1 - of_mean ** state["step"])
+        # Both moments start at zero, so they are small at first.
+        from_zero = (1 - of_square ** state["step"]) ** 0.5 / (1 - of_mean ** state["step"])
         back = (None if basis is None else basis.mT for basis in (rows, columns))
-        weights.sub_(_turn(move, *back), alpha=learning_rate)
+        weights.sub_(_turn(mean / (root + _EPSILON), *back), alpha=learning_rate * from_zero)
         if state["step"] % _COVARIANCE_STEPS == 0:
             for side, sided in self._sides(gradient):
                 state[f"covariance_{side}"].lerp_(sided @ sided.mT, 1 - of_square)
