@@ -8,7 +8,8 @@ import pytest
 from mosim.cli.main import main
 from mosim.trajectories import Dataset, StandardData
 
-STAGES = [flag for stage in range(4) for flag in (f"--stages.{stage}.steps", "20")]
+GENERAL = [flag for stage in range(4) for flag in (f"--stages.{stage}.steps", "20")]
+ACROBOT = ["--stages.0.steps", "20"]
 OFF = ["--tracking-uri", "off"]
 
 
@@ -16,7 +17,7 @@ def test_train_collects_and_evaluate_collects_other_episodes(
     tmp_path: Path, ray_of_two: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    main(["train", "pendulum-swingup", *STAGES, *OFF])
+    main(["train", "pendulum-swingup", *GENERAL, *OFF])
     said = capfd.readouterr().out
     assert "collecting standard data, 300 episodes of 1000 physics steps, into data/pendulum-swingup" in said
     assert "measure it: mosim evaluate runs/pendulum-swingup\n" in said
@@ -34,7 +35,7 @@ def test_what_is_there_is_used_if_it_is_of_the_system(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     main(["collect", "acrobot-swingup", "--out", "data/acrobot-swingup", "--episodes", "4", "--steps", "60"])
-    main(["train", "acrobot-swingup", *STAGES, *OFF])
+    main(["train", "acrobot-swingup", *ACROBOT, *OFF])
     assert "using the 4 episodes in data/acrobot-swingup" in capfd.readouterr().out
     checkpoint = next(Path("runs/acrobot-swingup/checkpoints").iterdir())
     main(["collect", "acrobot-swingup", "--out", "data/acrobot-swingup-held-out", "--episodes", "2", "--seed", "9"])
