@@ -5,9 +5,11 @@ from mosim.systems.contacts import ContactGaps, Gaps, contact_frames
 from mosim.systems.evaluation import Evaluation, Evaluator, batched_tasks, evaluator_for
 from mosim.systems.facts import DOF_WIDTH, QPOS_WIDTH, JointFacts, SystemFacts, read_facts
 from mosim.systems.frozen import Frozen
-from mosim.systems.kinematics import Jacobians, Kinematics, Points, Poses, Velocities, rotation_matrices
+from mosim.systems.jacobians import Jacobians
+from mosim.systems.kinematics import Kinematics, Points, Poses, Velocities
 from mosim.systems.registry import load_system, load_task, task_names
 from mosim.systems.skeleton import Frame, Link, Pair, Shape, Skeleton, read_skeleton
+from mosim.systems.spatial import rotation_matrices
 from mosim.systems.system import EpisodeStart, System
 from mosim.systems.task import Task
 

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mosim.systems.kinematics import Points, Poses, batch_last, cross_product, rotation_of
+from mosim.systems.kinematics import Points, Poses, batch_last
 from mosim.systems.skeleton import Pair, Shape, Skeleton
+from mosim.systems.spatial import buffer, cross_product, index_buffer, rotation_of
 
 _TINY = 1e-12
 """Squared lengths below this, in square metres, are nothing: a sphere's segment, or two segments that cross."""
@@ -79,12 +80,12 @@ class ContactGaps(nn.Module):
         heights = [
             normal @ np.array(plane.frame.position) for normal, (_, _, _, plane) in zip(normals, floor, strict=True)
         ]
-        self._constant("_floor_normal", np.array(normals).reshape(-1, 3))
-        self._constant("_floor_height", np.array(heights))
-        self._constant("_floor_radius", np.array([_radius(shape) for _, shape, _, _ in floor]))
+        buffer(self, "_floor_normal", np.array(normals).reshape(-1, 3))
+        buffer(self, "_floor_height", np.array(heights))
+        buffer(self, "_floor_radius", np.array([_radius(shape) for _, shape, _, _ in floor]))
         axes = [rotation_of(shape.frame.quaternion)[:, 2:] * (shape.kind == "capsule") for _, shape, _, _ in floor]
-        self._constant("_floor_axis", np.array(axes).reshape(-1, 3, 1))
-        self._index("_floor_links", [shape.frame.link % (world + 1) for _, shape, _, _ in floor])
+        buffer(self, "_floor_axis", np.array(axes).reshape(-1, 3, 1))
+        index_buffer(self, "_floor_links", [shape.frame.link % (world + 1) for _, shape, _, _ in floor])
 
         rounds = [index for index, shape in enumerate(skeleton.shapes) if shape.kind in ("sphere", "capsule")]
         pairs = [pair for pair in skeleton.pairs if {pair.first, pair.second} <= set(rounds)]
@@ -94,38 +95,38 @@ class ContactGaps(nn.Module):
             [shape.frame for shape in shapes] * 2,
             [(0.0, 0.0, sign * shape.size[1] * (shape.kind == "capsule")) for sign in (-1, 1) for shape in shapes],
         )
-        self._index("_pair_first", [rounds.index(pair.first) for pair in pairs])
-        self._index("_pair_second", [rounds.index(pair.second) for pair in pairs])
+        index_buffer(self, "_pair_first", [rounds.index(pair.first) for pair in pairs])
+        index_buffer(self, "_pair_second", [rounds.index(pair.second) for pair in pairs])
         touching = [(skeleton.shapes[pair.first], skeleton.shapes[pair.second]) for pair in pairs]
         radii = [[first.size[0], second.size[0]] for first, second in touching]
-        self._constant("_pair_radii", np.array(radii).reshape(-1, 2))
+        buffer(self, "_pair_radii", np.array(radii).reshape(-1, 2))
 
         reach = [_reach(first) + _reach(second) + _SLACK for first, second in touching]
-        self._constant("_pair_reach", np.array(reach))
+        buffer(self, "_pair_reach", np.array(reach))
 
         # Products of matrices give points' heights over planes, and one coordinate of shapes' middles and segments.
         upright, of_heights = np.zeros((len(floor), 3, world + 1)), np.zeros((len(floor), 3, 3, world + 1))
         for line, (normal, (_, shape, offset, _)) in enumerate(zip(normals, floor, strict=True)):
             upright[line, :, shape.frame.link] = normal
             of_heights[line, :, :, shape.frame.link] = np.outer(normal, _place(shape, offset))
-        self._constant("_upright", upright.reshape(len(floor), 3 * world + 3))
-        self._constant("_of_heights", of_heights.reshape(len(floor), 9 * world + 9))
+        buffer(self, "_upright", upright.reshape(len(floor), 3 * world + 3))
+        buffer(self, "_of_heights", of_heights.reshape(len(floor), 9 * world + 9))
         of_origins, of_rotations = np.zeros((2, len(shapes), world + 1)), np.zeros((2, len(shapes), 3, world + 1))
         for line, shape in enumerate(shapes):
             length = 2 * shape.size[1] * (shape.kind == "capsule")
             of_origins[0, line, shape.frame.link] = 1
             of_rotations[0, line, :, shape.frame.link] = shape.frame.position
             of_rotations[1, line, :, shape.frame.link] = length * rotation_of(shape.frame.quaternion)[:, 2]
-        self._constant("_of_origins", of_origins.reshape(2 * len(shapes), world + 1))
-        self._constant("_of_rotations", of_rotations.reshape(2 * len(shapes), 3 * world + 3))
+        buffer(self, "_of_origins", of_origins.reshape(2 * len(shapes), world + 1))
+        buffer(self, "_of_rotations", of_rotations.reshape(2 * len(shapes), 3 * world + 3))
 
         ends = [[shape.frame.link, plane.frame.link] for _, shape, _, plane in floor]
         ends += [[first.frame.link, second.frame.link] for first, second in touching]
         self.size, self.floors = len(ends), len(floor)
         condims = [pair.condim for pair, _, _, _ in floor] + [pair.condim for pair in pairs]
-        self._constant("friction", np.array([condim > 1 for condim in condims]))
-        self._index("first", [first % (world + 1) for first, _ in ends])
-        self._index("second", [second % (world + 1) for _, second in ends])
+        buffer(self, "friction", np.array([condim > 1 for condim in condims]))
+        index_buffer(self, "first", [first % (world + 1) for first, _ in ends])
+        index_buffer(self, "second", [second % (world + 1) for _, second in ends])
 
     def forward(self, poses: Poses) -> Gaps:
         """All gaps of `poses`."""
@@ -219,12 +220,6 @@ class ContactGaps(nn.Module):
         start_a, start_b = (self._ends.at(poses, sample, shape) for shape in (first, second))
         end_a, end_b = (self._ends.at(poses, sample, shape + self._rounds) for shape in (first, second))
         return _pair_gaps(start_a, end_a - start_a, start_b, end_b - start_b, self._pair_radii[pair])
-
-    def _constant(self, name: str, values: np.ndarray) -> None:
-        self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
-
-    def _index(self, name: str, values: list[int]) -> None:
-        self.register_buffer(name, torch.tensor(values, dtype=torch.long), persistent=False)
 
 
 def _floor_gaps(end: Tensor, axis: Tensor, normal: Tensor, height: Tensor, radius: Tensor) -> Gaps:

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import mujoco
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mosim.systems.skeleton import WORLD, Frame, Link, Skeleton
-
-_STRAIGHT = 1e-6
-"""Sines and cosines below this are of directions along, or at right angles to, one another."""
+from mosim.systems.spatial import buffer, cross_matrix, index_buffer, product, rotation_matrices, rotation_of
 
 
 class Poses(NamedTuple):
@@ -59,11 +56,11 @@ class Kinematics(nn.Module):
         self._hinges = _Hinges([links[index] for index in hinges]) if hinges else None
         self._orientations = _Orientations([links[index] for index in orientations]) if orientations else None
         by_level = [index for level in levels for index in level]
-        _index_buffer(self, "_joints", [[*hinges, *orientations].index(index) for index in by_level])
-        _index_buffer(self, "_order", [*(by_level.index(index) for index in range(len(links))), len(links)])
+        index_buffer(self, "_joints", [[*hinges, *orientations].index(index) for index in by_level])
+        index_buffer(self, "_order", [*(by_level.index(index) for index in range(len(links))), len(links)])
         self._sizes = [len(level) for level in levels]
         for depth, (level, above) in enumerate(zip(levels, [[WORLD], *levels], strict=False)):
-            _index_buffer(self, f"_parents{depth}", [above.index(links[index].parent) for index in level])
+            index_buffer(self, f"_parents{depth}", [above.index(links[index].parent) for index in level])
 
     def poses(self, qpos: Tensor) -> Poses:
         """Poses from `qpos` of shape `(..., nq)`, with unit quaternions."""
@@ -97,7 +94,7 @@ class Kinematics(nn.Module):
         ]
         for depth, own in enumerate(local.split(self._sizes, dim=2)):
             parents = getattr(self, f"_parents{depth}")
-            turned = _product(rotation[-1].index_select(2, parents), own) if depth else own
+            turned = product(rotation[-1].index_select(2, parents), own) if depth else own
             offset = turned[:, 3]
             position.append(position[-1].index_select(1, parents) + offset)
             rotation.append(turned[:, :3])
@@ -139,14 +136,14 @@ class _Hinges(nn.Module):
 
     def __init__(self, links: Sequence[Link]) -> None:
         super().__init__()
-        _index_buffer(self, "_qpos", [link.qpos_address for link in links])
-        _index_buffer(self, "_dofs", [link.dof_address for link in links])
+        index_buffer(self, "_qpos", [link.qpos_address for link in links])
+        index_buffer(self, "_dofs", [link.dof_address for link in links])
         parts: dict[str, list] = {name: [] for name in ("_fixed", "_first", "_second", "_spin", "_lever", "_slide")}
         for link in links:
             rotation = rotation_of(link.quaternion)
             axis, anchor, position = (np.array(part)[:, None] for part in (link.axis, link.anchor, link.position))
             turns = float(link.kind == "hinge")
-            cross = turns * _cross_matrix(axis[:, 0])
+            cross = turns * cross_matrix(axis[:, 0])
             slide = (1 - turns) * rotation @ axis
             parts["_fixed"].append(np.hstack([rotation, position]))
             parts["_first"].append(np.hstack([rotation @ cross, slide - rotation @ cross @ anchor]))
@@ -156,9 +153,9 @@ class _Hinges(nn.Module):
             parts["_lever"].append(-cross @ anchor)
             parts["_slide"].append(slide)
         for name, rows in parts.items():
-            _buffer(self, name, np.moveaxis(np.array(rows), 0, -1)[..., None])
-        _buffer(self, "_turns", [[link.kind == "hinge"] for link in links])
-        _buffer(self, "_reference", [[link.reference] for link in links])
+            buffer(self, name, np.moveaxis(np.array(rows), 0, -1)[..., None])
+        buffer(self, "_turns", [[link.kind == "hinge"] for link in links])
+        buffer(self, "_reference", [[link.reference] for link in links])
 
     def forward(self, qpos: Tensor, qvel: Tensor | None = None) -> Tensor:
         """Frames, `(3, columns, hinges, batch)`, from `qpos` and `qvel` of shapes `(nq, batch)` and `(nv, batch)`."""
@@ -168,7 +165,7 @@ class _Hinges(nn.Module):
         if qvel is None:
             return frame
         rate = qvel.index_select(0, self._dofs)
-        linear = _product(frame[:, :3], self._lever) + self._slide
+        linear = product(frame[:, :3], self._lever) + self._slide
         return torch.cat([frame, rate * self._spin, rate * linear], dim=1)
 
 
@@ -194,15 +191,15 @@ class _Orientations(nn.Module):
             ("_travelled", 3, [link.qpos_address for link in links]),
             ("_speed", 3, [link.dof_address for link in links]),
         ):
-            _index_buffer(self, name, [[start + step for step in range(width)] for start in starts])
-        _buffer(self, "_free", [[link.kind == "free"] for link in links])
-        _buffer(self, "_fixed", [rotation_of(link.quaternion) for link in links])
-        _buffer(
+            index_buffer(self, name, [[start + step for step in range(width)] for start in starts])
+        buffer(self, "_free", [[link.kind == "free"] for link in links])
+        buffer(self, "_fixed", [rotation_of(link.quaternion) for link in links])
+        buffer(
             self,
             "_offset",
             [np.array(link.position) + rotation_of(link.quaternion) @ np.array(link.anchor) for link in links],
         )
-        _buffer(self, "_anchor", [np.array(link.anchor)[:, None] for link in links])
+        buffer(self, "_anchor", [np.array(link.anchor)[:, None] for link in links])
 
     def forward(self, qpos: Tensor, qvel: Tensor | None) -> Tensor:
         rotation = self._fixed @ rotation_matrices(qpos[..., self._quaternion])
@@ -230,8 +227,8 @@ class Points(nn.Module):
             np.array(frame.position) + rotation_of(frame.quaternion) @ np.array(offset)
             for frame, offset in zip(frames, offsets, strict=True)
         ]
-        _index_buffer(self, "_links", [frame.link for frame in frames])
-        _buffer(self, "_local", np.array(local).reshape(-1, 3, 1))
+        index_buffer(self, "_links", [frame.link for frame in frames])
+        buffer(self, "_local", np.array(local).reshape(-1, 3, 1))
 
     def forward(self, poses: Poses) -> Tensor:
         """Positions in the world's frame, `(..., points, 3)`."""
@@ -255,147 +252,8 @@ class Points(nn.Module):
         return (poses.rotation.index_select(-3, self._index(poses)) @ self._local).squeeze(-1)
 
 
-class Jacobians(nn.Module):
-    """How points move with each degree of freedom; matches MuJoCo's `mj_jac`.
-
-    Attributes:
-      moves: `(links + 1, nv)`: 1 where a degree of freedom moves a link; the last link is the world.
-    """
-
-    moves: Tensor
-    _links: Tensor
-    _axis: Tensor
-    _anchor: Tensor
-    _turns: Tensor
-    _world: Tensor
-
-    def __init__(self, skeleton: Skeleton) -> None:
-        super().__init__()
-        links, axes, anchors, turns, world = [], [], [], [], []
-        for index, link in enumerate(skeleton.links):
-            plain = link.kind in ("hinge", "slide")
-            moved = [link.axis] if plain else np.eye(3).tolist() * (2 if link.kind == "free" else 1)
-            for number, axis in enumerate(moved):
-                links.append(index)
-                axes.append(np.array(axis)[:, None])
-                anchors.append(np.array(link.anchor)[:, None])
-                world.append([link.kind == "free" and number < 3])
-                turns.append([link.kind != "slide" and not world[-1][0]])
-        moves = np.zeros((len(skeleton.links) + 1, len(links)))
-        for link in range(len(skeleton.links)):
-            ancestor = link
-            while ancestor != WORLD:
-                moves[link, [dof for dof, owner in enumerate(links) if owner == ancestor]] = 1
-                ancestor = skeleton.links[ancestor].parent
-        _index_buffer(self, "_links", links)
-        _buffer(self, "moves", moves)
-        for name, rows in (("_axis", axes), ("_anchor", anchors)):
-            _buffer(self, name, np.array(rows).swapaxes(0, 1))
-        _buffer(self, "_turns", turns)
-        _buffer(self, "_world", world)
-        self._skeleton_turns_freely = any(link.kind in ("free", "ball") for link in skeleton.links)
-        self._size_of_qpos = len(skeleton.links)
-
-    def forward(self, poses: Poses, position: Tensor, moved: Tensor) -> Tensor:
-        """Jacobians of points in the world's frame, `(..., points, nv, 3)`.
-
-        Args:
-          poses: of the links.
-          position: of the points, `(..., points, 3)`, in metres.
-          moved: `(..., points, nv)`: rows of `moves` of the links that they are fixed to; or the difference of two such
-            rows, for the velocity of one link against another at a point where they touch.
-        """
-        axis, center = self._axes(poses)
-        arm = position.unsqueeze(-2) - center.unsqueeze(-3)
-        turning = torch.linalg.cross((self._turns * axis).unsqueeze(-3).expand_as(arm), arm)
-        return (turning + ((1 - self._turns) * axis).unsqueeze(-3)) * moved.unsqueeze(-1)
-
-    def screws(self, poses: Poses) -> Tensor:
-        """How each degree of freedom moves its links, `(..., 6, nv)`.
-
-        What a point `p` moves along a direction `d` is the inner product with `[p x d, d]`: the angular velocity first,
-        then the velocity of what is at the world's origin.
-        """
-        axis, center = self._lines(poses)
-        turning = self._turns * axis
-        moving = cross_product(center, turning, dim=0) + (axis - turning)
-        return torch.cat([turning, moving]).permute(2, 0, 1).reshape(*poses.position.shape[:-2], 6, len(self._links))
-
-    def still_direction(self, kinematics: Kinematics) -> Tensor | None:
-        """A direction, `(3,)`, in which no degree of freedom ever moves anything; None where there is no such."""
-        if self._skeleton_turns_freely or not bool(self._turns.any()):
-            return None
-        axis, _ = self._axes(kinematics.poses(torch.zeros(self._size_of_qpos)))
-        hinges = self._turns.squeeze(-1) > 0
-        still = axis[hinges][0]
-        parallel = torch.linalg.cross(axis[hinges], still.expand_as(axis[hinges])).abs().max() < _STRAIGHT
-        across = (axis[~hinges] @ still).abs().amax() < _STRAIGHT if (~hinges).any() else True
-        return still if parallel and across else None
-
-    def _axes(self, poses: Poses) -> tuple[Tensor, Tensor]:
-        """Each degree of freedom's axis, and a point on it, in the world's frame; `(..., nv, 3)` each."""
-        batch = poses.position.shape[:-2]
-        axis, center = (part.permute(2, 1, 0).reshape(*batch, len(self._links), 3) for part in self._lines(poses))
-        return axis, center
-
-    def _lines(self, poses: Poses) -> tuple[Tensor, Tensor]:
-        """The same, batch last, `(3, nv, batch)`."""
-        position, rotation = batch_last(poses)
-        rotation = rotation.index_select(2, self._links)
-        axis = _product(rotation, self._axis.unsqueeze(1)).squeeze(1)
-        axis = axis + self._world * (self._axis - axis)
-        center = position.index_select(1, self._links) + _product(rotation, self._anchor.unsqueeze(1)).squeeze(1)
-        return axis, center
-
-
 def batch_last(poses: Poses) -> tuple[Tensor, Tensor]:
     """Positions `(3, links + 1, batch)` and rotations `(3, 3, links + 1, batch)`: how `Kinematics` lays them out."""
     links, batch = poses.position.shape[-2], poses.position.shape[:-2].numel()
     position = poses.position.reshape(batch, links, 3).permute(2, 1, 0)
     return position, poses.rotation.reshape(batch, links, 3, 3).permute(2, 3, 1, 0)
-
-
-def _product(left: Tensor, right: Tensor) -> Tensor:
-    """The matrix product of `(3, 3, ...)` and `(3, columns, ...)`."""
-    first, second, third = left.unsqueeze(2).unbind(1)
-    return first * right[0] + second * right[1] + third * right[2]
-
-
-def cross_product(left: Tensor, right: Tensor, dim: int = -1) -> Tensor:
-    """Of vectors along `dim`; of many, faster than `torch.linalg.cross`."""
-    x, y, z = left.unbind(dim)
-    u, v, w = right.unbind(dim)
-    return torch.stack([y * w - z * v, z * u - x * w, x * v - y * u], dim=dim)
-
-
-def rotation_matrices(quaternion: Tensor) -> Tensor:
-    """The rotation matrix, `(..., 3, 3)`, of unit quaternions `[w, x, y, z]`."""
-    w, x, y, z = quaternion.unbind(-1)
-    return torch.stack(
-        [
-            1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-        ],
-        dim=-1,
-    ).unflatten(-1, (3, 3))  # fmt: skip
-
-
-def rotation_of(quaternion: Sequence[float]) -> np.ndarray:
-    """The rotation matrix of one unit quaternion, float64."""
-    flat = np.empty(9)
-    mujoco.mju_quat2Mat(flat, np.array(quaternion, np.float64))
-    return flat.reshape(3, 3)
-
-
-def _cross_matrix(vector: np.ndarray) -> np.ndarray:
-    x, y, z = vector
-    return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-
-
-def _buffer(module: nn.Module, name: str, values: Sequence | np.ndarray) -> None:
-    module.register_buffer(name, torch.tensor(np.array(values), dtype=torch.float32), persistent=False)
-
-
-def _index_buffer(module: nn.Module, name: str, values: Sequence) -> None:
-    module.register_buffer(name, torch.tensor(values, dtype=torch.long), persistent=False)
