@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from mosim.training import Recipe, Trainer, load_recipe
+from mosim.training import Recipe, Trainer, TrainingData, load_recipe
 from mosim.trajectories import Dataset
 
 _STEPS = 300
@@ -26,10 +26,8 @@ def main(location: str, out: Path) -> None:
     arrays = dataset.load()
     trainer = Trainer(
         system=arrays.facts.name,
-        facts=arrays.facts,
         recipe=_shortened(load_recipe(arrays.facts.name)),
-        trajectories=arrays,
-        dataset_id=dataset.id,
+        data=TrainingData.of(arrays, dataset.id),
         out=out,
     )
     trainer.run(lambda report: None)

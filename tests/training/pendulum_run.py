@@ -11,7 +11,7 @@ import torch
 
 from mosim.dynamics import CorrectorConfig, ModelConfig, NetworkConfig
 from mosim.systems import load_task
-from mosim.training import Recipe, Report, StageConfig, Trainer
+from mosim.training import Recipe, Report, StageConfig, Trainer, TrainingData
 from mosim.training import trainer as trainer_module
 from mosim.trajectories import PoissonBehaviour, Trajectories, collect_episode
 
@@ -44,10 +44,8 @@ def make_trainer(
     data = trajectories() if data is None else data
     return Trainer(
         system="pendulum-swingup",
-        facts=data.facts,
         recipe=recipe,
-        trajectories=data,
-        dataset_id="test",
+        data=TrainingData.of(data, "test"),
         out=out,
         compile_steps=compile_steps,
         resume=resume,

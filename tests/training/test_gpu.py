@@ -8,7 +8,7 @@ import torch
 import mosim
 from mosim.dynamics import ConstraintsConfig, CorrectorConfig, ModelConfig, NeuralSimulator, Statistics
 from mosim.systems import load_task
-from mosim.training import Recipe, StageConfig, Trainer
+from mosim.training import Recipe, StageConfig, Trainer, TrainingData
 from mosim.trajectories import PoissonBehaviour, Trajectories, collect_episode
 
 pytestmark = [
@@ -54,10 +54,8 @@ def test_a_simulator_trained_on_a_gpu_is_loaded_without_one(tmp_path: Path) -> N
     losses: list[float] = []
     Trainer(
         system="hopper-hop",
-        facts=load_task("hopper-hop").facts,
         recipe=recipe,
-        trajectories=_trajectories("hopper-hop", 4),
-        dataset_id="test",
+        data=TrainingData.of(_trajectories("hopper-hop", 4), "test"),
         out=tmp_path,
         device="cuda",
     ).run(lambda report: losses.append(report.loss))

@@ -9,7 +9,7 @@ from mosim.console import progress_bar, warn
 from mosim.errors import MismatchError, MosimError
 from mosim.systems import SystemFacts
 from mosim.tracking import TrackedRun
-from mosim.training import Recipe, Report, Trainer
+from mosim.training import Recipe, Report, Trainer, TrainingData
 from mosim.trajectories import Dataset
 
 _BAR_GRAIN = 1000
@@ -47,10 +47,8 @@ def train_simulator(
     require_fit(dataset.facts, facts, f"the dataset at {dataset.uri}")
     trainer = Trainer(
         system=system,
-        facts=facts,
         recipe=recipe,
-        trajectories=dataset.load(),
-        dataset_id=dataset.id,
+        data=TrainingData.load(dataset),
         out=out,
         device=device,
         compile_steps=compile_steps,

@@ -15,7 +15,7 @@ from mosim.evaluation import MODEL_NAME, RolloutErrors, baselines, measure_horiz
 from mosim.files import read_json, write_json
 from mosim.studies.training_log import TrainingLog
 from mosim.systems import Frozen, System, load_system
-from mosim.training import Recipe, Report, Trainer, load_simulator, read_checkpoint
+from mosim.training import Recipe, Report, Trainer, TrainingData, load_simulator, read_checkpoint
 from mosim.trajectories import Dataset
 
 RUN_FILE, RESULT_FILE, BASELINES_FILE = "run.json", "result.json", "baselines.json"
@@ -163,10 +163,8 @@ class TrainingJob(Frozen):
         log = TrainingLog(self.out / "training.jsonl", _steps_of_last_checkpoint(self.out))
         trainer = Trainer(
             system=self.measurement.source,
-            facts=system.facts,
             recipe=self.recipe,
-            trajectories=dataset.load(),
-            dataset_id=self.train_id,
+            data=TrainingData.load(dataset),
             out=self.out,
             device=device,
             resume=True,

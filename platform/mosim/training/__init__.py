@@ -1,16 +1,22 @@
 """The staged training of neural simulators, and their checkpoints."""
 
 from mosim.training.checkpoint import Checkpoint, find_checkpoint, load_simulator, read_checkpoint
-from mosim.training.recipe import Recipe, StageConfig, part_names
+from mosim.training.data import TrainingData
+from mosim.training.recipe import OptimizerName, Recipe, StageConfig, part_names
 from mosim.training.recipes import load_recipe, recipe_names
-from mosim.training.trainer import Report, Trainer
+from mosim.training.replicas import Replicas
+from mosim.training.report import Report
+from mosim.training.trainer import Trainer
 
 __all__ = [
     "Checkpoint",
+    "OptimizerName",
     "Recipe",
+    "Replicas",
     "Report",
     "StageConfig",
     "Trainer",
+    "TrainingData",
     "find_checkpoint",
     "load_recipe",
     "load_simulator",

@@ -18,14 +18,14 @@ from torch import Tensor
 
 from mosim.configuration import validate
 from mosim.dynamics import ModelConfig, NeuralSimulator, Statistics
-from mosim.errors import DamagedFileError, MosimError
+from mosim.errors import DamagedFileError, MismatchError, MosimError
 from mosim.files import atomic_folder, read_json, sha256, write_json
 from mosim.systems import SystemFacts
 
 FORMAT = 1
 
 _WEIGHTS, _TRAINING, _MANIFEST = "weights.safetensors", "training.safetensors", "checkpoint.json"
-_STATISTICS = "statistics."
+_STATISTICS, _CORRECTORS = "statistics.", "correctors."
 
 
 @dataclass(frozen=True)
@@ -157,17 +157,31 @@ def load_simulator(path: str | Path, device: str = "cpu") -> NeuralSimulator:
     return load_weights(checkpoint).to(device).eval().requires_grad_(False)
 
 
-def load_weights(checkpoint: Checkpoint) -> NeuralSimulator:
-    """A simulator with a checkpoint's weights, on the CPU, to train on."""
+def load_weights(checkpoint: Checkpoint, config: ModelConfig | None = None) -> NeuralSimulator:
+    """A simulator with a checkpoint's weights, on the CPU, to train on.
+
+    Args:
+      checkpoint: from `read_checkpoint`.
+      config: another shape than the checkpoint's own; correctors that the checkpoint lacks keep their first weights.
+
+    Raises:
+      MismatchError: a model of shape `config` has no place for the weights.
+      DamagedFileError: the weights are not of the shape that the checkpoint says.
+    """
     tensors = _load(checkpoint.path / _WEIGHTS)
     statistics = {
         key.removeprefix(_STATISTICS): tensors.pop(key) for key in list(tensors) if key.startswith(_STATISTICS)
     }
     try:
-        model = NeuralSimulator(checkpoint.facts, checkpoint.model, Statistics(**statistics))
-        model.load_state_dict(tensors)
+        model = NeuralSimulator(checkpoint.facts, config or checkpoint.model, Statistics(**statistics))
+        fresh = {name: weight for name, weight in model.state_dict().items() if name.startswith(_CORRECTORS)}
+        model.load_state_dict((fresh if config else {}) | tensors)
     except (TypeError, RuntimeError) as error:
         sentence = " ".join(str(error).split())
+        if config not in (None, checkpoint.model):
+            raise MismatchError(
+                f"{checkpoint.path} has weights of another model than is asked for: {sentence}"
+            ) from None
         raise DamagedFileError(f"{checkpoint.path / _WEIGHTS} does not fit its own model config: {sentence}") from None
     return model
 

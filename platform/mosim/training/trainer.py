@@ -1,24 +1,24 @@
 """The staged training of a neural simulator."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from mosim.dynamics import NeuralSimulator, Statistics
+from mosim.dynamics import NeuralSimulator
 from mosim.errors import DivergenceError, MismatchError, MosimError
-from mosim.systems import SystemFacts
 from mosim.training import checkpoint as checkpoints
 from mosim.training.compilation import Compiled
+from mosim.training.data import TrainingData
 from mosim.training.losses import mean_loss, rollout_errors
 from mosim.training.optimizers import OPTIMIZERS
 from mosim.training.recipe import Recipe, StageConfig
+from mosim.training.replicas import ALONE, Replicas
+from mosim.training.report import Report
 from mosim.training.stage import StageCursor, Stopwatch, learning_rate, progress, select_parts, stagnates
-from mosim.training.windows import Recording, WindowSampler
-from mosim.trajectories import Trajectories
+from mosim.training.windows import WindowSampler
 
 REPORT_STEPS = 100
 """Gradient steps between reports, and so the grain of checkpoints and of giving up."""
@@ -29,35 +29,6 @@ CHECKPOINT_SECONDS = 120.0
 _VALIDATION_HORIZON = 16
 _VALIDATION_WINDOWS = 256
 _KEPT_CHECKPOINTS = 2
-
-
-class Report(NamedTuple):
-    """What training says of itself every `REPORT_STEPS` steps, and with `validation` at the end of a stage.
-
-    Attributes:
-      stage, stages: index of the stage, and how many there are.
-      name: the stage's name.
-      step: gradient steps since training began.
-      progress: share of the stage done, 0 to 1.
-      loss: mean loss since the last report.
-      samples_per_second: physics steps of training data a second, over this report.
-      learning_rate: of the last step.
-      calls_per_step: calls of the networks for each predicted physics step: 1, or what the integrator takes.
-      validation: horizon error at 16 steps on episodes kept from training, in raw units squared; None within a stage.
-      note: a sentence where something ended early, else empty.
-    """
-
-    stage: int
-    stages: int
-    name: str
-    step: int
-    progress: float
-    loss: float
-    samples_per_second: float
-    learning_rate: float
-    calls_per_step: float
-    validation: float | None = None
-    note: str = ""
 
 
 class Trainer:
@@ -71,49 +42,68 @@ class Trainer:
         self,
         *,
         system: str,
-        facts: SystemFacts,
         recipe: Recipe,
-        trajectories: Trajectories,
-        dataset_id: str,
+        data: TrainingData,
         out: Path,
         device: str = "cpu",
         compile_steps: bool = False,
         resume: bool = False,
+        start: Path | None = None,
+        replicas: Replicas = ALONE,
     ) -> None:
         """Prepares a run in the folder `out`, or the going on of one.
 
-        `compile_steps` has torch.compile make one-step stages faster, where it works; it takes about a minute a stage,
-        which does not count as the stage's. Rollout stages are left as they are: their loops compile too slowly.
+        Args:
+          system: what `mosim.systems.load_system` takes.
+          recipe: the model and the stages.
+          data: trajectories of that system.
+          out: folder of the run, whose `checkpoints` it writes.
+          device: a torch device.
+          compile_steps: has torch.compile make one-step stages faster, where it works; it takes about a minute a stage,
+            which does not count as the stage's. Rollout stages are left as they are: their loops compile too slowly.
+          resume: whether to go on with a run that `out` holds.
+          start: a checkpoint of another run, where `out` holds none: it is gone on with under this recipe, as if the
+            stages that it has behind it were this recipe's. Correctors that it lacks begin afresh.
+          replicas: copies that train together, of which this is one; `out` is a folder that all of them see.
 
         Raises:
-          MosimError: `out` holds checkpoints already and `resume` is false.
-          MismatchError: the checkpoint to resume from has another system, recipe or dataset; says which.
+          MosimError: `out` holds checkpoints already and `resume` is false, or there are more replicas than windows in
+            a batch.
+          MismatchError: the checkpoint to go on from has another system, dataset or model, or, where it is this run's
+            own, another recipe; says which.
         """
-        self._system, self._recipe, self._dataset_id = system, recipe, dataset_id
+        self._system, self._recipe, self._data, self._replicas = system, recipe, data, replicas
         self._folder = out / "checkpoints"
         self._device = torch.device(device)
-        episodes = len(trajectories.offsets) - 1
-        kept = max(1, round(recipe.validation_fraction * episodes))
-        if kept >= episodes:
+        kept = max(1, round(recipe.validation_fraction * data.episodes))
+        if kept >= data.episodes:
             raise MosimError(
-                f"training needs at least 2 episodes, one of them for validation; the dataset has {episodes}."
+                f"training needs at least 2 episodes, one of them for validation; the dataset has {data.episodes}."
+            )
+        if small := [stage for stage in recipe.stages if stage.batch_size < replicas.count]:
+            raise MosimError(
+                f"stage {small[0].name!r} has batch_size {small[0].batch_size}, which {replicas.count} workers cannot "
+                "share."
             )
         self._compile = compile_steps
         self._errors: Callable[[NeuralSimulator, Tensor, Tensor], Tensor] = rollout_errors
-        self._stage_index, self._cursor, self._total_steps = 0, StageCursor(), 0
+        self._stage_index, self._cursor, self._total_steps, self._stages_seconds = 0, StageCursor(), 0, 0.0
         self._stage_ends: list[str] = []
+        self._optimizer: torch.optim.Optimizer | None = None
         self._restored: dict[str, Tensor] = {}
         existing = sorted(self._folder.glob("step-*"))
         if existing and not resume:
             raise MosimError(f"{out} holds a training run already; --resume goes on with it, or choose another folder.")
+        torch.manual_seed(recipe.seed)
         if existing:
-            self.model = self._restore(checkpoints.read_checkpoint(existing[-1]), facts)
+            self.model = self._restore(existing[-1], own=True)
+        elif start is not None:
+            self.model = self._restore(start, own=False)
         else:
-            torch.manual_seed(recipe.seed)
-            self.model = NeuralSimulator(facts, recipe.model, _statistics(facts, trajectories))
-        recording = Recording.on(self._device, trajectories)  # After the statistics, whose copies are gone again.
-        self._training = WindowSampler(recording, range(episodes - kept), recipe.seed)
-        self._validation = WindowSampler(recording, range(episodes - kept, episodes), recipe.seed)
+            self.model = NeuralSimulator(data.facts, recipe.model, data.statistics)
+        rows = (*data.tensors(self._device), data.offsets)
+        self._training = WindowSampler(*rows, range(data.episodes - kept), recipe.seed)
+        self._validation = WindowSampler(*rows, range(data.episodes - kept, data.episodes), recipe.seed)
         if self._restored:
             self._training.generator.set_state(self._restored["generator"])
         self.model.to(self._device)
@@ -123,27 +113,57 @@ class Trainer:
         """Whether every stage is done."""
         return self._stage_index >= len(self._recipe.stages)
 
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds of gradient steps since training began, those before a resume included."""
+        return self._stages_seconds + self._cursor.seconds
+
     def run(self, on_report: Callable[[Report], None]) -> Path:
         """Trains what is left of the stages and returns the last checkpoint's path.
 
         Raises:
           DivergenceError: a loss is not finite; names system, stage, step and dimension.
         """
-        while not self.finished:
-            self._run_stage(self._recipe.stages[self._stage_index], on_report)
-        return checkpoints.find_checkpoint(self._folder.parent)
+        for report in self.reports():
+            on_report(report)
+        return self._folder / self._name
 
-    def _run_stage(self, stage: StageConfig, on_report: Callable[[Report], None]) -> None:
+    def reports(self) -> Iterator[Report]:
+        """Trains what is left of the stages, as far as it is asked to: up to the next report each time.
+
+        Raises:
+          DivergenceError: as `run`.
+        """
+        while not self.finished:
+            yield from self._train_stage(self._recipe.stages[self._stage_index])
+
+    def save(self) -> Path:
+        """Writes a checkpoint of where training stands, and returns its path."""
+        return self._save()
+
+    @torch.no_grad()
+    def horizon_errors(self, horizons: Sequence[int]) -> dict[int, float]:
+        """The horizon error, in raw units squared, on the episodes kept from training.
+
+        Args:
+          horizons: in physics steps, 1 or more; those longer than the episodes are measured as far as these go.
+        """
+        longest = min(max(horizons), self._validation.longest)
+        states, actions = self._validation.spread(_VALIDATION_WINDOWS, longest)
+        errors = (self.model.rollout(states[:, 0], actions) - states[:, 1:]).square().mean(dim=(0, 2))
+        return {horizon: errors[:horizon].mean().item() for horizon in horizons}
+
+    def _train_stage(self, stage: StageConfig) -> Iterator[Report]:
         learning = select_parts(self.model, self._recipe.stages, self._stage_index)
-        optimizer = OPTIMIZERS[stage.optimizer](learning, stage.learning_rate)
-        checkpoints.restore_optimizer(optimizer, self._restored)
+        self._optimizer = OPTIMIZERS[stage.optimizer](learning, stage.learning_rate)
+        checkpoints.restore_optimizer(self._optimizer, self._restored)
         self._restored = {}
         self._errors = self._compile_errors(stage) if self._compile and stage.horizon == 1 else rollout_errors
         watch, unsaved_seconds, cursor = Stopwatch(), 0.0, self._cursor
         report = self._report(stage, math.nan, 0.0)
         while report.progress < 1:
             first_step, first_call = cursor.step, self.model.acceleration_calls
-            loss = self._train_until_report(stage, optimizer, learning, watch)
+            loss = self._train_until_report(stage, self._optimizer, learning, watch)
             predicted = (cursor.step - first_step) * stage.horizon
             calls = (self.model.acceleration_calls - first_call) / predicted
             report = self._report(stage, loss, predicted * stage.batch_size / cursor.seconds_of_report, calls)
@@ -151,17 +171,20 @@ class Trainer:
                 note = f"its loss, {loss:.3g}, has stopped falling"
                 report = report._replace(note=f"stage {stage.name} ends early at {report.progress:.0%}: {note}.")
                 break
-            if report.progress < 1:  # The stage's last report, below, has the validation too.
-                on_report(report)
             unsaved_seconds += cursor.seconds_of_report
-            if unsaved_seconds > CHECKPOINT_SECONDS:
-                self._save(optimizer)
-                unsaved_seconds = 0.0
+            if report.progress < 1:  # The stage's last report, below, has the validation too.
+                yield report
+                if unsaved_seconds > CHECKPOINT_SECONDS:
+                    self._save()
+                    unsaved_seconds = 0.0
             watch.lap()  # What reports and checkpoints cost is not the stage's time.
+        self._stages_seconds += cursor.seconds
         self._stage_index += 1
-        self._cursor = StageCursor()
-        self._save(None)
-        on_report(report._replace(progress=1.0, validation=self._validate()))
+        self._cursor, self._optimizer = StageCursor(), None
+        self._stage_ends.append(self._name)
+        self._save()
+        validation = self.horizon_errors([_VALIDATION_HORIZON])[_VALIDATION_HORIZON]
+        yield report._replace(progress=1.0, validation=validation)
 
     def _train_until_report(
         self, stage: StageConfig, optimizer: torch.optim.Optimizer, learning: list, watch: Stopwatch
@@ -169,10 +192,11 @@ class Trainer:
         """Trains up to `REPORT_STEPS` steps; returns their mean loss."""
         total, steps, before = 0.0, 0, self._cursor.seconds
         while steps < REPORT_STEPS and progress(stage, self._cursor) < 1:
-            total += self._train_step(stage, optimizer, learning)
+            loss, seconds = self._train_step(stage, optimizer, learning, watch)
+            total += loss
             steps += 1
             self._cursor.step += 1
-            self._cursor.seconds += watch.lap()
+            self._cursor.seconds += seconds
         self._total_steps += steps
         self._cursor.seconds_of_report = self._cursor.seconds - before
         return total / steps
@@ -192,23 +216,27 @@ class Trainer:
             calls_per_step=calls_per_step,
         )
 
-    def _train_step(self, stage: StageConfig, optimizer: torch.optim.Optimizer, learning: list) -> float:
+    def _train_step(
+        self, stage: StageConfig, optimizer: torch.optim.Optimizer, learning: list, watch: Stopwatch
+    ) -> tuple[float, float]:
+        """One gradient step; returns its loss and its seconds."""
         rate = learning_rate(stage, self._cursor)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        states, actions = self._training.draw(stage.batch_size, stage.horizon)
+        part = self._replicas.part(stage.batch_size)
+        states, actions = self._training.draw(stage.batch_size, stage.horizon, part)
         errors = self._errors(self.model, states, actions)
         loss = mean_loss(errors, stage.loss, stage.huber_delta)
-        value = loss.item()
-        if not value < float("inf"):
-            raise DivergenceError(self._divergence(stage, errors))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        share = (part.stop - part.start) / stage.batch_size
+        # Only now is the loss looked at, when all replicas know that of the whole batch, and give up together.
+        value, seconds = self._replicas.combine(learning, share, loss.item(), watch.lap())
         norm = torch.nn.utils.clip_grad_norm_(learning, stage.gradient_clip)
-        if not torch.isfinite(norm):
+        if not (value < float("inf") and torch.isfinite(norm)):
             raise DivergenceError(self._divergence(stage, errors))
         optimizer.step()
-        return value
+        return value, seconds
 
     def _compile_errors(self, stage: StageConfig) -> Callable[[NeuralSimulator, Tensor, Tensor], Tensor]:
         """The errors of a stage's batches, compiled, and called once so that the compiler's time is not the stage's."""
@@ -233,55 +261,53 @@ class Trainer:
             f"learning_rate, gradient_clip or horizon."
         )
 
-    @torch.no_grad()
-    def _validate(self) -> float:
-        states, actions = self._validation.spread(_VALIDATION_WINDOWS, _VALIDATION_HORIZON)
-        return (self.model.rollout(states[:, 0], actions) - states[:, 1:]).square().mean().item()
+    @property
+    def _name(self) -> str:
+        return f"step-{self._total_steps:08d}-stage-{self._stage_index}"
 
-    def _save(self, optimizer: torch.optim.Optimizer | None) -> None:
-        """Writes a checkpoint; without an optimiser, between stages, since every stage starts its own afresh."""
-        name = f"step-{self._total_steps:08d}-stage-{self._stage_index}"
-        training = {"generator": self._training.generator.get_state()}
-        if optimizer is None:
-            self._stage_ends.append(name)
-        else:
-            training |= checkpoints.optimizer_tensors(optimizer)
-        checkpoints.save_checkpoint(
+    def _save(self) -> Path:
+        """Writes a checkpoint, unless another replica does. Between stages it has no optimiser: each begins its own."""
+        if not self._replicas.leads:
+            return self._folder / self._name
+        moments = self._restored if self._optimizer is None else checkpoints.optimizer_tensors(self._optimizer)
+        training = moments | {"generator": self._training.generator.get_state()}
+        path = checkpoints.save_checkpoint(
             self._folder,
-            name,
+            self._name,
             self.model,
             training,
             system=self._system,
             recipe=self._recipe.model_dump(mode="json"),
-            dataset_id=self._dataset_id,
+            dataset_id=self._data.dataset_id,
             cursor={
                 "stage": self._stage_index,
                 "total_steps": self._total_steps,
+                "stages_seconds": self._stages_seconds,
                 "stage_ends": self._stage_ends,
                 "finished": self.finished,
                 **self._cursor.as_json(),
             },
         )
         checkpoints.keep_last(self._folder, _KEPT_CHECKPOINTS, always=set(self._stage_ends))
+        return path
 
-    def _restore(self, checkpoint: checkpoints.Checkpoint, facts: SystemFacts) -> NeuralSimulator:
-        wrong = facts.differences(checkpoint.facts)
-        recipe = self._recipe.model_dump(mode="json")
-        wrong += [f"the recipe's {key} differs" for key in recipe if recipe[key] != checkpoint.recipe.get(key)]
-        if checkpoint.dataset_id != self._dataset_id:
-            wrong.append(f"the dataset is {self._dataset_id} against {checkpoint.dataset_id}")
+    def _restore(self, path: Path, own: bool) -> NeuralSimulator:
+        """The model of a checkpoint, and where training stood; `own` where it is of this very run."""
+        checkpoint = checkpoints.read_checkpoint(path)
+        wrong = self._data.facts.differences(checkpoint.facts)
+        if own:
+            recipe = self._recipe.model_dump(mode="json")
+            wrong += [f"the recipe's {key} differs" for key in recipe if recipe[key] != checkpoint.recipe.get(key)]
+        if checkpoint.dataset_id != self._data.dataset_id:
+            wrong.append(f"the dataset is {self._data.dataset_id} against {checkpoint.dataset_id}")
         if wrong:
             raise MismatchError(f"{checkpoint.path} cannot be resumed: {'; '.join(wrong)}.")
         cursor = dict(checkpoint.cursor)
         self._stage_index, self._total_steps = cursor.pop("stage"), cursor.pop("total_steps")
-        self._stage_ends = cursor.pop("stage_ends")
+        self._stages_seconds = cursor.pop("stages_seconds", 0.0)
+        stage_ends = cursor.pop("stage_ends")
+        self._stage_ends = stage_ends if own else []
         del cursor["finished"]
         self._cursor = StageCursor(**cursor)
         self._restored = checkpoints.load_training(checkpoint)
-        return checkpoints.load_weights(checkpoint)
-
-
-def _statistics(facts: SystemFacts, trajectories: Trajectories) -> Statistics:
-    starts = trajectories.windows(1)
-    starts = starts[:: max(1, len(starts) // Statistics.SAMPLE)]
-    return Statistics.of(facts, trajectories.states[starts], trajectories.states[starts + 1])
+        return checkpoints.load_weights(checkpoint, self._recipe.model)

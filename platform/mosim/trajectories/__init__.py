@@ -9,7 +9,7 @@ from mosim.trajectories.behaviours import (
     resolve_policy,
 )
 from mosim.trajectories.collect import collect
-from mosim.trajectories.dataset import Dataset, Trajectories
+from mosim.trajectories.dataset import Dataset, Trajectories, window_starts
 from mosim.trajectories.episodes import Episode, collect_episode
 from mosim.trajectories.importers import import_npz
 from mosim.trajectories.metadata import Metadata, Shard
@@ -43,4 +43,5 @@ __all__ = [
     "collect_episode",
     "import_npz",
     "resolve_policy",
+    "window_starts",
 ]

@@ -70,9 +70,7 @@ class Trajectories:
         Returns:
           Rows in order, int64; empty where no episode is that long.
         """
-        room = np.maximum(self.lengths - length + 1, 0)
-        firsts = np.repeat(self.offsets[:-1] - (np.cumsum(room) - room), room)
-        return firsts + np.arange(room.sum(), dtype=np.int64)
+        return window_starts(self.offsets, length)
 
     def stacked(self) -> tuple[np.ndarray, np.ndarray]:
         """States `(episodes, T + 1, nq + nv)` and actions `(episodes, T, nu)`, without a copy.
@@ -88,6 +86,13 @@ class Trajectories:
     def select(self, episodes: np.ndarray | list[int]) -> "Trajectories":
         """A copy that holds these episodes alone, in this order; for a held-out part."""
         return Trajectories.of(self.facts, [self.episode(int(episode)) for episode in episodes])
+
+
+def window_starts(offsets: np.ndarray, length: int) -> np.ndarray:
+    """`Trajectories.windows` of episodes that lie at `offsets`."""
+    room = np.maximum(np.diff(offsets) - length, 0)
+    firsts = np.repeat(offsets[:-1] - (np.cumsum(room) - room), room)
+    return firsts + np.arange(room.sum(), dtype=np.int64)
 
 
 class Dataset:

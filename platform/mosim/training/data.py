@@ -1,0 +1,70 @@
+"""A dataset as training wants it: single precision, and its scales measured once."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mosim.dynamics import Statistics
+from mosim.systems import SystemFacts
+from mosim.trajectories import Dataset, Trajectories
+
+
+class TrainingData(NamedTuple):
+    """What a trainer takes of a dataset.
+
+    The arrays are numpy's, which processes of one machine share without a copy where they pass them through Ray's
+    object store; nothing writes to them.
+
+    Attributes:
+      facts: the system.
+      dataset_id: of the dataset.
+      states: `(rows, nq + nv)`, float32, as in `mosim.trajectories.Trajectories`.
+      actions: `(rows, nu)`, float32.
+      offsets: `(episodes + 1,)`, int64.
+      statistics: the scales of all of it.
+    """
+
+    facts: SystemFacts
+    dataset_id: str
+    states: np.ndarray
+    actions: np.ndarray
+    offsets: np.ndarray
+    statistics: Statistics
+
+    @classmethod
+    def load(cls, dataset: Dataset) -> "TrainingData":
+        """Reads a dataset, whose double precision is gone again afterwards.
+
+        Raises:
+          MosimError: as `Dataset.load`.
+        """
+        return cls.of(dataset.load(), dataset.id)
+
+    @classmethod
+    def of(cls, trajectories: Trajectories, dataset_id: str) -> "TrainingData":
+        """Takes what training needs of trajectories; `dataset_id` says which they are."""
+        # The statistics first, whose copies are gone again before the arrays are copied.
+        statistics = _statistics(trajectories)
+        states, actions = (part.astype(np.float32) for part in (trajectories.states, trajectories.actions))
+        return cls(trajectories.facts, dataset_id, states, actions, trajectories.offsets, statistics)
+
+    @property
+    def episodes(self) -> int:
+        """How many episodes there are."""
+        return len(self.offsets) - 1
+
+    def tensors(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """States and actions on a device; on the CPU they are the arrays themselves."""
+        with warnings.catch_warnings():
+            # Arrays of the object store are read-only, of which torch would warn: it cannot know that nothing writes.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            return torch.from_numpy(self.states).to(device), torch.from_numpy(self.actions).to(device)
+
+
+def _statistics(trajectories: Trajectories) -> Statistics:
+    starts = trajectories.windows(1)
+    starts = starts[:: max(1, len(starts) // Statistics.SAMPLE)]
+    return Statistics.of(trajectories.facts, trajectories.states[starts], trajectories.states[starts + 1])
