@@ -2,17 +2,22 @@
 
 from mosim.tracking.destination import default_tracking_uri, ui_command
 from mosim.tracking.events import RunStatus
+from mosim.tracking.mlflow_settings import import_mlflow
+from mosim.tracking.model_folder import ModelFolder, read_model_folder
 from mosim.tracking.provenance import environment_tags, git_commit
 from mosim.tracking.synchronisation import sync
 from mosim.tracking.tracker import TrackedRun, Tracker
 
 __all__ = [
+    "ModelFolder",
     "RunStatus",
     "TrackedRun",
     "Tracker",
     "default_tracking_uri",
     "environment_tags",
     "git_commit",
+    "import_mlflow",
+    "read_model_folder",
     "sync",
     "ui_command",
 ]

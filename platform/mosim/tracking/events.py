@@ -68,6 +68,17 @@ class Artifact(_RunEvent):
     artifact_path: str
 
 
+class ModelVersion(_RunEvent):
+    """A version in the model registry of a model that the run made. `path` is that of its folder, as an artifact's."""
+
+    kind: Literal["model_version"] = "model_version"
+    path: str
+    model_uuid: str
+    name: str
+    tags: dict[str, str]
+    description: str
+
+
 class RunFinished(_RunEvent):
     """A run ends."""
 
@@ -75,7 +86,10 @@ class RunFinished(_RunEvent):
     status: RunStatus
 
 
-Event: TypeAlias = JournalStarted | RunStarted | Parameters | Metrics | Tags | Artifact | RunFinished
+Upload: TypeAlias = Artifact | ModelVersion
+"""Events that bring files along, which takes longer and fails more often than a few numbers."""
+
+Event: TypeAlias = JournalStarted | RunStarted | Parameters | Metrics | Tags | Upload | RunFinished
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 """Reads an event from a line of the journal."""

@@ -7,6 +7,7 @@ from typing import Any
 MAX_NAME_LENGTH = 250
 MAX_PARAMETER_LENGTH = 6000
 MAX_TAG_LENGTH = 8000
+MAX_DESCRIPTION_LENGTH = 5000
 MAX_REASON_LENGTH = 200
 MAX_METRICS_PER_CALL = 1000
 MAX_PARAMETERS_PER_CALL = 100
@@ -18,6 +19,11 @@ _FOREIGN = r"[^\w.\- :/]+"
 def fitting_name(name: str) -> str:
     """A name that MLflow accepts: `mse/root[3]` becomes `mse/root_3`."""
     return re.sub(_FOREIGN, "_", re.sub(f"{_FOREIGN}$", "", name, flags=re.ASCII), flags=re.ASCII)[:MAX_NAME_LENGTH]
+
+
+def fitting_model_name(name: str) -> str:
+    """A name that MLflow's model registry accepts: as `fitting_name`, and without `/` and `:`."""
+    return re.sub("[/:]", "-", fitting_name(name))
 
 
 def shortened(text: str, length: int) -> str:

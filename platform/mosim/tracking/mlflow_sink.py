@@ -1,31 +1,19 @@
 """Says to MLflow what the journal says. Saying it twice changes nothing."""
 
-import logging
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from mosim.console import logger
 from mosim.tracking.destination import artifact_location, one_process_at_a_time
-from mosim.tracking.events import RunStarted, RunStatus
+from mosim.tracking.events import ModelVersion, RunStarted, RunStatus
 from mosim.tracking.limits import MAX_METRICS_PER_CALL, MAX_PARAMETERS_PER_CALL
+from mosim.tracking.mlflow_settings import import_mlflow
 
 RUN_KEY_TAG = "mosim.run_key"
 """The tag by which a run is found again; unique to an output folder and a run's key within it."""
 
 _PARENT_TAG = "mlflow.parentRunId"
-
-_ENVIRONMENT = {
-    # MLflow's own would block for minutes; the sender tries again by itself, for as long as it takes.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-}
-"""Set where the user has not."""
-
-_CHATTERERS = ("mlflow", "alembic")
 
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
 """Error codes that say that sending the same again is no use."""
@@ -37,13 +25,9 @@ class MlflowSink:
     """One experiment of one tracking server. Any method may raise what MLflow raises where that cannot be reached."""
 
     def __init__(self, tracking_uri: str, experiment: str) -> None:
-        for name, value in _ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
-        from mlflow import MlflowClient  # Here, since it takes seconds, which only the sender's thread should wait.
+        import_mlflow()  # Here, since it takes seconds, which only the sender's thread should wait.
+        from mlflow import MlflowClient
 
-        if "MLFLOW_LOGGING_LEVEL" not in os.environ:
-            for name in _CHATTERERS:
-                logging.getLogger(name).setLevel(logging.WARNING)
         with one_process_at_a_time(tracking_uri):
             self._client = MlflowClient(tracking_uri)
             self._experiment_id = self._find_or_create_experiment(experiment, artifact_location(tracking_uri))
@@ -107,6 +91,19 @@ class MlflowSink:
     def log_artifact(self, run_id: str, path: Path, artifact_path: str) -> None:
         """Copies a file or a folder to the run's artifacts, over what has its name there."""
         self._client.log_artifact(run_id, str(path), artifact_path or None)
+
+    def register_model(self, run_id: str, path: Path, event: ModelVersion) -> None:
+        """Copies a model folder to the run's artifacts and makes a version of it, unless the run has it already."""
+        from mlflow.exceptions import MlflowException
+
+        from mosim.tracking.model_registry import register
+
+        try:
+            register(self._client, run_id, path, event)
+        except MlflowException as error:
+            if error.error_code not in _REFUSALS:
+                raise
+            logger.warning("MLflow refuses model %s of run %s: %s", event.name, run_id, error.message)
 
     def finish_run(self, run_id: str, status: RunStatus, time: int) -> None:
         """Ends a run as of `time`, in milliseconds since 1970."""

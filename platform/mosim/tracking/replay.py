@@ -15,13 +15,16 @@ from mosim.tracking.events import (
     Artifact,
     JournalStarted,
     Metrics,
+    ModelVersion,
     Parameters,
     RunFinished,
     RunStarted,
     Tags,
+    Upload,
 )
 from mosim.tracking.journal import Chunk, journal_id, read_chunk, tracking_folder, unsent_events
 from mosim.tracking.mlflow_sink import MlflowSink, is_unknown_run
+from mosim.tracking.model_folder import holds_model
 
 
 class Destination(BaseModel):
@@ -41,7 +44,7 @@ class Cursor(BaseModel):
       offset: bytes of the journal that were sent.
       journal: the journal's id, once its first line was read.
       runs: MLflow's run id of each run's key.
-      artifacts: those that the journal names before `offset` and that still wait; they hold up nothing else.
+      uploads: those that the journal names before `offset` and that still wait; they hold up nothing else.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,7 +53,7 @@ class Cursor(BaseModel):
     offset: int = 0
     journal: str = ""
     runs: dict[str, str] = {}
-    artifacts: tuple[Artifact, ...] = ()
+    uploads: tuple[Upload, ...] = ()
 
 
 Record = TypeVar("Record", bound=BaseModel)
@@ -99,10 +102,10 @@ class Replay:
 
     def unsent(self) -> int:
         """How many events wait."""
-        return unsent_events(self._folder, self._cursor.offset) + len(self._cursor.artifacts)
+        return unsent_events(self._folder, self._cursor.offset) + len(self._cursor.uploads)
 
     def step(self) -> int:
-        """Sends the next piece of the journal, and the artifacts that wait.
+        """Sends the next piece of the journal, and the uploads that wait.
 
         Returns:
           How many events were dealt with; 0 when none is left.
@@ -112,12 +115,12 @@ class Replay:
         """
         try:
             chunk = read_chunk(self._folder, self._cursor.offset)
-            if not chunk.lines and not self._cursor.artifacts:
+            if not chunk.lines and not self._cursor.uploads:
                 return 0
             if self._sink is None:
                 self._sink = MlflowSink(self._tracking_uri, self._destination.experiment)
             waiting = self._send_chunk(self._sink, chunk) if chunk.lines else 0
-            return self._send_artifacts(self._sink) + chunk.lines - waiting
+            return self._send_uploads(self._sink) + chunk.lines - waiting
         except Exception as error:
             if self._rebuilt or not is_unknown_run(error):
                 raise
@@ -144,14 +147,12 @@ class Replay:
         write_json(self._cursor_path, cursor.model_dump(mode="json"))
 
     def _send_chunk(self, sink: MlflowSink, chunk: Chunk) -> int:
-        """Sends all but the artifacts, which wait for `_send_artifacts`; returns how many do."""
+        """Sends all but the uploads, which wait for `_send_uploads`; returns how many do."""
         journal, runs = self._cursor.journal, dict(self._cursor.runs)
         parameters, tags = defaultdict[str, dict[str, str]](dict), defaultdict[str, dict[str, str]](dict)
         points = defaultdict[str, list[tuple[str, float, int, int]]](list)
         ends: dict[str, RunFinished] = {}
-        waiting = {
-            (artifact.run, artifact.path, artifact.artifact_path): artifact for artifact in self._cursor.artifacts
-        }
+        waiting = {_destination_of(upload): upload for upload in self._cursor.uploads}
         for event in chunk.events:
             match event:
                 case JournalStarted():
@@ -171,8 +172,8 @@ class Replay:
                     tags[event.run] |= event.values
                 case Metrics():
                     points[event.run] += ((name, value, event.time, event.step) for name, value in event.values.items())
-                case Artifact():
-                    waiting[event.run, event.path, event.artifact_path] = event
+                case Artifact() | ModelVersion():
+                    waiting[_destination_of(event)] = event
                 case RunFinished():
                     ends[event.run] = event
         for run, values in parameters.items():
@@ -183,27 +184,40 @@ class Replay:
             sink.log_metrics(runs[run], values)
         for run, event in ends.items():
             sink.finish_run(runs[run], event.status, event.time)
-        done = {"offset": chunk.end, "journal": journal, "runs": runs, "artifacts": tuple(waiting.values())}
+        done = {"offset": chunk.end, "journal": journal, "runs": runs, "uploads": tuple(waiting.values())}
         self._move_to(self._cursor.model_copy(update=done))
-        return sum(isinstance(event, Artifact) for event in chunk.events)
+        return sum(isinstance(event, Upload) for event in chunk.events)
 
-    def _send_artifacts(self, sink: MlflowSink) -> int:
-        """Tries every artifact that waits, and returns how many are done; raises the first error where any failed."""
+    def _send_uploads(self, sink: MlflowSink) -> int:
+        """Tries every upload that waits, and returns how many are done; raises the first error where any failed."""
         failures: list[Exception] = []
         done = 0
-        for artifact in self._cursor.artifacts:
-            path = self._folder / artifact.path
+        for upload in self._cursor.uploads:
             try:
-                if path.exists():
-                    sink.log_artifact(self._cursor.runs[artifact.run], path, artifact.artifact_path)
-                else:
-                    logger.warning("artifact %s of run %s is gone, and not sent.", path, artifact.run)
+                self._send_upload(sink, upload)
             except Exception as error:
                 failures.append(error)
                 continue
             done += 1
-            waiting = tuple(other for other in self._cursor.artifacts if other is not artifact)
-            self._move_to(self._cursor.model_copy(update={"artifacts": waiting}))
+            waiting = tuple(other for other in self._cursor.uploads if other is not upload)
+            self._move_to(self._cursor.model_copy(update={"uploads": waiting}))
         if failures:
             raise failures[0]
         return done
+
+    def _send_upload(self, sink: MlflowSink, upload: Upload) -> None:
+        path, run_id = self._folder / upload.path, self._cursor.runs[upload.run]
+        match upload:
+            case Artifact() if path.exists():
+                sink.log_artifact(run_id, path, upload.artifact_path)
+            case ModelVersion() if holds_model(path, upload.model_uuid):
+                sink.register_model(run_id, path, upload)
+            case _:
+                logger.warning("%s of run %s is gone, and not sent.", path, upload.run)
+
+
+def _destination_of(upload: Upload) -> tuple[str, ...]:
+    """What an upload shares with its repetitions, of which the last is sent."""
+    if isinstance(upload, Artifact):
+        return upload.run, upload.path, upload.artifact_path
+    return upload.run, upload.name, upload.model_uuid

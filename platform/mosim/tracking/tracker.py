@@ -10,9 +10,27 @@ from typing import Any, SupportsFloat
 from mosim.console import warn
 from mosim.errors import MosimError
 from mosim.tracking.destination import OFF, absolute_uri, default_tracking_uri, without_password
-from mosim.tracking.events import Artifact, Event, Metrics, Parameters, RunFinished, RunStarted, RunStatus, Tags
+from mosim.tracking.events import (
+    Artifact,
+    Event,
+    Metrics,
+    ModelVersion,
+    Parameters,
+    RunFinished,
+    RunStarted,
+    RunStatus,
+    Tags,
+)
 from mosim.tracking.journal import FolderLock, Journal, tracking_folder
-from mosim.tracking.limits import MAX_TAG_LENGTH, fitting_name, flattened, shortened
+from mosim.tracking.limits import (
+    MAX_DESCRIPTION_LENGTH,
+    MAX_TAG_LENGTH,
+    fitting_model_name,
+    fitting_name,
+    flattened,
+    shortened,
+)
+from mosim.tracking.model_folder import read_model_folder
 from mosim.tracking.replay import Replay, keep_destination
 from mosim.tracking.sender import Sender
 
@@ -186,6 +204,34 @@ class TrackedRun:
             Artifact(run=self.key, time=_now(), path=self._tracker.stored_path(path), artifact_path=artifact_path)
         )
 
+    def register_model(
+        self, path: Path, name: str, tags: Mapping[str, object] | None = None, description: str = ""
+    ) -> None:
+        """Registers a model folder, such as `mosim.pyfunc.save_model` writes, as a version in MLflow's model registry.
+
+        The same model said again, by a resumed run or another time, stays one version; another model is the next one.
+
+        Args:
+          path: the model folder; it must stay there until it is sent.
+          name: of the registered model, such as `mosim-reacher-easy`; what MLflow refuses in it is replaced.
+          tags: of the version, such as its horizon errors, beside the folder's own metadata.
+          description: a text that MLflow shows with the version.
+
+        Raises:
+          MosimError: it is no model folder.
+        """
+        model = read_model_folder(path)
+        event = ModelVersion(
+            run=self.key,
+            time=_now(),
+            path=self._tracker.stored_path(path),
+            model_uuid=model.model_uuid,
+            name=fitting_model_name(name),
+            tags=_fitting_tags(model.metadata | dict(tags or {})),
+            description=shortened(description, MAX_DESCRIPTION_LENGTH),
+        )
+        self._tracker.record(event)
+
     def set_tags(self, values: Mapping[str, str]) -> None:
         """Sets tags; a later value replaces an earlier one."""
         self._tracker.record(Tags(run=self.key, time=_now(), values=_fitting_tags(values)))
@@ -213,5 +259,5 @@ def _status_after(kind: type[BaseException] | None) -> RunStatus:
     return "FAILED" if issubclass(kind, Exception) else "KILLED"
 
 
-def _fitting_tags(values: Mapping[str, str]) -> dict[str, str]:
+def _fitting_tags(values: Mapping[str, object]) -> dict[str, str]:
     return {fitting_name(name): shortened(str(value), MAX_TAG_LENGTH) for name, value in values.items()}
