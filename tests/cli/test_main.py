@@ -63,7 +63,7 @@ def test_a_recipe_with_a_wrong_key_names_file_key_and_what_is_allowed(tmp_path: 
     (tmp_path / "mine.yaml").write_text("stages: [{name: a, learns: [predictor], steps: 3, lr: 0.1}]\n")
     result = mosim("train", "reacher-easy", "--data", "d", "--out", "o", "--recipe", "mine.yaml", cwd=tmp_path)
     assert result.returncode == 2
-    assert "mine.yaml: unknown key 'stages.0.lr'" in result.stderr
+    assert "mine.yaml, line 1: unknown key 'stages.0.lr'" in result.stderr
     assert "learning_rate" in result.stderr
 
 

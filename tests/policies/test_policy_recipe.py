@@ -46,8 +46,8 @@ def test_a_file_takes_the_place_of_the_shipped_recipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("gama: 0.9\n", r"recipe\.yaml: unknown key 'gama'; allowed are: action_repeat, .*gamma"),
-        ("gamma: 1.5\n", r"recipe\.yaml: key 'gamma' is 1\.5; input should be less than or equal to 1"),
+        ("gama: 0.9\n", r"recipe\.yaml, line 1: unknown key 'gama'; allowed are: action_repeat, .*gamma"),
+        ("gamma: 1.5\n", r"recipe\.yaml, line 1: key 'gamma' is 1\.5; input should be less than or equal to 1"),
         ("algorithm: DQN\n", r"key 'algorithm' is 'DQN'; input should be 'PPO'"),
         (
             "num_envs: 2\nfragment: 4\nminibatch: 16\n",

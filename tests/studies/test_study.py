@@ -184,7 +184,7 @@ def test_another_recipe_does_not_go_on_in_the_same_folder(
         ("pendulum-swingup", "pendulum-swing", "unknown task 'pendulum-swing'; did you mean pendulum-swingup"),
         ("horizons: [1, 8, 50]", "horizons: [1, 80]", "horizon 80 does not fit into episodes of 60 physics steps"),
         ("name: too fast", "name: WHOLE", "variants must differ from one another; whole comes twice"),
-        ("starts: 20", "begins: 20", "study.yaml: unknown key 'begins'; allowed are: data, horizons"),
+        ("starts: 20", "begins: 20", "study.yaml, line 8: unknown key 'begins'; allowed are: data, horizons"),
     ],
 )
 def test_mistakes_are_told_before_anything_runs(
