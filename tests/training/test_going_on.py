@@ -1,5 +1,6 @@
 """Training that goes on from another run's checkpoint, a report at a time, or in several processes at once."""
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +101,14 @@ def test_parts_of_replicas_make_the_whole_batch() -> None:
 def test_more_replicas_than_windows_in_a_batch_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MosimError, match="batch_size 32, which 33 workers cannot share"):
         make_replica(tmp_path, Replicas(0, 33), SHORT)
+
+
+def test_correctors_of_another_shape_start_from_a_predictor_that_had_correctors_beside_it(tmp_path: Path) -> None:
+    first = trainer(tmp_path / "first", SHORT)
+    assert [report.validation is None for report in itertools.islice(first.reports(), 2)] == [True, False]
+    other = SHORT.model.correctors[0].model_copy(update={"network": NetworkConfig(width=8, depth=0)})
+    model = SHORT.model.model_copy(update={"correctors": (other,)})
+    narrower = SHORT.model_copy(update={"model": model, "stages": SHORT.stages[:2]})
+    going_on = load_simulator(trained(tmp_path / "second", narrower, start=first.save())).state_dict()
+    expected = load_simulator(trained(tmp_path / "unbroken", narrower)).state_dict()
+    assert all(torch.equal(going_on[name], weight) for name, weight in expected.items())

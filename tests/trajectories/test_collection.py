@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from mosim.errors import DivergenceError, MismatchError, MosimError
+from mosim.storage import Folder
 from mosim.systems import load_system, load_task
 from mosim.trajectories import (
     Dataset,
@@ -25,7 +26,6 @@ from mosim.trajectories import (
 )
 from mosim.trajectories.collect import Collector
 from mosim.trajectories.metadata import describe
-from mosim.trajectories.storage import Folder
 
 pytestmark = pytest.mark.usefixtures("ray_of_two")
 

@@ -12,6 +12,7 @@ from mosim.cli.standard_data import STANDARD, TRAINING_SUFFIX, default_dataset
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
 from mosim.cli.training_phase import pick_device, train_simulator
 from mosim.console import console
+from mosim.errors import MosimError
 from mosim.systems import load_system
 from mosim.training import Recipe, load_recipe
 from mosim.trajectories import TRAINING_EPISODES, Dataset
@@ -26,6 +27,7 @@ class Options(TrackedOptions):
 
       mosim train reacher-easy
       mosim train reacher-easy --data s3://bucket/reacher --out runs/reacher --minutes 5
+      mosim train humanoid-walk --recipe large --workers 8 --address auto --out /shared/humanoid
     """
 
     task: tyro.conf.Positional[str] = Field(description="A task as domain-task, or the path of an MJCF file.")
@@ -35,7 +37,9 @@ class Options(TrackedOptions):
         f"{TRAINING_EPISODES} episodes are collected if it holds none.",
     )
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = Field(
-        default=None, description="Folder for checkpoints and the log; runs/TASK by default."
+        default=None,
+        description="Folder for checkpoints and the log; runs/TASK by default. With workers on several nodes, one that "
+        "all of them see under this path.",
     )
     recipe_file: Annotated[str | None, tyro.conf.arg(name="recipe", metavar="FILE|NAME")] = Field(
         default=None, description="A YAML file with model and stages, or a recipe of mosim's own, such as large."
@@ -48,6 +52,17 @@ class Options(TrackedOptions):
     )
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, ...")
     threads: int = Field(default=1, ge=1, description="Torch's threads on the CPU; small networks are fastest with 1.")
+    workers: int = Field(
+        default=1,
+        ge=1,
+        description="Processes of Ray that share each batch, for a large model; each has --threads CPUs, and on CUDA a "
+        "GPU. A step is the same for any number of them, up to rounding.",
+    )
+    address: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = Field(
+        default=None,
+        description="With --workers: a Ray cluster, such as auto or ray://head:10001. By default the one that "
+        "RAY_ADDRESS names, or this machine alone.",
+    )
     compile_steps: Annotated[bool, tyro.conf.arg(name="compile"), tyro.conf.FlagCreatePairsOff] = Field(
         default=False,
         description="Compile one-step stages by torch.compile, which takes up to a minute a stage first and has gained "
@@ -64,7 +79,9 @@ def main(arguments: Sequence[str]) -> None:
     recipe = options.recipe
     if options.minutes is not None:
         recipe = recipe.within(options.minutes)
-    device = pick_device(options.device)
+    if options.address is not None and options.workers == 1:
+        raise MosimError("--address goes with --workers of 2 or more; one worker trains in this process.")
+    device = pick_device(options.device) if options.workers == 1 else options.device
     given = None if options.data is None else Dataset.open(options.data)
     out = Path("runs", Path(options.task).stem) if options.out is None else options.out
     with tracked_command(options, out, "train", system.source) as tracked:
@@ -79,6 +96,8 @@ def main(arguments: Sequence[str]) -> None:
             threads=options.threads,
             resume=options.resume,
             compile_steps=options.compile_steps,
+            workers=options.workers,
+            address=options.address,
             tracked=tracked,
         )
         tracked.log_artifact(path, "checkpoint")

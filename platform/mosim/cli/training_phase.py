@@ -1,15 +1,20 @@
 """Training with a progress bar a stage, its losses tracked; shared by `mosim train` and `mosim run`."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import ray
 import torch
 from rich.progress import Progress, TaskID
 
+from mosim import ray_cluster
 from mosim.console import progress_bar, warn
 from mosim.errors import MismatchError, MosimError
 from mosim.systems import SystemFacts
 from mosim.tracking import TrackedRun
-from mosim.training import Recipe, Report, Trainer, TrainingData
+from mosim.training import Recipe, Report, Trainer, TrainingData, train_data_parallel
 from mosim.trajectories import Dataset
 
 _BAR_GRAIN = 1000
@@ -27,6 +32,8 @@ def train_simulator(
     threads: int,
     resume: bool,
     compile_steps: bool = False,
+    workers: int = 1,
+    address: str | None = None,
     tracked: TrackedRun,
 ) -> Path:
     """Trains a simulator, or goes on with one, and returns the path of its last checkpoint.
@@ -41,27 +48,52 @@ def train_simulator(
       threads: torch's threads.
       resume: whether to go on with a run that `out` holds.
       compile_steps: whether torch.compile makes one-step stages faster.
+      workers: processes that share each batch; a single one is this process itself.
+      address: of the Ray cluster whose processes they are, as for `mosim.ray_cluster.started`.
       tracked: takes parameters, losses, rates and the horizon error after each stage.
     """
     torch.set_num_threads(threads)
     require_fit(dataset.facts, facts, f"the dataset at {dataset.uri}")
-    trainer = Trainer(
-        system=system,
-        recipe=recipe,
-        data=TrainingData.load(dataset),
-        out=out,
-        device=device,
-        compile_steps=compile_steps,
-        resume=resume,
-    )
-    tracked.log_parameters({**recipe.model_dump(mode="json"), "system": system, "device": device})
+    train: Callable[[Callable[[Report], None]], Path]
+    if workers == 1:
+        train = Trainer(
+            system=system,
+            recipe=recipe,
+            data=TrainingData.load(dataset),
+            out=out,
+            device=device,
+            compile_steps=compile_steps,
+            resume=resume,
+        ).run
+    else:
+        train = functools.partial(
+            _train_in_workers,
+            address=address,
+            system=system,
+            recipe=recipe,
+            dataset=dataset,
+            out=out,
+            workers=workers,
+            device=device,
+            threads=threads,
+            compile_steps=compile_steps,
+            resume=resume,
+        )
+    tracked.log_parameters({**recipe.model_dump(mode="json"), "system": system, "device": device, "workers": workers})
     tracked.set_tags({"dataset.id": dataset.id, "system": facts.name})
     with progress_bar() as progress:
         bars = [
             progress.add_task(f"train {stage.name}", total=_BAR_GRAIN, status="", start=False)
             for stage in recipe.stages
         ]
-        return trainer.run(lambda report: _show(report, progress, bars, tracked))
+        return train(lambda report: _show(report, progress, bars, tracked))
+
+
+def _train_in_workers(
+    on_report: Callable[[Report], None], *, address: str | None, dataset: Dataset, **options: Any
+) -> Path:
+    with ray_cluster.started(address=address):
+        return train_data_parallel(data=ray.put(TrainingData.load(dataset)), on_report=on_report, **options)
 
 
 def require_fit(found: SystemFacts, wanted: SystemFacts, what: str) -> None:

@@ -2,6 +2,7 @@
 
 from mosim.training.checkpoint import Checkpoint, find_checkpoint, load_simulator, read_checkpoint
 from mosim.training.data import TrainingData
+from mosim.training.data_parallel import train_data_parallel
 from mosim.training.recipe import OptimizerName, Recipe, StageConfig, part_names
 from mosim.training.recipes import load_recipe, recipe_names
 from mosim.training.replicas import Replicas
@@ -23,4 +24,5 @@ __all__ = [
     "part_names",
     "read_checkpoint",
     "recipe_names",
+    "train_data_parallel",
 ]

@@ -6,6 +6,7 @@ the last one is always whole; files carry checksums, so that damage is told and 
 
 import json
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +26,7 @@ from mosim.systems import SystemFacts
 FORMAT = 1
 
 _WEIGHTS, _TRAINING, _MANIFEST = "weights.safetensors", "training.safetensors", "checkpoint.json"
-_STATISTICS, _CORRECTORS = "statistics.", "correctors."
+_STATISTICS = "statistics."
 
 
 @dataclass(frozen=True)
@@ -157,12 +158,15 @@ def load_simulator(path: str | Path, device: str = "cpu") -> NeuralSimulator:
     return load_weights(checkpoint).to(device).eval().requires_grad_(False)
 
 
-def load_weights(checkpoint: Checkpoint, config: ModelConfig | None = None) -> NeuralSimulator:
+def load_weights(
+    checkpoint: Checkpoint, config: ModelConfig | None = None, parts: Collection[str] | None = None
+) -> NeuralSimulator:
     """A simulator with a checkpoint's weights, on the CPU, to train on.
 
     Args:
       checkpoint: from `read_checkpoint`.
-      config: another shape than the checkpoint's own; correctors that the checkpoint lacks keep their first weights.
+      config: the shape of the simulator, where it is not the checkpoint's own.
+      parts: those that take their weights from the checkpoint, such as `predictor`; the others keep their first ones.
 
     Raises:
       MismatchError: a model of shape `config` has no place for the weights.
@@ -174,8 +178,10 @@ def load_weights(checkpoint: Checkpoint, config: ModelConfig | None = None) -> N
     }
     try:
         model = NeuralSimulator(checkpoint.facts, config or checkpoint.model, Statistics(**statistics))
-        fresh = {name: weight for name, weight in model.state_dict().items() if name.startswith(_CORRECTORS)}
-        model.load_state_dict((fresh if config else {}) | tensors)
+        if parts is not None:
+            tensors = {name: weight for name, weight in tensors.items() if _part(name) in parts}
+            tensors |= {name: weight for name, weight in model.state_dict().items() if _part(name) not in parts}
+        model.load_state_dict(tensors)
     except (TypeError, RuntimeError) as error:
         sentence = " ".join(str(error).split())
         if config not in (None, checkpoint.model):
@@ -196,6 +202,12 @@ def keep_last(folder: Path, count: int, always: set[str]) -> None:
     for path in sorted(folder.glob("step-*"))[:-count]:
         if path.name not in always:
             shutil.rmtree(path)
+
+
+def _part(weight: str) -> str:
+    """The part that a weight belongs to, as stages name it: `correctors.0.network...` is of `corrector/0`."""
+    first, second, *_ = weight.split(".")
+    return f"corrector/{second}" if first == "correctors" else first
 
 
 def _load(path: Path) -> dict[str, Tensor]:

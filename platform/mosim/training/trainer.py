@@ -63,7 +63,7 @@ class Trainer:
             which does not count as the stage's. Rollout stages are left as they are: their loops compile too slowly.
           resume: whether to go on with a run that `out` holds.
           start: a checkpoint of another run, where `out` holds none: it is gone on with under this recipe, as if the
-            stages that it has behind it were this recipe's. Correctors that it lacks begin afresh.
+            stages that it has behind it were this recipe's. Parts that these have not trained begin afresh.
           replicas: copies that train together, of which this is one; `out` is a folder that all of them see.
 
         Raises:
@@ -242,7 +242,8 @@ class Trainer:
         """The errors of a stage's batches, compiled, and called once so that the compiler's time is not the stage's."""
         errors = Compiled(rollout_errors)
         states, actions = self._training.spread(stage.batch_size, stage.horizon)
-        mean_loss(errors(self.model, states, actions), stage.loss, stage.huber_delta).backward()
+        part = self._replicas.part(stage.batch_size)
+        mean_loss(errors(self.model, states[part], actions[part]), stage.loss, stage.huber_delta).backward()
         self.model.zero_grad(set_to_none=True)
         return errors
 
@@ -310,4 +311,9 @@ class Trainer:
         del cursor["finished"]
         self._cursor = StageCursor(**cursor)
         self._restored = checkpoints.load_training(checkpoint)
-        return checkpoints.load_weights(checkpoint, self._recipe.model)
+        if own:
+            return checkpoints.load_weights(checkpoint)
+        # Parts that no stage has trained yet begin as this recipe and seed have them.
+        behind = self._recipe.stages[: self._stage_index + (self._cursor.step > 0)]
+        trained = {part for stage in behind for part in stage.learns}
+        return checkpoints.load_weights(checkpoint, self._recipe.model, trained)

@@ -13,12 +13,13 @@ import ray.exceptions
 from mosim import ray_cluster
 from mosim.console import warn
 from mosim.errors import MosimError
+from mosim.storage import Folder
 from mosim.systems import System, Task, load_system
 from mosim.trajectories.behaviours import Behaviour, PoissonBehaviour, Policy, PolicyBehaviour, resolve_policy
 from mosim.trajectories.dataset import Dataset
 from mosim.trajectories.episodes import collect_episode, policy_needs_task
 from mosim.trajectories.metadata import Metadata, Shard, begin, describe, write_metadata
-from mosim.trajectories.storage import Folder, checksum, encode_shard
+from mosim.trajectories.storage import checksum, encode_shard
 
 EPISODES_PER_SHARD = 5
 """Of a collection; the same for any number of workers, since it decides what the files hold."""

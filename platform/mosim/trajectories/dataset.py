@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from mosim.errors import DamagedFileError, MosimError
+from mosim.storage import Folder
 from mosim.systems import SystemFacts
 from mosim.trajectories.episodes import Episode
 from mosim.trajectories.metadata import Metadata, Shard, read_metadata
-from mosim.trajectories.storage import Folder, ShardArrays, checksum, decode_shard
+from mosim.trajectories.storage import ShardArrays, checksum, decode_shard
 
 
 @dataclass(frozen=True, repr=False)

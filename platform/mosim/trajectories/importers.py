@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from mosim.errors import MosimError
+from mosim.storage import Folder
 from mosim.systems import SystemFacts, load_system
 from mosim.trajectories.behaviours import ImportedBehaviour
 from mosim.trajectories.dataset import Dataset
 from mosim.trajectories.episodes import Episode
 from mosim.trajectories.metadata import Metadata, Shard, begin, describe, write_metadata
-from mosim.trajectories.storage import Folder, checksum, encode_shard
+from mosim.trajectories.storage import checksum, encode_shard
 
 _ROWS_PER_SHARD = 20_000
 """Shards of imports close after the episode that reaches this; episodes may be a single step here."""

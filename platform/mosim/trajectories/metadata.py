@@ -10,9 +10,9 @@ from importlib.metadata import version
 from pydantic import Field, ValidationError
 
 from mosim.errors import DamagedFileError, MismatchError, MosimError
+from mosim.storage import Folder
 from mosim.systems import Frozen, System, SystemFacts
 from mosim.trajectories.behaviours import Behaviour, ImportedBehaviour, PolicyBehaviour
-from mosim.trajectories.storage import Folder
 
 METADATA_NAME = "metadata.json"
 FORMAT = 1

@@ -1,0 +1,80 @@
+"""Folders of files on any `pyarrow.fs` path, local or not: a file is whole or absent."""
+
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import fs
+
+from mosim.errors import DamagedFileError, MosimError
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder on a local or a remote file system; `uri` opens it again, in any working folder."""
+
+    uri: str
+    filesystem: fs.FileSystem
+    path: str
+
+    @classmethod
+    def at(cls, location: str | Path) -> "Folder":
+        """Opens a folder, which need not exist, by its local path or its URI, such as `s3://bucket/data`.
+
+        Raises:
+          MosimError: there is no file system for such a URI.
+        """
+        if "://" not in str(location):
+            path = str(Path(location).absolute())
+            return cls(path, fs.LocalFileSystem(), path)
+        try:
+            filesystem, path = fs.FileSystem.from_uri(str(location))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise MosimError(f"{location} cannot be opened: {error}") from None
+        return cls(str(location), filesystem, path)
+
+    def where(self, name: str) -> str:
+        """A file's place in words."""
+        return f"{self.uri.rstrip('/')}/{name}"
+
+    def holds(self, name: str) -> bool:
+        """Whether there is a file of this name."""
+        return self.filesystem.get_file_info(f"{self.path}/{name}").type == fs.FileType.File
+
+    def names(self) -> list[str]:
+        """The files that lie in it, in order; none where it does not exist."""
+        listed = self.filesystem.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
+        return sorted(info.base_name for info in listed if info.type == fs.FileType.File)
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes.
+
+        Raises:
+          DamagedFileError: there is no such file, or it cannot be read.
+        """
+        try:
+            with self.filesystem.open_input_file(f"{self.path}/{name}") as file:
+                return file.read()
+        except FileNotFoundError:
+            raise DamagedFileError(f"{self.where(name)} is missing.") from None
+        except OSError as error:
+            raise DamagedFileError(f"{self.where(name)} cannot be read: {error}") from None
+
+    def write(self, name: str, content: bytes | pa.Buffer) -> None:
+        """Writes a file, whole or not at all.
+
+        Raises:
+          MosimError: the file system refuses.
+        """
+        path = f"{self.path}/{name}"
+        folder, _, base = path.rpartition("/")
+        aside = f"{folder}/.{base}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        try:
+            self.filesystem.create_dir(folder, recursive=True)
+            with self.filesystem.open_output_stream(aside) as file:
+                file.write(content)
+            self.filesystem.move(aside, path)
+        except OSError as error:
+            raise MosimError(f"{self.where(name)} cannot be written: {error}") from None
