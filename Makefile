@@ -44,7 +44,7 @@ $(VENV)/.installed-test: $(VENV)/.installed
 # Resolves pyproject.toml afresh in a throwaway environment and pins what came of it.
 lock:
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip install --quiet --editable '.[test]'
+	$(VENV)-lock/bin/python -m pip install --quiet --editable '.[test,cluster]'
 	{ head -n 1 constraints.txt; $(VENV)-lock/bin/python -m pip freeze --exclude-editable \
 	  | sed 's/+cpu$$//' | sort -f; } > constraints.new
 	mv constraints.new constraints.txt && rm -rf $(VENV)-lock

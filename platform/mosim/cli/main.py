@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "Measure a simulator's horizon error on held-out trajectories.",
     "zero-shot": "Train a policy in a simulator alone, and judge it in the true task.",
     "study": "Train and measure variants of recipes on several systems, as one YAML file says.",
+    "sweep": "Search the settings of a training with Ray Tune, on this machine or on a cluster.",
     "sync": "Send what a tracking server has missed.",
 }
 

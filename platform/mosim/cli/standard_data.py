@@ -35,7 +35,7 @@ def default_dataset(system: System, wanted: Collection, suffix: str) -> Dataset:
     return collect_wanted(system, folder, wanted, os.cpu_count() or 1, f"collect {name}{suffix}")
 
 
-def collect_wanted(system: System, folder: Path, wanted: Collection, workers: int, label: str) -> Dataset:
+def collect_wanted(system: System, folder: str | Path, wanted: Collection, workers: int, label: str) -> Dataset:
     """Collects `wanted` into `folder`, or what is missing of it."""
     dataset, _ = collect_trajectories(
         source=system.source,

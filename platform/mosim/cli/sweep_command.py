@@ -1,0 +1,153 @@
+"""`mosim sweep`: Ray Tune over the staged training, or over a policy's, as one YAML file says."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import ray
+import tyro
+from pydantic import Field
+
+from mosim import ray_cluster
+from mosim.cli.parsing import parse
+from mosim.cli.standard_data import collect_wanted
+from mosim.cli.tracked_command import TrackedOptions, tracked_command
+from mosim.console import console
+from mosim.errors import MosimError
+from mosim.sweeps import PolicyPlan, SimulatorPlan, SweepPlan, plan_sweep, read_sweep
+from mosim.systems import load_system
+from mosim.tracking import TrackedRun, default_tracking_uri, ui_command
+
+if TYPE_CHECKING:
+    from mosim.cli.sweep_conclusion import Conclusion
+    from mosim.sweeps import TrialResult
+
+EXIT_ALL_FAILED = 1
+
+
+class Options(TrackedOptions):
+    """Search the settings of a training with Ray Tune: trials of one recipe's variants, as one YAML file says.
+
+    The file names a task, the data, a base recipe, what is searched, a scheduler and a budget; see tune_configs/ for
+    examples with comments. All of it is checked before the first trial starts. Trials report at fixed intervals of
+    training, and go on from their last report if their process or node dies. The best checkpoint is copied to OUT/best,
+    its recipe to OUT/best.yaml, and trials.csv holds a row a trial. After Ctrl-C or a crash, the same command with
+    --resume goes on, and repeats no trial that has ended.
+
+      mosim sweep tune_configs/reacher-quick.yaml
+      mosim sweep tune_configs/humanoid-staged.yaml --address auto --storage s3://bucket/sweeps
+    """
+
+    file: tyro.conf.Positional[Path] = Field(description="The sweep: a YAML file.")
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = Field(
+        default=None, description="Folder for results on this machine; runs/NAME by default, NAME being the sweep's."
+    )
+    storage: Annotated[str | None, tyro.conf.arg(metavar="PATH|URI")] = Field(
+        default=None,
+        description="Where trials keep checkpoints, in a folder of the sweep's name: on a cluster a path that all "
+        "nodes share, or a bucket such as s3://bucket/sweeps. Its state is pickled, so let nobody else write there. "
+        "By default --out.",
+    )
+    address: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = Field(
+        default=None,
+        description="Of a Ray cluster: auto on one of its nodes, or ray://head:10001 from elsewhere. By default what "
+        "RAY_ADDRESS says, or else a Ray of this machine's own.",
+    )
+    resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
+        default=False, description="Go on with the sweep in --storage; trials that have ended are not repeated."
+    )
+    device: str = Field(default="auto", description="auto, cpu, cuda; auto is cuda where resources.gpu is above 0.")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    options = parse(Options, "sweep", arguments)
+    plan = plan_sweep(read_sweep(options.file), options.file)
+    plan.check()
+    out = (Path("runs", plan.sweep.name) if options.out is None else options.out).absolute()
+    storage = str(out) if options.storage is None else f"{_absolute(options.storage)}/{plan.sweep.name}"
+    with tracked_command(options, out, "sweep", plan.sweep.name) as tracked:
+        tracked.log_parameters({"sweep": plan.sweep.model_dump(mode="json"), "storage": storage})
+        tracked.log_artifact(options.file)
+        with ray_cluster.started(address=options.address):
+            results, dataset = _run(options, plan, storage, tracked)
+        from mosim.cli.sweep_conclusion import conclude
+
+        conclusion = conclude(plan, results, out, tracked)
+        _print(options, plan, results, conclusion, dataset)
+        if any(result.status == "unfinished" for result in results):
+            raise KeyboardInterrupt
+    if all(result.failure for result in results):
+        sys.exit(EXIT_ALL_FAILED)
+
+
+def _run(
+    options: Options, plan: SimulatorPlan | PolicyPlan, storage: str, tracked: TrackedRun
+) -> tuple[list["TrialResult"], str | None]:
+    """Runs the trials; returns what came of them, and where the data lie."""
+    # Imported here, since a mistake in the file should not wait for Ray Tune.
+    from mosim.cli.sweep_watcher import SweepWatcher
+    from mosim.sweeps import holds_sweep, reports_of, run_sweep
+
+    if holds_sweep(storage) and not options.resume:
+        raise MosimError(f"{storage} holds a sweep already; --resume goes on with it, or give another --out.")
+    dataset = _dataset(plan, storage)
+    with SweepWatcher(plan.sweep, tracked, plan.trial_count) as watcher:
+        results = run_sweep(
+            plan,
+            storage,
+            dataset=dataset,
+            resume=options.resume,
+            device=_device(plan, options.device),
+            on_news=watcher.tell,
+        )
+    watcher.settle(results, {result.trial: reports_of(storage, result.trial) for result in results})
+    return results, dataset
+
+
+def _dataset(plan: SimulatorPlan | PolicyPlan, storage: str) -> str | None:
+    """Where the data lie that simulators are trained on; collected where they are missing."""
+    if isinstance(plan, PolicyPlan):
+        return None
+    if plan.dataset is not None:
+        return plan.dataset
+    workers = max(int(ray.cluster_resources().get("CPU", 1)), 1)
+    system, wanted = load_system(plan.source), plan.sweep.data.training
+    return collect_wanted(system, f"{storage}/data", wanted, workers, f"collect {plan.facts.name}").uri
+
+
+def _device(plan: SweepPlan, device: str) -> str:
+    # Not what this machine has: trials may run on others.
+    return ("cuda" if plan.sweep.resources.gpu else "cpu") if device == "auto" else device
+
+
+def _absolute(location: str) -> str:
+    return location.rstrip("/") if "://" in location else str(Path(location).absolute())
+
+
+def _print(
+    options: Options,
+    plan: SimulatorPlan | PolicyPlan,
+    results: Sequence["TrialResult"],
+    conclusion: "Conclusion",
+    dataset: str | None,
+) -> None:
+    from mosim.cli.sweep_conclusion import full_training
+
+    console.print(conclusion.table)
+    for result in results:
+        if result.failure:
+            console.print(f"[red]failed[/] trial {result.trial}: ", end="")
+            console.print(result.failure, markup=False)
+    command = shlex.join(["mosim", "sweep", *sys.argv[2:]])
+    lines = [("trials", conclusion.trials), ("best", conclusion.best), ("its recipe", conclusion.recipe)]
+    if any(result.status in ("unfinished", "failed") for result in results):
+        lines.append(("go on", command if options.resume else f"{command} --resume"))
+    lines.append(("compare", ui_command(options.tracking_uri or default_tracking_uri())))
+    if conclusion.recipe:
+        lines.append(("in full", full_training(plan, conclusion.recipe, dataset)))
+    for label, said in lines:
+        if said is not None:
+            console.print(f"{label:<14}{said}", markup=False)

@@ -1,0 +1,169 @@
+"""A sweep under Ray Tune: begun, or gone on with."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ray
+from ray import tune
+from ray._private.state import state
+from ray.util.queue import Queue
+
+from mosim.errors import MosimError
+from mosim.storage import Folder
+from mosim.sweeps.news import Reporter, TrialNews, listening
+from mosim.sweeps.plan import PolicyPlan, SimulatorPlan, SweepPlan
+from mosim.sweeps.policy_trial import train_policy_trial
+from mosim.sweeps.predictors import Registry
+from mosim.sweeps.reports import TUNE_FOLDER, trial_folder
+from mosim.sweeps.results import TrialResult, result_of
+from mosim.sweeps.schedulers import DRAW, make_scheduler, make_searcher
+from mosim.sweeps.simulator_trial import train_simulator_trial
+from mosim.sweeps.strategies import Pbt
+from mosim.training import TrainingData
+from mosim.trajectories import Dataset
+
+PREDICTORS_FOLDER = "predictors"
+"""Of a sweep's storage."""
+
+RESTARTS = 3
+"""How often a trial whose process dies is taken up again from its last report."""
+
+_CHECKPOINTS_KEPT = 4
+"""A trial's. Whenever one has made so many, Tune writes its own state down, which takes a large sweep's time."""
+
+_TUNE_SETTINGS = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # Relative paths go on meaning what they mean to the user.
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+"""Set where the user has not."""
+
+
+def run_sweep(
+    plan: SimulatorPlan | PolicyPlan,
+    storage: str,
+    *,
+    dataset: str | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    on_news: Callable[[TrialNews], None] = lambda news: None,
+) -> list[TrialResult]:
+    """Runs a sweep's trials, or those that are left; Ray must have been started.
+
+    A trial whose process dies goes on from its last report, up to `RESTARTS` times. A trial whose training diverges has
+    failed, and the others go on.
+
+    Args:
+      plan: from `plan_sweep`, checked.
+      storage: a folder's path or URI that every node reaches: for Tune's state, checkpoints and shared predictors.
+      dataset: where the data lie that simulators are trained on.
+      resume: go on with the sweep that `storage` holds, if it holds one. This reads Tune's own state, which is pickled
+        and so can run code: do it in storage that only you can write to.
+      device: a torch device for trials that train simulators.
+      on_news: is told what becomes of trials, from a thread of its own.
+
+    Returns:
+      A result a trial, those of earlier times included, and those that were interrupted.
+
+    Raises:
+      MosimError: `storage` holds a sweep and `resume` is false, or the cluster has no room for a trial.
+    """
+    _require_room(plan)
+    begun = holds_sweep(storage)
+    if begun and not resume:
+        raise MosimError(f"{storage} holds a sweep already; --resume goes on with it, or give another --out.")
+    sweep = plan.sweep
+    searcher = make_searcher(plan)
+    with _settings(), _registry(plan, storage) as registry, _queue() as queue, listening(queue, on_news):
+        analysis = tune.run(
+            _trainable(plan, dataset, registry, device),
+            name=TUNE_FOLDER,
+            storage_path=storage,
+            # Of several metrics the searcher alone knows.
+            metric=sweep.metric[0] if len(sweep.metric) == 1 else None,
+            mode=sweep.modes[0] if len(sweep.metric) == 1 else None,
+            config={DRAW: tune.grid_search(plan.draws())} if searcher is None else {},
+            num_samples=1 if searcher is None else sweep.draw_count,
+            search_alg=searcher,
+            scheduler=make_scheduler(plan),
+            resources_per_trial={"cpu": sweep.resources.cpu, "gpu": sweep.resources.gpu},
+            time_budget_s=None if sweep.budget.minutes is None else 60 * sweep.budget.minutes,
+            max_concurrent_trials=sweep.budget.concurrent,
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=_CHECKPOINTS_KEPT),
+            callbacks=[Reporter(queue, registry)],
+            max_failures=RESTARTS,
+            raise_on_failed_trial=False,
+            reuse_actors=True,
+            resume="AUTO+ERRORED" if begun else None,
+            trial_dirname_creator=lambda trial: trial_folder(trial.trial_id),
+            verbose=0,
+        )
+    return [result_of(trial) for trial in analysis.trials]
+
+
+def holds_sweep(storage: str) -> bool:
+    """Whether a sweep was begun there."""
+    return any(name.startswith("experiment_state") for name in Folder.at(f"{storage}/{TUNE_FOLDER}").names())
+
+
+def _trainable(plan: SimulatorPlan | PolicyPlan, dataset: str | None, registry: Any, device: str) -> Callable[..., Any]:
+    if isinstance(plan, PolicyPlan):
+        return tune.with_parameters(train_policy_trial, plan=plan)
+    if dataset is None:
+        raise ValueError("simulators are trained on a dataset")
+    # Loaded where the trials are, and referred to: every node has one copy, whose arrays its trials share.
+    data = {"reference": _load.remote(dataset)}
+    return tune.with_parameters(train_simulator_trial, plan=plan, data=data, registry=registry, device=device)
+
+
+@ray.remote(num_cpus=0)
+def _load(location: str) -> TrainingData:
+    return TrainingData.load(Dataset.open(location))
+
+
+def _require_room(plan: SweepPlan) -> None:
+    """Refuses at once what would wait for ever. A cluster that grows counts as large as it may become."""
+    largest = state.get_max_resources_from_cluster_config() or {}  # There is no public way to ask.
+    wanted = plan.sweep.resources
+    for name, amount in (("CPU", wanted.cpu), ("GPU", wanted.gpu)):
+        there = max(ray.cluster_resources().get(name, 0.0), largest.get(name, 0.0))
+        if amount > there:
+            raise MosimError(
+                f"{plan.file}: resources.{name.lower()} of a trial is {amount:g}; the cluster has {there:g}."
+            )
+
+
+@contextlib.contextmanager
+def _settings() -> Iterator[None]:
+    missing = {name: value for name, value in _TUNE_SETTINGS.items() if name not in os.environ}
+    os.environ.update(missing)
+    try:
+        yield
+    finally:
+        for name in missing:
+            os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def _registry(plan: SweepPlan, storage: str) -> Iterator[Any]:
+    """The actor that shares predictors, where trials may."""
+    if isinstance(plan, PolicyPlan) or isinstance(plan.sweep.scheduler, Pbt) or not plan.sweep.share_predictors:
+        yield None
+        return
+    remote: Any = ray.remote(Registry)
+    actor = remote.options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote(f"{storage}/{PREDICTORS_FOLDER}")
+    try:
+        yield actor
+    finally:
+        ray.kill(actor)
+
+
+@contextlib.contextmanager
+def _queue() -> Iterator[Queue]:
+    queue = Queue(actor_options={"num_cpus": 0})
+    try:
+        yield queue
+    finally:
+        queue.shutdown(force=True)

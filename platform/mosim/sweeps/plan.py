@@ -1,0 +1,285 @@
+"""What a sweep comes to: its system, its data and the recipe of every trial, checked before the first one starts."""
+
+import contextlib
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mosim.configuration import Location, YamlFile, read_yaml_file, with_values
+from mosim.environments import check_fit
+from mosim.errors import MismatchError, MosimError
+from mosim.policies import PolicyRecipe, load_policy_recipe
+from mosim.sweeps.config import Sweep
+from mosim.sweeps.dimensions import Scalar
+from mosim.sweeps.space import Draw, Space
+from mosim.sweeps.strategies import Pbt
+from mosim.systems import SystemFacts, load_system, load_task
+from mosim.training import Recipe, find_checkpoint, load_recipe, read_checkpoint
+from mosim.trajectories import Dataset
+
+_SAMPLED_DRAWS = 64
+"""Draws that are checked of a space whose trials are not drawn before the first starts."""
+
+_MJCF_ENDINGS = (".xml", ".mjcf")
+_RECIPE_ENDINGS = (".yaml", ".yml")
+
+AnyRecipe = TypeVar("AnyRecipe", Recipe, PolicyRecipe)
+
+
+@dataclass(frozen=True)
+class SweepPlan(ABC):
+    """A sweep with everything found that it names; it pickles.
+
+    Attributes:
+      sweep: as its file says.
+      file: that file.
+      source: what `mosim.systems.load_system` takes.
+      facts: of the system.
+      places: where values of the recipe are given, such as `sweep.yaml, line 3`, by the keys that lead to them; by no
+        key, the file alone.
+    """
+
+    sweep: Sweep
+    file: Path
+    source: str
+    facts: SystemFacts
+    places: Mapping[Location, str]
+
+    @property
+    def space(self) -> Space:
+        """What is searched."""
+        return Space(self.sweep.space)
+
+    @abstractmethod
+    def recipe(self, draw: Mapping[str, Scalar], seed: int) -> Recipe | PolicyRecipe:
+        """The recipe of a trial under one of its seeds.
+
+        Raises:
+          MosimError: the draw makes no valid recipe; names the sweep's file, the line and the draw.
+        """
+
+    @abstractmethod
+    def full_recipe(self, draw: Mapping[str, Scalar], seed: int) -> Recipe | PolicyRecipe:
+        """As `recipe`, but as long as the base recipe says, and not as the sweep does."""
+
+    def draws(self) -> list[Draw]:
+        """Every trial of a random search."""
+        return self.space.draws(self.sweep.draw_count, self.sweep.seed)
+
+    @property
+    def trial_count(self) -> int:
+        """How many trials there will be."""
+        return len(self.draws()) if self.sweep.search.kind == "random" else self.sweep.draw_count
+
+    def check(self) -> None:
+        """Makes the recipe of every trial, or, where they are drawn later or mutate, of a sample that has every option.
+
+        Raises:
+          MosimError: as `recipe`.
+        """
+        known = self.sweep.search.kind == "random" and not isinstance(self.sweep.scheduler, Pbt)
+        draws = self.draws() if known else self.space.samples(_SAMPLED_DRAWS, self.sweep.seed)
+        for draw in draws:
+            self.recipe(draw, self.sweep.seeds[0])
+
+    def _changed(self, base: AnyRecipe, draw: Mapping[str, Scalar], seed: int) -> AnyRecipe:
+        """The base recipe with the sweep's fixed changes, those of a draw, and a seed."""
+        drawn = self.space.changes(draw)
+        fixed = {name: value for name, value in self.sweep.set.items() if name not in drawn}
+        places = {name: self.places[("set", name)] for name in fixed}
+        places |= {name: self.places[("space", *origin)] for name, origin in self.space.origins(draw).items()}
+        with self._told_of(draw):
+            changed = with_values(base, fixed | drawn, self.places[()], places)
+        return changed.model_copy(update={"seed": seed})
+
+    @contextlib.contextmanager
+    def _told_of(self, draw: Mapping[str, Scalar]) -> Iterator[None]:
+        try:
+            yield
+        except MosimError as error:
+            settings = ", ".join(f"{name}={json.dumps(value)}" for name, value in draw.items())
+            raise MosimError(f"{error} This is of the trial {settings}.") from None
+
+
+@dataclass(frozen=True)
+class SimulatorPlan(SweepPlan):
+    """A sweep that trains simulators.
+
+    Attributes:
+      base: the recipe that trials change.
+      dataset: the path or URI of the data; None for data to be collected.
+      steps: physics steps of an episode; None where episodes differ.
+    """
+
+    base: Recipe
+    dataset: str | None
+    steps: int | None
+
+    def recipe(self, draw: Mapping[str, Scalar], seed: int) -> Recipe:
+        """See `SweepPlan`; it lasts as long as the sweep says."""
+        recipe = self._changed(self.base, draw, seed)
+        with self._told_of(draw):
+            longest = max(recipe.stages, key=lambda stage: stage.horizon)
+            if self.steps is not None and longest.horizon > self.steps:
+                raise MosimError(
+                    f"{self.places['data',]}: key 'data': episodes have {self.steps} steps, and stage "
+                    f"{longest.name!r} a horizon of {longest.horizon}."
+                )
+            if self.sweep.minutes is None:
+                return recipe
+            try:
+                return recipe.within(self.sweep.minutes)
+            except ValueError as error:
+                raise MosimError(f"{self.places['minutes',]}: key 'minutes': {error}.") from None
+
+    def full_recipe(self, draw: Mapping[str, Scalar], seed: int) -> Recipe:
+        """See `SweepPlan`."""
+        return self._changed(self.base, draw, seed)
+
+    def architecture(self, draw: Mapping[str, Scalar]) -> str:
+        """The same for draws whose trials can take over one another's weights and moments."""
+        recipe = self.recipe(draw, self.sweep.seeds[0])
+        stages = [(stage.learns, stage.optimizer) for stage in recipe.stages]
+        return _canonical([recipe.model.model_dump(mode="json"), stages])
+
+    def predictor_key(self, recipe: Recipe, dataset_id: str) -> tuple[int, str] | None:
+        """What tells whether two trainings pass through the same predictor, before any corrector learns.
+
+        Args:
+          recipe: of a trial, under one seed.
+          dataset_id: of the data.
+
+        Returns:
+          How many leading stages train that predictor, and a digest of all that it depends on; None where there are no
+          such stages, or none after them.
+        """
+        first = next((index for index, stage in enumerate(recipe.stages) if _learns_corrector(stage.learns)), 0)
+        if not any("predictor" in stage.learns for stage in recipe.stages[:first]):
+            return None
+        content = {
+            "model": recipe.model.model_dump(mode="json", exclude={"correctors"}),
+            "stages": [stage.model_dump(mode="json") for stage in recipe.stages[:first]],
+            "seed": recipe.seed,
+            "validation_fraction": recipe.validation_fraction,
+            "dataset": dataset_id,
+            "facts": self.facts.model_dump(mode="json"),
+            "versions": {package: version(package) for package in ("mosim", "torch")},
+        }
+        return first, hashlib.sha256(_canonical(content).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class PolicyPlan(SweepPlan):
+    """A sweep that trains policies in one simulator.
+
+    Attributes:
+      base: the recipe that trials change.
+      simulator: the absolute path of its checkpoint.
+    """
+
+    base: PolicyRecipe
+    simulator: Path
+
+    def recipe(self, draw: Mapping[str, Scalar], seed: int) -> PolicyRecipe:
+        """See `SweepPlan`."""
+        return self._changed(self.base, draw, seed)
+
+    full_recipe = recipe
+
+
+def plan_sweep(sweep: Sweep, file: Path) -> SimulatorPlan | PolicyPlan:
+    """Finds what a sweep names.
+
+    Args:
+      sweep: from `read_sweep`.
+      file: where it was read; its paths are beside it, and mistakes name it.
+
+    Raises:
+      MosimError: the system does not load, or a recipe, a dataset or a simulator is missing or does not fit; names the
+        file, the line and the key.
+    """
+    yaml = read_yaml_file(file)
+    with _said_of(yaml, "task"):
+        beside = sweep.task.endswith(_MJCF_ENDINGS)
+        system = load_system(str(file.parent / sweep.task) if beside else sweep.task)
+    common = {
+        "sweep": sweep,
+        "file": file.absolute(),
+        "source": system.source,
+        "facts": system.facts,
+        "places": _places(sweep, yaml),
+    }
+    if sweep.trains == "policy":
+        with _said_of(yaml, "recipe"):
+            policy_recipe = load_policy_recipe(sweep.task, _policy_recipe_file(sweep, file))
+        return PolicyPlan(**common, base=policy_recipe, simulator=_simulator(sweep, yaml))
+    with _said_of(yaml, "recipe"):
+        named = sweep.recipe is not None and sweep.recipe.endswith(_RECIPE_ENDINGS)
+        recipe = load_recipe(system.facts.name, file.parent / str(sweep.recipe) if named else sweep.recipe)
+    if (dataset := _dataset(sweep, system.facts, yaml)) is None:
+        return SimulatorPlan(**common, base=recipe, dataset=None, steps=sweep.data.steps)
+    return SimulatorPlan(**common, base=recipe, dataset=dataset.uri, steps=dataset.metadata.steps)
+
+
+def _policy_recipe_file(sweep: Sweep, file: Path) -> Path | None:
+    if sweep.recipe is not None and not sweep.recipe.endswith(_RECIPE_ENDINGS):
+        raise MosimError("a policy's recipe must be a YAML file; by default it is the task's own.")
+    return None if sweep.recipe is None else file.parent / sweep.recipe
+
+
+def _simulator(sweep: Sweep, yaml: YamlFile) -> Path:
+    with _said_of(yaml, "task"):
+        task = load_task(sweep.task)
+    with _said_of(yaml, "simulator"):
+        checkpoint = read_checkpoint(find_checkpoint(str(sweep.simulator)))
+        check_fit(checkpoint.facts, task)
+    return checkpoint.path.absolute()
+
+
+def _dataset(sweep: Sweep, facts: SystemFacts, yaml: YamlFile) -> Dataset | None:
+    """The data, if they are not to be collected."""
+    if (path := sweep.data.path) is None:
+        return None
+    with _said_of(yaml, "data", "path"):
+        dataset = Dataset.open(path if "://" in path else yaml.path.parent / path)
+        if odd := dataset.facts.differences(facts):
+            raise MismatchError(f"the dataset is of another system than {facts.name}: {'; '.join(odd)}.")
+        if not dataset.metadata.complete:
+            command = dataset.metadata.command(dataset.uri)
+            raise MosimError(f"the dataset at {dataset.uri} is not complete; go on with: {command}")
+    return dataset
+
+
+def _places(sweep: Sweep, yaml: YamlFile) -> dict[Location, str]:
+    """Where everything stands that recipes take from the sweep."""
+    locations: list[Location] = [(), ("data",), ("minutes",), *(("set", name) for name in sweep.set)]
+    for name, dimension in sweep.space.items():
+        locations.append(("space", name, dimension.kind_name))
+        changes = dimension.options.root if dimension.options else ()
+        if isinstance(changes, dict):
+            locations += [
+                ("space", name, dimension.kind_name, label, key) for label, each in changes.items() for key in each
+            ]
+    return {location: yaml.place(location) for location in locations}
+
+
+@contextlib.contextmanager
+def _said_of(yaml: YamlFile, *location: str) -> Iterator[None]:
+    """Has a mistake name the key of the sweep's file that led to it."""
+    try:
+        yield
+    except MosimError as error:
+        raise MosimError(f"{yaml.place(location)}: key {'.'.join(location)!r}: {error}") from None
+
+
+def _learns_corrector(learns: tuple[str, ...]) -> bool:
+    return any(part.startswith("corrector/") for part in learns)
+
+
+def _canonical(content: Any) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))

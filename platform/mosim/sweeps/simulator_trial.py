@@ -1,0 +1,194 @@
+"""A trial that trains a simulator: once a seed, side by side, reporting at fixed intervals of training."""
+
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+
+from mosim.errors import DivergenceError, MosimError
+from mosim.files import read_json, write_json
+from mosim.sweeps.plan import SimulatorPlan
+from mosim.sweeps.predictors import SharedPredictors
+from mosim.sweeps.reports import (
+    CURVE,
+    FINISHED,
+    STAGE,
+    STATE_FILE,
+    TRAIN_SECONDS,
+    WALL_SECONDS,
+    failed_report,
+    seed_folder,
+)
+from mosim.training import Report, Trainer, TrainingData
+
+_HORIZONS = (16, 100)
+
+_CURVE_STEPS = max(_HORIZONS)
+
+_SPEED_BATCH = 256
+_SPEED_STEPS = 20
+"""Of the rollouts by which a simulator's speed is told, in a fraction of a second."""
+
+
+def train_simulator_trial(
+    config: Mapping[str, Any], plan: SimulatorPlan, data: Mapping[str, Any], registry: Any, device: str
+) -> None:
+    """Ray Tune's trainable.
+
+    Args:
+      config: `draw`, the settings of the trial.
+      plan: of the sweep.
+      data: `reference`, Ray's of a `TrainingData`, whose arrays all trials of a node share.
+      registry: the actor of `mosim.sweeps.predictors`; None where predictors are not shared.
+      device: a torch device.
+    """
+    torch.set_num_threads(max(1, int(plan.sweep.resources.cpu)))
+    folder = Path(tempfile.mkdtemp(prefix="mosim-trial-"))
+    predictors = None if registry is None else SharedPredictors(registry, str(tune.get_context().get_trial_id()))
+    try:
+        _Trial(plan, config["draw"], ray.get(data["reference"]), predictors, device, folder).run()
+    except MosimError as error:
+        # Reported, not raised: Tune would begin again what can only fail again.
+        kind = "diverged" if isinstance(error, DivergenceError) else "refused"
+        tune.report(failed_report(plan.sweep, f"{kind}: {error}"))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _SeedRun:
+    """The training under one of a trial's seeds, and the predictor that it trains for others on its way, if it does."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self.last: Report | None = None
+        self._reports: Iterator[Report] = trainer.reports()
+
+    def advance(self, until: float) -> Iterator[Report]:
+        """Trains up to `until` seconds of training in all, or to the end."""
+        while not self.trainer.finished and self.trainer.seconds < until:
+            self.last = next(self._reports)
+            yield self.last
+
+    @property
+    def stage(self) -> int:
+        """The index of the stage that it is at; the number of stages at the end."""
+        return 0 if self.last is None else self.last.stage + (self.last.validation is not None)
+
+
+class _Trial:
+    def __init__(
+        self,
+        plan: SimulatorPlan,
+        draw: Mapping[str, Any],
+        data: TrainingData,
+        predictors: SharedPredictors | None,
+        device: str,
+        folder: Path,
+    ) -> None:
+        self._plan, self._draw, self._data, self._device, self._folder = plan, draw, data, device, folder
+        self._predictors = predictors
+        self._claimed: dict[int, tuple[int, str]] = {}
+        self._wall_before, self._began = 0.0, time.perf_counter()
+        starts: dict[int, Path] = {}
+        if checkpoint := tune.get_checkpoint():
+            kept = Path(checkpoint.to_directory(str(folder / "restored")))
+            self._wall_before = read_json(kept / STATE_FILE)[WALL_SECONDS]
+            starts = {seed: kept / seed_folder(seed) for seed in plan.sweep.seeds}
+        self._runs = {seed: self._seed_run(seed, starts.get(seed)) for seed in plan.sweep.seeds}
+        self._speed = _rollout_speed(next(iter(self._runs.values())).trainer, data)
+
+    def run(self) -> None:
+        """Trains and reports until all seeds are through; a trial that was through already reports once more."""
+        while True:
+            self._advance()
+            finished = all(run.trainer.finished for run in self._runs.values())
+            self._report(finished)
+            if finished:
+                return
+
+    def _seed_run(self, seed: int, start: Path | None) -> _SeedRun:
+        """Begins a seed's training, or goes on with it: from where the trial was, or from a predictor of another's."""
+        recipe = self._plan.recipe(self._draw, seed)
+        shared = self._plan.predictor_key(recipe, self._data.dataset_id) if self._predictors else None
+        if start is None and shared and self._predictors:
+            start = self._predictors.take(shared[1], self._folder)
+            if start is None:
+                self._claimed[seed] = shared
+        return _SeedRun(
+            Trainer(
+                system=self._plan.source,
+                recipe=recipe,
+                data=self._data,
+                out=self._folder / f"run-{seed}",
+                device=self._device,
+                start=start,
+            )
+        )
+
+    def _advance(self) -> None:
+        """Trains all seeds up to the same time, an interval after the one that is furthest behind."""
+        behind = [run.trainer.seconds for run in self._runs.values() if not run.trainer.finished]
+        for seed, run in self._runs.items():
+            for _ in run.advance(min(behind, default=0.0) + self._plan.sweep.report_seconds):
+                self._share(seed, run)
+
+    def _share(self, seed: int, run: _SeedRun) -> None:
+        """Publishes the predictor that other trials wait for, as soon as it is trained."""
+        if self._predictors is None or seed not in self._claimed:
+            return
+        stages, key = self._claimed[seed]
+        if run.stage < stages:
+            self._predictors.renew()
+            return
+        self._predictors.publish(key, run.trainer.save())
+        del self._claimed[seed]
+
+    def _report(self, finished: bool) -> None:
+        runs = self._runs.values()
+        reports = [run.last for run in runs if run.last]
+        metrics: dict[str, Any] = {
+            **self._errors(),
+            "loss": statistics.median(report.loss for report in reports) if reports else None,
+            "samples_per_second": statistics.fmean(report.samples_per_second for report in reports) if reports else 0.0,
+            "rollout_steps_per_second": self._speed,
+            STAGE: min(run.stage for run in runs),
+            "gradient_steps": min((report.step for report in reports), default=0),
+            TRAIN_SECONDS: min(run.trainer.seconds for run in runs),
+            WALL_SECONDS: self._wall_before + time.perf_counter() - self._began,
+            FINISHED: finished,
+        }
+        with tempfile.TemporaryDirectory(dir=self._folder) as kept:
+            for seed, run in self._runs.items():
+                shutil.copytree(run.trainer.save(), Path(kept) / seed_folder(seed))
+            write_json(Path(kept) / STATE_FILE, metrics)
+            tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(kept))
+
+    def _errors(self) -> dict[str, Any]:
+        """The median over the seeds of each horizon error, their curve, and where there are several seeds, theirs."""
+        curves = {seed: run.trainer.horizon_errors(range(1, _CURVE_STEPS + 1)) for seed, run in self._runs.items()}
+        medians = [statistics.median(curve[step] for curve in curves.values()) for step in range(1, _CURVE_STEPS + 1)]
+        errors: dict[str, Any] = {f"horizon_mse/{horizon}": medians[horizon - 1] for horizon in _HORIZONS}
+        for seed, curve in curves.items() if len(curves) > 1 else ():
+            errors |= {f"horizon_mse/{horizon}/seed-{seed}": curve[horizon] for horizon in _HORIZONS}
+        return errors | {CURVE: medians}
+
+
+def _rollout_speed(trainer: Trainer, data: TrainingData) -> float:
+    """Physics steps a second that a model predicts open loop, in batches, here and now."""
+    states, actions = data.tensors(torch.device("cpu"))
+    rows = torch.linspace(0, len(states) - 1, _SPEED_BATCH).long()
+    device = next(trainer.model.parameters()).device
+    state = states[rows].to(device)
+    held = actions[rows].unsqueeze(1).expand(-1, _SPEED_STEPS, -1).to(device)
+    with torch.no_grad():
+        trainer.model.rollout(state, held[:, :1])
+        began = time.perf_counter()
+        trainer.model.rollout(state, held).sum().item()  # Whose number a GPU must have come to.
+    return _SPEED_BATCH * _SPEED_STEPS / (time.perf_counter() - began)

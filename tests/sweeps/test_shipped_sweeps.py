@@ -1,0 +1,137 @@
+"""The sweeps that come with mosim are valid, and are what they say."""
+
+from pathlib import Path
+
+import pytest
+
+from mosim.sweeps.config import read_sweep
+from mosim.sweeps.plan import PolicyPlan, SimulatorPlan, plan_sweep
+from mosim.systems import load_task
+from mosim.training import Recipe, Trainer, TrainingData
+from mosim.trajectories import PoissonBehaviour, Trajectories, collect_episode
+
+FOLDER = Path(__file__).parent.parent.parent / "tune_configs"
+
+NAMES = sorted(file.stem for file in FOLDER.glob("*.yaml"))
+
+STAGED = [name for name in NAMES if name.endswith("-staged")]
+
+
+def planned(name: str) -> SimulatorPlan:
+    file = FOLDER / f"{name}.yaml"
+    plan = plan_sweep(read_sweep(file), file)
+    assert isinstance(plan, SimulatorPlan)
+    return plan
+
+
+def keys(plan: SimulatorPlan) -> list[tuple[int, str] | None]:
+    """Of the predictor of each drawn trial."""
+    return [plan.predictor_key(plan.recipe(draw, 0), "data") for draw in plan.space.draws(200, 0)]
+
+
+def test_all_that_are_promised_are_there() -> None:
+    assert set(NAMES) >= {
+        "reacher-quick",
+        "reacher-staged",
+        "acrobot-staged",
+        "cheetah-staged",
+        "hopper-staged",
+        "humanoid-staged",
+        "staged-vs-joint",
+        "integrators",
+        "pbt-learning-rates",
+        "accuracy-vs-speed",
+        "zero-shot-reacher",
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_says_what_it_answers_and_how_to_run_it(name: str) -> None:
+    question, *others = (FOLDER / f"{name}.yaml").read_text().splitlines()
+    assert question.startswith("# ")
+    assert "?" in question
+    assert any(f"mosim sweep tune_configs/{name}.yaml" in line for line in others[:3])
+    assert read_sweep(FOLDER / f"{name}.yaml").name == name
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"zero-shot-reacher"}))
+def test_every_trial_of_each_has_a_valid_recipe(name: str) -> None:
+    plan = planned(name)
+    plan.check()
+    assert plan.sweep.minutes is not None
+    for draw in plan.draws():
+        recipe = plan.recipe(draw, plan.sweep.seeds[0])
+        assert sum(stage.minutes or 0 for stage in recipe.stages) == pytest.approx(plan.sweep.minutes)
+
+
+def test_the_quick_one_fits_into_ten_minutes_of_two_cores() -> None:
+    plan = planned("reacher-quick")
+    trials = len(plan.draws())
+    assert trials >= 8
+    assert plan.sweep.minutes is not None
+    assert trials * plan.sweep.minutes / 2 <= 5, "half of the time is left for starting and measuring"
+    assert plan.sweep.budget.minutes == 10
+    assert all(len(plan.recipe(draw, 0).stages) == 3 for draw in plan.draws())
+
+
+@pytest.mark.parametrize("name", STAGED)
+def test_staged_trials_have_one_corrector_or_two_and_share_few_predictors(name: str) -> None:
+    plan = planned(name)
+    draws = plan.space.draws(200, 0)
+    wide = [draw for draw in draws if "model.correctors.1.network.width" in draw]
+    assert {draw["structure"] for draw in wide} == {"two correctors"}
+    assert {len(plan.recipe(draw, 0).model.correctors) for draw in wide} == {2}
+    assert 0 < len(wide) < len(draws)
+    by_structure = {
+        structure: {key for key, draw in zip(keys(plan), draws, strict=True) if draw["structure"] == structure}
+        for structure in ("one corrector", "two correctors")
+    }
+    one, two = by_structure["one corrector"], by_structure["two correctors"]
+    assert len(one & two) >= 0.8 * len(one | two), "those of one corrector are those of two"
+    assert len(one | two) <= 18
+    assert (plan.sweep.scheduler.kind, plan.sweep.search.kind) == ("asha", "optuna")
+
+
+def test_staged_and_joint_are_compared_at_every_width_and_the_staged_share_a_predictor() -> None:
+    plan = planned("staged-vs-joint")
+    assert len(plan.draws()) == 9
+    shared = dict(zip(map(str, plan.draws()), keys(plan), strict=True))
+    assert sum(key is None for key in shared.values()) == 3
+    assert len(set(shared.values()) - {None}) == 1
+    assert len({plan.recipe(draw, 0).model.model_dump_json() for draw in plan.draws()}) == 3
+
+
+def test_integrators_differ_in_nothing_else() -> None:
+    plan = planned("integrators")
+    recipes = [plan.recipe(draw, 0) for draw in plan.draws()]
+    assert len({recipe.model.integrator.model_dump_json() for recipe in recipes}) == len(recipes) == 7
+    alike = [recipe.model.model_copy(update={"integrator": recipes[0].model.integrator}) for recipe in recipes]
+    assert len({model.model_dump_json() for model in alike}) == 1
+    assert all(recipe.stages == recipes[0].stages for recipe in recipes)
+
+
+def test_the_population_is_of_one_architecture() -> None:
+    plan = planned("pbt-learning-rates")
+    assert len({plan.architecture(draw) for draw in plan.draws()}) == 1
+    assert plan.sweep.mutated == tuple(plan.sweep.space)
+    assert all(stage.schedule == "constant" for stage in plan.recipe(plan.draws()[0], 0).stages)
+
+
+def test_accuracy_and_speed_are_both_wanted() -> None:
+    assert planned("accuracy-vs-speed").sweep.modes == ("min", "max")
+
+
+def test_policies_are_trained_in_the_simulator_of_a_whole_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    task = load_task("reacher-easy")
+    episodes = [collect_episode(task, PoissonBehaviour(), 20, 0, index) for index in range(2)]
+    data = TrainingData.of(Trajectories.of(task.facts, episodes), "test")
+    recipe = Recipe.model_validate({"stages": [{"name": "a", "learns": ["predictor"], "steps": 1}]})
+    out = tmp_path / "runs" / "reacher-easy" / "simulator"
+    Trainer(system=task.source, recipe=recipe, data=data, out=out).run(lambda report: None)
+    file = FOLDER / "zero-shot-reacher.yaml"
+    plan = plan_sweep(read_sweep(file), file)
+    assert isinstance(plan, PolicyPlan)
+    plan.check()
+    assert plan.simulator.parent == out / "checkpoints"
+    assert len(plan.draws()) == 10
