@@ -57,6 +57,7 @@ def test_the_readme_s_commands_and_programs_run(tmp_path: Path) -> None:
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     write_npz(tmp_path)
     write_study(tmp_path)
+    write_sweep(tmp_path)
     for command in commands():
         if command.startswith(SHOWN_BUT_NOT_RUN):
             continue
@@ -71,6 +72,14 @@ def test_the_readme_s_commands_and_programs_run(tmp_path: Path) -> None:
             [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert result.returncode == 0, f"{program}\n{result.stdout}\n{result.stderr}"
+
+
+def write_sweep(folder: Path) -> None:
+    """The sweep that the README shows, in little."""
+    [text] = re.findall(r"```yaml\n# search.yaml\n(.*?)```", README, re.DOTALL)
+    sweep = yaml.safe_load(text)
+    sweep |= {"minutes": 0.03, "data": {"episodes": 4, "steps": 150}, "budget": {"trials": 2}}
+    (folder / "search.yaml").write_text(yaml.safe_dump(sweep))
 
 
 def write_study(folder: Path) -> None:

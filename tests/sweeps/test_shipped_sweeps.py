@@ -1,8 +1,10 @@
 """The sweeps that come with mosim are valid, and are what they say."""
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mosim.sweeps.config import read_sweep
 from mosim.sweeps.plan import PolicyPlan, SimulatorPlan, plan_sweep
@@ -135,3 +137,12 @@ def test_policies_are_trained_in_the_simulator_of_a_whole_run(tmp_path: Path, mo
     plan.check()
     assert plan.simulator.parent == out / "checkpoints"
     assert len(plan.draws()) == 10
+
+
+def test_the_sweeps_that_the_documentation_shows_are_valid(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text()
+    whole, space = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
+    for content in (whole, whole | space):
+        file = tmp_path / "sweep.yaml"
+        file.write_text(yaml.safe_dump(content, sort_keys=False))
+        plan_sweep(read_sweep(file), file).check()

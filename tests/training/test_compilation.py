@@ -28,7 +28,8 @@ def _train(out: Path, compile_steps: bool, environment: dict[str, str]) -> subpr
         "from pathlib import Path\n"
         "from pendulum_run import RECIPE, make_trainer\n"
         "from mosim.training import trainer\n"
-        "stage = RECIPE.stages[0].model_copy(update={'steps': 40})\n"
+        # SOAP's steps turn on rounding, so that two runs of it part.
+        "stage = RECIPE.stages[0].model_copy(update={'steps': 40, 'optimizer': 'adam'})\n"
         "recipe = RECIPE.model_copy(update={'stages': (stage,)})\n"
         "make_trainer(Path(sys.argv[2]), recipe, compile_steps=bool(int(sys.argv[3]))).run(lambda report: None)\n"
     )

@@ -126,9 +126,9 @@ def train_data_parallel(
 
     The workers share a recipe's batches, so every step is the one that `Trainer` would have made in one process, up to
     float summation. Over many steps Adam keeps the weights the same to about six digits; SOAP, which makes much of
-    directions that have next to no gradient, finds other weights that are as good. Checkpoints are the same too, so a
-    run may go on with another number of workers, or in one process. Ray must have been started. Where a worker dies,
-    all begin again from the last checkpoint, a few times.
+    directions that have next to no gradient, comes to other weights. Checkpoints are the same too, so a run may go on
+    with another number of workers, or in one process. Ray must have been started. Where a worker dies, all begin again
+    from the last checkpoint, a few times.
 
     Args:
       system: what `mosim.systems.load_system` takes.
