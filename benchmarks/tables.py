@@ -1,19 +1,25 @@
-"""The README's accuracy tables from the results of studies, as Markdown.
+"""The README's tables from the results of studies, as Markdown.
 
     python benchmarks/tables.py benchmarks/results/accuracy.csv
+    python benchmarks/tables.py benchmarks/results/ablation.csv
 
-Errors are medians over seeds, with hold-last's in parentheses.
+Errors are medians over seeds: beside hold-last's, in parentheses, where a study has one variant; where it has several,
+with the lowest and the highest seed, and hold-last in a row of its own.
 """
 
 import csv
+import math
 import statistics
 from pathlib import Path
 
 import tyro
 
 HORIZONS = (1, 16, 100, 1000)
+
 BOUND = 10
-"""Times hold-last's error that the worst start may come to over 1000 steps."""
+"""Times hold-last's error that the worst start may come to."""
+
+Rows = list[dict[str, str]]
 
 
 def main(results: tyro.conf.Positional[Path]) -> None:
@@ -24,32 +30,64 @@ def main(results: tyro.conf.Positional[Path]) -> None:
     """
     with results.open() as file:
         rows = list(csv.DictReader(file))
-    floor = {(row["system"], int(row["horizon"])): float(row["mse"]) for row in rows if row["model"] == "hold-last"}
-    ours: dict[tuple[str, str], list[dict[str, str]]] = {}
+    ours: dict[tuple[str, str], Rows] = {}
     for row in rows:
         if row["model"] == "mosim":
             ours.setdefault((row["system"], row["variant"]), []).append(row)
-    print("| system | seeds | " + " | ".join(f"at {horizon}" for horizon in HORIZONS) + " | bounded | minutes |")
-    print("| --- " * (len(HORIZONS) + 4) + "|")
-    several = len({variant for _, variant in ours}) > 1
-    for (system, variant), of_model in ours.items():
-        errors = [median(of_model, "mse", horizon) for horizon in HORIZONS]
-        cells = [
-            f"{system}, {variant}" if several else system,
-            str(len({row["seed"] for row in of_model})),
-            *(f"{error:.2g} ({floor[system, horizon]:.2g})" for error, horizon in zip(errors, HORIZONS, strict=True)),
-            "yes" if all(bounded(row) for row in of_model if int(row["horizon"]) == max(HORIZONS)) else "no",
-            f"{median(of_model, 'train_seconds', 1) / 60:.1f}",
-        ]
-        print("| " + " | ".join(cells) + " |")
+    horizons = [horizon for horizon in HORIZONS if any(int(row["horizon"]) == horizon for row in rows)]
+    floor = {(row["system"], int(row["horizon"])): float(row["mse"]) for row in rows if row["model"] == "hold-last"}
+    if len({variant for _, variant in ours}) == 1:
+        _print_systems(ours, horizons, floor)
+    else:
+        _print_variants(ours, horizons, floor)
 
 
-def median(rows: list[dict[str, str]], column: str, horizon: int) -> float:
+def _print_systems(ours: dict[tuple[str, str], Rows], horizons: list[int], floor: dict[tuple[str, int], float]) -> None:
+    _print_row(["system", "seeds", *(f"at {horizon}" for horizon in horizons), "bounded", "minutes"])
+    _print_row(["---"] * (len(horizons) + 4))
+    for (system, _), of_model in ours.items():
+        longest = [row for row in of_model if int(row["horizon"]) == max(horizons)]
+        _print_row(
+            [
+                system,
+                str(len({row["seed"] for row in of_model})),
+                *(f"{_median(of_model, 'mse', each):.2g} ({floor[system, each]:.2g})" for each in horizons),
+                "yes" if all(_bounded(row) for row in longest) else "no",
+                f"{_median(of_model, 'train_seconds', horizons[0]) / 60:.1f}",
+            ]
+        )
+
+
+def _print_variants(
+    ours: dict[tuple[str, str], Rows], horizons: list[int], floor: dict[tuple[str, int], float]
+) -> None:
+    for system in dict.fromkeys(system for system, _ in ours):
+        _print_row([system, *(f"at {horizon}" for horizon in horizons), "gradient steps", "parameters"])
+        _print_row(["---"] * (len(horizons) + 3))
+        for (of_system, variant), of_model in ours.items():
+            if of_system == system:
+                counts = [_median(of_model, name, horizons[0]) for name in ("gradient_steps", "parameters")]
+                cells = [_spread(of_model, horizon) for horizon in horizons]
+                _print_row([variant, *cells, *("" if math.isnan(count) else f"{count:,.0f}" for count in counts)])
+        _print_row(["hold-last", *(f"{floor[system, horizon]:.2g}" for horizon in horizons), "", ""])
+        print()
+
+
+def _print_row(cells: list[str]) -> None:
+    print("| " + " | ".join(cells) + " |")
+
+
+def _median(rows: Rows, column: str, horizon: int) -> float:
     """Over the seeds."""
     return statistics.median(float(row[column] or "nan") for row in rows if int(row["horizon"]) == horizon)
 
 
-def bounded(row: dict[str, str]) -> bool:
+def _spread(rows: Rows, horizon: int) -> str:
+    errors = sorted(float(row["mse"]) for row in rows if int(row["horizon"]) == horizon)
+    return f"{statistics.median(errors):.2g} ({errors[0]:.1g}..{errors[-1]:.1g})"
+
+
+def _bounded(row: dict[str, str]) -> bool:
     """Whether every start stayed finite and none came to more than `BOUND` times hold-last's error."""
     return row["diverged"] == "0" and float(row["worst_over_hold_last"]) <= BOUND
 
