@@ -68,6 +68,12 @@ def progress_bar() -> Progress:
     )
 
 
+class _LogFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 The library's name.
+        """Says nothing: where the disk is full, whoever writes what matters says so."""
+        del record
+
+
 @contextmanager
 def quiet(log_path: Path, verbose: bool = False) -> Iterator[None]:
     """Sends standard output and error, but not `console`, to a log file while the block runs.
@@ -77,7 +83,7 @@ def quiet(log_path: Path, verbose: bool = False) -> Iterator[None]:
       verbose: leave both on the terminal, and log mosim's own messages alone.
     """
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(log_path)
+    handler = _LogFile(log_path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

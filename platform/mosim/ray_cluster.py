@@ -5,8 +5,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import ray
+
+from mosim.errors import MosimError
 
 OBJECT_STORE_BYTES = 512 << 20
 """Shared memory of a local Ray. mosim passes little through it: trajectories travel as files."""
@@ -39,6 +42,9 @@ def started(
       address: of a cluster, such as `auto` or `ray://head:10001`; `local` starts a Ray whatever RAY_ADDRESS says.
       worker_threads: threads of OpenMP, so of torch and BLAS, in a worker that does not ask for more.
       log_to_driver: whether what workers print is printed here too.
+
+    Raises:
+      MosimError: no cluster answers at `address`.
     """
     if ray.is_initialized():
         yield
@@ -56,11 +62,21 @@ def started(
                 _temp_dir=_short_temporary_folder(),
             )
         else:
-            ray.init(address=address, log_to_driver=log_to_driver, runtime_env={"env_vars": _QUIET | threads})
+            _join(address, log_to_driver=log_to_driver, runtime_env={"env_vars": _QUIET | threads})
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _join(address: str, **settings: Any) -> None:
+    try:
+        ray.init(address=address, **settings)
+    except ConnectionError as error:
+        raise MosimError(
+            f"no Ray cluster answers at {address}: {error}. If it asks for a token, have that in ~/.ray/auth_token and "
+            "set RAY_AUTH_MODE=token."
+        ) from None
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def test_an_interrupted_training_of_two_workers_is_finished_by_one(alone: Path, 
 def test_a_worker_s_mistake_is_the_caller_s_and_is_not_tried_again(tmp_path: Path) -> None:
     stage = SHORT.stages[0].model_copy(update={"learning_rate": 1e30, "warmup_steps": 0})
     reports: list[Report] = []
-    with pytest.raises(DivergenceError, match=r"at rollout step 1 of 1; the last checkpoint in .* is intact") as raised:
+    with pytest.raises(DivergenceError, match=r"at rollout step 1 of 1.*are intact") as raised:
         train(tmp_path, reports.append, SHORT.model_copy(update={"stages": (stage,)}))
     assert "\n" not in str(raised.value)
     assert reports == []

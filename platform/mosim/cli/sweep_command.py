@@ -1,8 +1,10 @@
 """`mosim sweep`: Ray Tune over the staged training, or over a policy's, as one YAML file says."""
 
+import contextlib
+import errno
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +18,7 @@ from mosim.cli.standard_data import collect_wanted
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
 from mosim.console import console
 from mosim.errors import MosimError
-from mosim.sweeps import PolicyPlan, SimulatorPlan, SweepPlan, plan_sweep, read_sweep
+from mosim.sweeps import NO_SPACE, PolicyPlan, SimulatorPlan, SweepPlan, plan_sweep, read_sweep
 from mosim.systems import load_system
 from mosim.tracking import TrackedRun, default_tracking_uri, ui_command
 
@@ -52,8 +54,9 @@ class Options(TrackedOptions):
     )
     address: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = Field(
         default=None,
-        description="Of a Ray cluster: auto on one of its nodes, or ray://head:10001 from elsewhere. By default what "
-        "RAY_ADDRESS says, or else a Ray of this machine's own.",
+        description="Of a Ray cluster: auto on one of its nodes, or ray://head:10001 from elsewhere, for as long as "
+        "this command runs; see docs/scaling.md for sweeps that outlast it. By default what RAY_ADDRESS says, or else "
+        "a Ray of this machine's own.",
     )
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
         default=False, description="Go on with the sweep in --storage; trials that have ended are not repeated."
@@ -68,7 +71,7 @@ def main(arguments: Sequence[str]) -> None:
     plan.check()
     out = (Path("runs", plan.sweep.name) if options.out is None else options.out).absolute()
     storage = str(out) if options.storage is None else f"{_absolute(options.storage)}/{plan.sweep.name}"
-    with tracked_command(options, out, "sweep", plan.sweep.name) as tracked:
+    with _telling_of_full_disks(storage, out), tracked_command(options, out, "sweep", plan.sweep.name) as tracked:
         tracked.log_parameters({"sweep": plan.sweep.model_dump(mode="json"), "storage": storage})
         tracked.log_artifact(options.file)
         with ray_cluster.started(address=options.address):
@@ -79,6 +82,8 @@ def main(arguments: Sequence[str]) -> None:
         _print(options, plan, results, conclusion, dataset)
         if any(result.status == "unfinished" for result in results):
             raise KeyboardInterrupt
+        if any(NO_SPACE in result.failure for result in results):
+            raise OSError(errno.ENOSPC, NO_SPACE)
     if all(result.failure for result in results):
         sys.exit(EXIT_ALL_FAILED)
 
@@ -105,6 +110,20 @@ def _run(
         )
     watcher.settle(results, {result.trial: reports_of(storage, result.trial) for result in results})
     return results, dataset
+
+
+@contextlib.contextmanager
+def _telling_of_full_disks(storage: str, out: Path) -> Iterator[None]:
+    """Has a disk without room end the command with a sentence, whoever it was that could not write."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        places = " or ".join(dict.fromkeys((storage, str(out))))
+        raise MosimError(
+            f"no space left on device, in {places}; make room there, and the same command with --resume goes on."
+        ) from None
 
 
 def _dataset(plan: SimulatorPlan | PolicyPlan, storage: str) -> str | None:
@@ -143,7 +162,7 @@ def _print(
             console.print(result.failure, markup=False)
     command = shlex.join(["mosim", "sweep", *sys.argv[2:]])
     lines = [("trials", conclusion.trials), ("best", conclusion.best), ("its recipe", conclusion.recipe)]
-    if any(result.status in ("unfinished", "failed") for result in results):
+    if any(result.resumable for result in results):
         lines.append(("go on", command if options.resume else f"{command} --resume"))
     lines.append(("compare", ui_command(options.tracking_uri or default_tracking_uri())))
     if conclusion.recipe:

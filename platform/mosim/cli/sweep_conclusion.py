@@ -11,7 +11,7 @@ import yaml
 from rich.table import Table
 
 from mosim.cli.sweep_watcher import result_rows
-from mosim.files import atomic_folder, write_text
+from mosim.files import atomic_folder, sha256, write_text
 from mosim.pyfunc import save_model
 from mosim.storage import Folder
 from mosim.sweeps import (
@@ -30,6 +30,9 @@ from mosim.tracking import TrackedRun
 
 BEST_FOLDER, BEST_RECIPE, _MODELS = "best", "best.yaml", "models"
 """Of the output folder: the best trial's checkpoint, its recipe at full length, and models as MLflow takes them."""
+
+_CHECKPOINT = "checkpoint.json"
+"""The file of a checkpoint that holds the checksums of the others."""
 
 _SHOWN = 10
 """Trials in the table at the end."""
@@ -82,7 +85,8 @@ def conclude(
     for step, error in enumerate(best.report.get(CURVE) or [], 1):
         tracked.log_metrics({"horizon_mse/validation": error}, step=step)
     if isinstance(plan, SimulatorPlan) and folder is not None:
-        model = save_model(folder, out / _MODELS / best.trial)
+        # A trial that was the best when the sweep was interrupted has another model once it has gone on.
+        model = save_model(folder, out / _MODELS / f"{best.trial}-{sha256(folder / _CHECKPOINT)[:8]}")
         tags = {name: f"{score:.6g}" for name, score in scores.items()}
         tracked.register_model(model, f"mosim-{Path(sweep.task).stem}", tags)
     return Conclusion(shown, out / TRIALS_FILE, folder, recipe)

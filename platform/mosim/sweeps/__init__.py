@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from mosim.sweeps.config import METRICS, Metric, Sweep, SweepData, read_sweep
 from mosim.sweeps.plan import PolicyPlan, SimulatorPlan, SweepPlan, plan_sweep
-from mosim.sweeps.reports import CURVE, FINISHED, TRAIN_SECONDS, WALL_SECONDS, seed_folder
+from mosim.sweeps.reports import CURVE, FINISHED, NO_SPACE, TRAIN_SECONDS, WALL_SECONDS, seed_folder
 from mosim.sweeps.space import Draw, Space
 from mosim.sweeps.strategies import Asha, Median, NoScheduler, OptunaSearch, Pbt, RandomSearch
 
@@ -27,6 +27,7 @@ __all__ = [
     "CURVE",
     "FINISHED",
     "METRICS",
+    "NO_SPACE",
     "TRAIN_SECONDS",
     "TRIALS_FILE",
     "WALL_SECONDS",

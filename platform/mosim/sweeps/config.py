@@ -17,7 +17,10 @@ from mosim.trajectories import StandardData
 
 Trained = Literal["simulator", "policy"]
 
-_STAGE_FIELD = re.compile(r"stages\.\d+\.\w+")
+_STAGE_FIELD = re.compile(r"stages\.\d+\.(\w+)")
+
+_OF_MOMENTS = ("learns", "optimizer")
+"""Fields of stages on which it depends what an optimiser keeps."""
 
 
 class Metric(NamedTuple):
@@ -263,6 +266,7 @@ def _fixed(name: str, space: Mapping[str, Dimension]) -> str:
         return "it is under a condition, or is one"
     labels = dimension.options.labels if dimension.options is not None else (0,)
     changed = {each for label in labels for each in dimension.kind.changes(name, label)}
-    if not all(_STAGE_FIELD.fullmatch(each) for each in changed):
-        return "only fields of stages can, such as stages.0.learning_rate"
+    fields = [_STAGE_FIELD.fullmatch(each) for each in changed]
+    if not all(field and field[1] not in _OF_MOMENTS for field in fields):
+        return "only fields of stages can, such as stages.0.learning_rate, and not what they learn nor their optimizer"
     return ""

@@ -8,6 +8,8 @@ from typing import Any
 import ray
 from ray import tune
 from ray._private.state import state
+from ray.exceptions import RayTaskError
+from ray.util import client
 from ray.util.queue import Queue
 
 from mosim.errors import MosimError
@@ -21,6 +23,7 @@ from mosim.sweeps.results import TrialResult, result_of
 from mosim.sweeps.schedulers import DRAW, make_scheduler, make_searcher
 from mosim.sweeps.simulator_trial import train_simulator_trial
 from mosim.sweeps.strategies import Pbt
+from mosim.sweeps.tune_state import StateKeeper, mend_state
 from mosim.training import TrainingData
 from mosim.trajectories import Dataset
 
@@ -32,6 +35,9 @@ RESTARTS = 3
 
 _CHECKPOINTS_KEPT = 4
 """A trial's. Whenever one has made so many, Tune writes its own state down, which takes a large sweep's time."""
+
+_TRIALS_WRITTEN_A_SECOND = 100
+"""So many trials' state Tune may write down each second, without its loop being held up."""
 
 _TUNE_SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -70,13 +76,39 @@ def run_sweep(
     Raises:
       MosimError: `storage` holds a sweep and `resume` is false, or the cluster has no room for a trial.
     """
+    with _queue() as queue, listening(queue, on_news):
+        run = _run
+        if client.ray.is_connected():
+            run = _on_cluster(_run)
+        return run(plan, storage, dataset, resume, device, queue)
+
+
+def _on_cluster(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Has a function called in a task; what is far away, such as a laptop, then waits, and is no part of it."""
+    task = ray.remote(num_cpus=0, max_retries=0)(function)
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return ray.get(task.remote(*arguments))
+        except RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, MosimError) else error) from None
+
+    return call
+
+
+def _run(
+    plan: SimulatorPlan | PolicyPlan, storage: str, dataset: str | None, resume: bool, device: str, queue: Queue
+) -> list[TrialResult]:
     _require_room(plan)
+    if resume:
+        mend_state(storage)
     begun = holds_sweep(storage)
     if begun and not resume:
         raise MosimError(f"{storage} holds a sweep already; --resume goes on with it, or give another --out.")
     sweep = plan.sweep
     searcher = make_searcher(plan)
-    with _settings(), _registry(plan, storage) as registry, _queue() as queue, listening(queue, on_news):
+    with _settings(plan), _registry(plan, storage) as registry:
+        reporter = Reporter(queue, registry)
         analysis = tune.run(
             _trainable(plan, dataset, registry, device),
             name=TUNE_FOLDER,
@@ -92,7 +124,7 @@ def run_sweep(
             time_budget_s=None if sweep.budget.minutes is None else 60 * sweep.budget.minutes,
             max_concurrent_trials=sweep.budget.concurrent,
             checkpoint_config=tune.CheckpointConfig(num_to_keep=_CHECKPOINTS_KEPT),
-            callbacks=[Reporter(queue, registry)],
+            callbacks=[reporter, StateKeeper(storage, _state_seconds(plan))],
             max_failures=RESTARTS,
             raise_on_failed_trial=False,
             reuse_actors=True,
@@ -100,7 +132,7 @@ def run_sweep(
             trial_dirname_creator=lambda trial: trial_folder(trial.trial_id),
             verbose=0,
         )
-    return [result_of(trial) for trial in analysis.trials]
+    return [result_of(trial, trial.trial_id in reporter.running) for trial in analysis.trials]
 
 
 def holds_sweep(storage: str) -> bool:
@@ -135,9 +167,15 @@ def _require_room(plan: SweepPlan) -> None:
             )
 
 
+def _state_seconds(plan: SweepPlan) -> float:
+    """How often Tune writes down its state: what came since is what a kill -9 of this process costs."""
+    return max(1.0, plan.trial_count / _TRIALS_WRITTEN_A_SECOND)
+
+
 @contextlib.contextmanager
-def _settings() -> Iterator[None]:
-    missing = {name: value for name, value in _TUNE_SETTINGS.items() if name not in os.environ}
+def _settings(plan: SweepPlan) -> Iterator[None]:
+    settings = {**_TUNE_SETTINGS, "TUNE_GLOBAL_CHECKPOINT_S": str(_state_seconds(plan))}
+    missing = {name: value for name, value in settings.items() if name not in os.environ}
     os.environ.update(missing)
     try:
         yield
@@ -162,7 +200,8 @@ def _registry(plan: SweepPlan, storage: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _queue() -> Iterator[Queue]:
-    queue = Queue(actor_options={"num_cpus": 0})
+    # Begun anew, without the news in it, where its node goes; `SweepWatcher.settle` makes up for those.
+    queue = Queue(actor_options={"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1})
     try:
         yield queue
     finally:

@@ -2,26 +2,30 @@
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Literal
 
 from pydantic import Field
-from ray.exceptions import OutOfMemoryError, RayActorError, RayError
+from ray.exceptions import RayError
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.util.queue import Empty, Queue
 
-from mosim.sweeps.reports import FAILURE
+from mosim.sweeps.failures import crash_of
+from mosim.sweeps.reports import FAILURE, SINCE_SECONDS
 from mosim.systems import Frozen
 
 _POLL_SECONDS = 0.5
 
-_OWN = ("config", "trial_id", "done", "checkpoint_dir_name", "should_checkpoint")
 _TUNES = {
+    "config", "trial_id", "done", "checkpoint_dir_name", "should_checkpoint",
     "date", "timestamp", "time_this_iter_s", "time_total_s", "training_iteration", "pid", "hostname", "node_ip",
     "time_since_restore", "iterations_since_restore", "experiment_tag",
 }  # fmt: skip
 """What Tune adds to a report."""
+
+_SCHEDULERS = (SINCE_SECONDS,)
+"""What is reported for schedulers alone."""
 
 
 class TrialNews(Frozen):
@@ -45,11 +49,11 @@ class TrialNews(Frozen):
 
 
 def own_metrics(result: dict[str, Any]) -> dict[str, Any]:
-    """What the trial itself has reported, of what Tune calls its result."""
+    """What the trial itself has told of itself, of what Tune calls its result."""
     return {
         name: value
         for name, value in result.items()
-        if name not in _TUNES and name not in _OWN and not name.startswith("config/")
+        if name not in (*_TUNES, *_SCHEDULERS) and not name.startswith("config/")
     }
 
 
@@ -59,9 +63,20 @@ class Reporter(Callback):
     def __init__(self, queue: Queue, registry: Any) -> None:
         """`registry` is told which trials have ended; it may be None."""
         self._queue, self._registry = queue, registry
+        self._running: dict[str, Trial] = {}
+
+    @property
+    def running(self) -> Collection[str]:
+        """Trials that ran at the last step of Tune's loop; after Ctrl-C Tune itself says that they have ended."""
+        return self._running.keys()
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """See `Callback`."""
+        self._running = {name: trial for name, trial in self._running.items() if not trial.is_finished()}
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """See `Callback`."""
+        self._running[trial.trial_id] = trial
         self._put(trial, "started")
 
     def on_trial_result(
@@ -76,7 +91,7 @@ class Reporter(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """See `Callback`."""
-        self._end(trial, failure_of(trial.get_error()))
+        self._end(trial, crash_of(trial))
 
     def _end(self, trial: Trial, failure: str) -> None:
         if self._registry is not None:
@@ -104,11 +119,15 @@ def listening(queue: Queue, tell: Callable[[TrialNews], None]) -> Any:
     def listen() -> None:
         while True:
             last = done.is_set()
-            with contextlib.suppress(Empty, RayError):
+            try:
                 while True:
                     tell(queue.get(timeout=_POLL_SECONDS))
-            if last:
-                return
+            except Empty:
+                if last:
+                    return
+            except RayError:  # The queue is gone for good, or its node is and it begins anew on another.
+                if done.wait(_POLL_SECONDS):
+                    return
 
     thread = threading.Thread(target=listen, name="mosim-sweep-news", daemon=True)
     thread.start()
@@ -117,13 +136,3 @@ def listening(queue: Queue, tell: Callable[[TrialNews], None]) -> Any:
     finally:
         done.set()
         thread.join()
-
-
-def failure_of(error: BaseException | None) -> str:
-    """Why a trial's process came to nothing, in a line."""
-    if error is None:
-        return "died: no reason was given"
-    cause = getattr(error, "cause", None) or error
-    kind = "died" if isinstance(error, RayActorError | OutOfMemoryError) else "crashed"
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return f"{kind}: {type(cause).__name__}: {lines[-1] if lines else ''}"

@@ -10,9 +10,9 @@ from typing import Any
 
 from ray import tune
 
-from mosim.errors import MosimError
 from mosim.files import read_json, write_json
 from mosim.policies import PolicyProgress, train_policy
+from mosim.sweeps.failures import lasting_failure
 from mosim.sweeps.plan import PolicyPlan
 from mosim.sweeps.reports import FINISHED, STATE_FILE, TRAIN_SECONDS, WALL_SECONDS, failed_report, seed_folder
 
@@ -27,8 +27,11 @@ def train_policy_trial(config: Mapping[str, Any], plan: PolicyPlan) -> None:
     folder = Path(tempfile.mkdtemp(prefix="mosim-trial-"))
     try:
         _Trial(plan, config["draw"], folder).run()
-    except MosimError as error:
-        tune.report(failed_report(plan.sweep, f"refused: {error}"))
+    except Exception as error:
+        if (failure := lasting_failure(error)) is None:
+            raise
+        # Reported, not raised: Tune would begin again what can only fail again.
+        tune.report(failed_report(plan.sweep, failure))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -37,9 +37,9 @@ class _Claim(NamedTuple):
 class Registry:
     """A Ray actor that says who trains which predictor, and keeps those that are trained in the sweep's storage."""
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
         """`location` is a folder's path or URI; predictors that it holds from an earlier time are ready at once."""
-        self._location = location
+        self._location, self._heartbeat_seconds = location, heartbeat_seconds
         self._claims: dict[str, _Claim] = {}
         self._files: dict[str, Files] = {}
 
@@ -49,7 +49,7 @@ class Registry:
             self._files[key] = files
             return Answer.READY, files
         claim = self._claims.get(key)
-        if claim and claim.trial != trial and time.monotonic() - claim.heard < HEARTBEAT_SECONDS:
+        if claim and claim.trial != trial and time.monotonic() - claim.heard < self._heartbeat_seconds:
             return Answer.WAIT, None
         self._claims[key] = _Claim(trial, time.monotonic())
         return Answer.YOURS, None
@@ -64,9 +64,10 @@ class Registry:
         self._claims = {key: claim for key, claim in self._claims.items() if claim.trial != trial}
 
     def publish(self, key: str, files: Files) -> None:
-        """A predictor is trained."""
-        self._files[key] = files
+        """A predictor is trained; of two of one key the first stands."""
         self._claims.pop(key, None)
+        if self._files.setdefault(key, files) is not files:
+            return
         folder = Folder.at(f"{self._location}/{key}")
         for name in sorted(files, key=lambda name: name == _CHECKPOINT):
             folder.write(name, files[name])
@@ -105,6 +106,10 @@ class SharedPredictors:
                     (path / name).write_bytes(content)
                 return path
             time.sleep(_POLL_SECONDS)
+
+    def claim(self, key: str) -> bool:
+        """Whether a predictor is the trial's to train, for others too; does not wait."""
+        return ray.get(self._registry.ask.remote(key, self._trial))[0] is Answer.YOURS
 
     def renew(self) -> None:
         """Says that the trial is still at work."""

@@ -8,6 +8,9 @@ from mosim.sweeps.config import METRICS, Sweep
 TRAIN_SECONDS = "train_seconds"
 """What trials are compared at: a seed's seconds of gradient steps, a predictor's that was taken over included."""
 
+SINCE_SECONDS = "since_train_seconds"
+"""The same at the report before; at the first, what of it a predictor took that was taken over, else 0."""
+
 WALL_SECONDS = "wall_seconds"
 """Since the trial began, all told; interruptions are not in it."""
 
@@ -16,7 +19,10 @@ STAGE = "stage"
 FINISHED = "finished"
 
 FAILURE = "failure"
-"""Why a trial came to nothing, where it did: `diverged: ...` or `refused: ...`."""
+"""Why a trial came to nothing, where it did and another attempt would not help; see `lasting_failure`."""
+
+NO_SPACE = "No space left on device"
+"""The operating system's words, in the failure of a trial that could not write."""
 
 CURVE = "horizon_curve"
 """The horizon error by physics step, from 1 on; in the last report of a simulator."""

@@ -1,5 +1,6 @@
 """What a sweep has come to: a result a trial, the best of them, and the table of all."""
 
+import contextlib
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,8 @@ from ray.tune.experiment import Trial
 from mosim.files import atomic_path
 from mosim.storage import Folder
 from mosim.sweeps.config import Sweep
-from mosim.sweeps.news import failure_of, own_metrics
+from mosim.sweeps.failures import crash_of
+from mosim.sweeps.news import own_metrics
 from mosim.sweeps.reports import CURVE, FAILURE, FINISHED, TUNE_FOLDER, trial_folder
 from mosim.sweeps.space import Draw
 from mosim.systems import Frozen
@@ -38,6 +40,7 @@ class TrialResult(Frozen):
       report: its last report; empty before the first.
       failure: why it failed.
       checkpoint: where its last checkpoint lies, a path or URI; None before the first.
+      resumable: whether a resumed sweep goes on with it: it was interrupted, or its process came to nothing.
     """
 
     trial: str
@@ -46,6 +49,7 @@ class TrialResult(Frozen):
     report: dict[str, Any] = Field(default={})
     failure: str = ""
     checkpoint: str | None = None
+    resumable: bool = False
 
     def score(self, sweep: Sweep) -> tuple[float, ...]:
         """The sweep's metrics, each turned so that less is better; infinite where there is none."""
@@ -57,16 +61,16 @@ class TrialResult(Frozen):
         )
 
 
-def result_of(trial: Trial) -> TrialResult:
-    """The result of one of Tune's trials."""
+def result_of(trial: Trial, interrupted: bool = False) -> TrialResult:
+    """The result of one of Tune's trials, which may have been interrupted as it ran."""
     report = own_metrics(trial.last_result or {})
     failure = str(report.get(FAILURE) or "")
     if trial.status == Trial.ERROR:
-        failure = failure_of(trial.get_error())
+        failure = crash_of(trial)
     status: Status = "unfinished"
     if failure:
         status = "failed"
-    elif trial.status == Trial.TERMINATED:
+    elif trial.status == Trial.TERMINATED and not interrupted:
         status = "finished" if report.get(FINISHED) else "stopped early"
     return TrialResult(
         trial=trial.trial_id,
@@ -75,6 +79,7 @@ def result_of(trial: Trial) -> TrialResult:
         report=report,
         failure=failure,
         checkpoint=_location(trial.checkpoint),
+        resumable=interrupted or trial.status != Trial.TERMINATED,
     )
 
 
@@ -89,7 +94,11 @@ def reports_of(storage: str, trial: str) -> list[dict[str, Any]]:
     """All that a trial has reported, as Tune keeps it in the sweep's storage."""
     folder = Folder.at(f"{storage}/{TUNE_FOLDER}/{trial_folder(trial)}")
     lines = folder.read(_REPORTS).decode().splitlines() if folder.holds(_REPORTS) else []
-    return [own_metrics(json.loads(line)) for line in lines]
+    reports = []
+    for line in lines:
+        with contextlib.suppress(json.JSONDecodeError):  # A full disk has cut it short.
+            reports.append(own_metrics(json.loads(line)))
+    return reports
 
 
 def best_first(results: Sequence[TrialResult], sweep: Sweep) -> list[TrialResult]:
@@ -97,23 +106,22 @@ def best_first(results: Sequence[TrialResult], sweep: Sweep) -> list[TrialResult
 
     Of several metrics, results are ordered by how many others are better in all, and equals by the first metric.
     """
-    scored = [result for result in results if not result.failure and all(map(math.isfinite, result.score(sweep)))]
-    return sorted(scored, key=lambda result: (_beaten_by(result, scored, sweep), result.score(sweep)))
+    return [result for _, result in _ranked(results, sweep)]
 
 
 def pareto_front(results: Sequence[TrialResult], sweep: Sweep) -> list[TrialResult]:
     """The results that no other beats in every metric, the best in the first metric first; of one metric, the best."""
-    ordered = best_first(results, sweep)
-    return [result for result in ordered if not _beaten_by(result, ordered, sweep)]
+    return [result for beaten_by, result in _ranked(results, sweep) if not beaten_by]
 
 
 def trial_table(results: Sequence[TrialResult], sweep: Sweep) -> pd.DataFrame:
     """A row a trial, the best first and those without a score last: status, settings, and the last report."""
     ranked = best_first(results, sweep)
-    ordered = ranked + [result for result in results if result not in ranked]
+    named = {result.trial for result in ranked}
+    ordered = ranked + [result for result in results if result.trial not in named]
     rows = [
         {
-            "rank": rank if result in ranked else None,
+            "rank": rank if rank <= len(ranked) else None,
             "trial": result.trial,
             "status": result.status,
             **{name: result.draw.get(name) for name in sweep.space},
@@ -131,12 +139,13 @@ def write_trials(table: pd.DataFrame, path: Path) -> None:
         table.to_csv(aside, index=False, float_format="%.6g")
 
 
-def _beaten_by(result: TrialResult, others: Sequence[TrialResult], sweep: Sweep) -> int:
-    mine = np.array(result.score(sweep))
-    theirs = np.array([other.score(sweep) for other in others])
-    if len(sweep.metric) == 1:
-        return int((theirs < mine).any()) if len(theirs) else 0
-    return int(((theirs <= mine).all(1) & (theirs < mine).any(1)).sum())
+def _ranked(results: Sequence[TrialResult], sweep: Sweep) -> list[tuple[int, TrialResult]]:
+    """Results that have a score, in order, each with how many others beat it: better in one metric, worse in none."""
+    scored = [result for result in results if not result.failure and all(map(math.isfinite, result.score(sweep)))]
+    scores = np.array([result.score(sweep) for result in scored])
+    beaten_by = [int(((scores <= mine).all(1) & (scores < mine).any(1)).sum()) for mine in scores]
+    order = sorted(range(len(scored)), key=lambda index: (beaten_by[index], *scores[index]))
+    return [(beaten_by[index], scored[index]) for index in order]
 
 
 def shown_draw(draw: Draw) -> str:
@@ -147,7 +156,8 @@ def shown_draw(draw: Draw) -> str:
 def _short(name: str, names: Iterable[str]) -> str:
     parts = name.split(".")
     ends = [".".join(parts[start:]) for start in reversed(range(len(parts)))]
-    return next(end for end in ends if sum(f".{other}".endswith(f".{end}") for other in names) == 1)
+    telling = (end for end in ends if sum(f".{other}".endswith(f".{end}") for other in names) == 1)
+    return next(telling, name)  # Which may itself be the end of another.
 
 
 def _shown(value: Any) -> str:

@@ -1,5 +1,6 @@
 """A trial that trains a simulator: once a seed, side by side, reporting at fixed intervals of training."""
 
+import math
 import shutil
 import statistics
 import tempfile
@@ -12,13 +13,14 @@ import ray
 import torch
 from ray import tune
 
-from mosim.errors import DivergenceError, MosimError
 from mosim.files import read_json, write_json
+from mosim.sweeps.failures import lasting_failure
 from mosim.sweeps.plan import SimulatorPlan
 from mosim.sweeps.predictors import SharedPredictors
 from mosim.sweeps.reports import (
     CURVE,
     FINISHED,
+    SINCE_SECONDS,
     STAGE,
     STATE_FILE,
     TRAIN_SECONDS,
@@ -26,7 +28,7 @@ from mosim.sweeps.reports import (
     failed_report,
     seed_folder,
 )
-from mosim.training import Report, Trainer, TrainingData
+from mosim.training import Report, Trainer, TrainingData, read_checkpoint
 
 _HORIZONS = (16, 100)
 
@@ -54,19 +56,31 @@ def train_simulator_trial(
     predictors = None if registry is None else SharedPredictors(registry, str(tune.get_context().get_trial_id()))
     try:
         _Trial(plan, config["draw"], ray.get(data["reference"]), predictors, device, folder).run()
-    except MosimError as error:
+    except Exception as error:
+        if (failure := lasting_failure(error)) is None:
+            raise
         # Reported, not raised: Tune would begin again what can only fail again.
-        kind = "diverged" if isinstance(error, DivergenceError) else "refused"
-        tune.report(failed_report(plan.sweep, f"{kind}: {error}"))
+        tune.report(failed_report(plan.sweep, failure))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 class _SeedRun:
-    """The training under one of a trial's seeds, and the predictor that it trains for others on its way, if it does."""
+    """The training under one of a trial's seeds.
 
-    def __init__(self, trainer: Trainer) -> None:
+    Attributes:
+      trainer: that trains.
+      stage: the index of the stage that it is at; the number of stages at the end.
+      steps: gradient steps so far.
+      last: its last report; None before the first of this process.
+    """
+
+    def __init__(self, trainer: Trainer, start: Path | None) -> None:
+        """`start` is the checkpoint that the trainer goes on from."""
+        cursor = {"stage": 0, "total_steps": 0} if start is None else read_checkpoint(start).cursor
         self.trainer = trainer
+        self.stage: int = cursor["stage"]
+        self.steps: int = cursor["total_steps"]
         self.last: Report | None = None
         self._reports: Iterator[Report] = trainer.reports()
 
@@ -74,12 +88,9 @@ class _SeedRun:
         """Trains up to `until` seconds of training in all, or to the end."""
         while not self.trainer.finished and self.trainer.seconds < until:
             self.last = next(self._reports)
+            self.stage = self.last.stage + (self.last.validation is not None)
+            self.steps = self.last.step
             yield self.last
-
-    @property
-    def stage(self) -> int:
-        """The index of the stage that it is at; the number of stages at the end."""
-        return 0 if self.last is None else self.last.stage + (self.last.validation is not None)
 
 
 class _Trial:
@@ -102,6 +113,7 @@ class _Trial:
             self._wall_before = read_json(kept / STATE_FILE)[WALL_SECONDS]
             starts = {seed: kept / seed_folder(seed) for seed in plan.sweep.seeds}
         self._runs = {seed: self._seed_run(seed, starts.get(seed)) for seed in plan.sweep.seeds}
+        self._since_seconds = self._train_seconds
         self._speed = _rollout_speed(next(iter(self._runs.values())).trainer, data)
 
     def run(self) -> None:
@@ -117,20 +129,21 @@ class _Trial:
         """Begins a seed's training, or goes on with it: from where the trial was, or from a predictor of another's."""
         recipe = self._plan.recipe(self._draw, seed)
         shared = self._plan.predictor_key(recipe, self._data.dataset_id) if self._predictors else None
-        if start is None and shared and self._predictors:
+        if shared and self._predictors and start is None:
             start = self._predictors.take(shared[1], self._folder)
-            if start is None:
-                self._claimed[seed] = shared
-        return _SeedRun(
-            Trainer(
-                system=self._plan.source,
-                recipe=recipe,
-                data=self._data,
-                out=self._folder / f"run-{seed}",
-                device=self._device,
-                start=start,
-            )
+        trainer = Trainer(
+            system=self._plan.source,
+            recipe=recipe,
+            data=self._data,
+            out=self._folder / f"run-{seed}",
+            device=self._device,
+            start=start,
         )
+        run = _SeedRun(trainer, start)
+        # Also of one in whose middle the trial was, which others may wait for.
+        if shared and self._predictors and run.stage < shared[0] and self._predictors.claim(shared[1]):
+            self._claimed[seed] = shared
+        return run
 
     def _advance(self) -> None:
         """Trains all seeds up to the same time, an interval after the one that is furthest behind."""
@@ -159,8 +172,9 @@ class _Trial:
             "samples_per_second": statistics.fmean(report.samples_per_second for report in reports) if reports else 0.0,
             "rollout_steps_per_second": self._speed,
             STAGE: min(run.stage for run in runs),
-            "gradient_steps": min((report.step for report in reports), default=0),
-            TRAIN_SECONDS: min(run.trainer.seconds for run in runs),
+            "gradient_steps": min(run.steps for run in runs),
+            TRAIN_SECONDS: self._train_seconds,
+            SINCE_SECONDS: self._since_seconds,
             WALL_SECONDS: self._wall_before + time.perf_counter() - self._began,
             FINISHED: finished,
         }
@@ -169,15 +183,27 @@ class _Trial:
                 shutil.copytree(run.trainer.save(), Path(kept) / seed_folder(seed))
             write_json(Path(kept) / STATE_FILE, metrics)
             tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(kept))
+        self._since_seconds = self._train_seconds
+
+    @property
+    def _train_seconds(self) -> float:
+        """Of the seed that is furthest behind."""
+        return min(run.trainer.seconds for run in self._runs.values())
 
     def _errors(self) -> dict[str, Any]:
         """The median over the seeds of each horizon error, their curve, and where there are several seeds, theirs."""
-        curves = {seed: run.trainer.horizon_errors(range(1, _CURVE_STEPS + 1)) for seed, run in self._runs.items()}
+        curves = {seed: _horizon_curve(run.trainer) for seed, run in self._runs.items()}
         medians = [statistics.median(curve[step] for curve in curves.values()) for step in range(1, _CURVE_STEPS + 1)]
         errors: dict[str, Any] = {f"horizon_mse/{horizon}": medians[horizon - 1] for horizon in _HORIZONS}
         for seed, curve in curves.items() if len(curves) > 1 else ():
             errors |= {f"horizon_mse/{horizon}/seed-{seed}": curve[horizon] for horizon in _HORIZONS}
         return errors | {CURVE: medians}
+
+
+def _horizon_curve(trainer: Trainer) -> dict[int, float]:
+    """The horizon error by physics step; that of a rollout which comes to no number is infinite, to be compared."""
+    errors = trainer.horizon_errors(range(1, _CURVE_STEPS + 1))
+    return {step: math.inf if math.isnan(error) else error for step, error in errors.items()}
 
 
 def _rollout_speed(trainer: Trainer, data: TrainingData) -> float:

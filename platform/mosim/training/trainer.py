@@ -258,8 +258,8 @@ class Trainer:
         where = f"{facts.name} diverged in stage {stage.name!r} at gradient step {self._cursor.step}"
         return (
             f"training of {where}: the loss or its gradient is not finite, first in {names[dimension]} at rollout step "
-            f"{step + 1} of {stage.horizon}; the last checkpoint in {self._folder} is intact. Lower the stage's "
-            f"learning_rate, gradient_clip or horizon."
+            f"{step + 1} of {stage.horizon}. Lower the stage's learning_rate, gradient_clip or horizon; checkpoints of "
+            "before are intact."
         )
 
     @property

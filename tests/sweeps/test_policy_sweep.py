@@ -1,0 +1,74 @@
+"""Sweeps that train policies in one simulator."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from mosim import load_policy
+from mosim.cli.parsing import parse
+from mosim.cli.zero_shot_command import Options, _defaults
+from mosim.policies import load_policy_recipe
+from mosim.training import Recipe, Trainer, TrainingData
+from mosim.trajectories import Dataset
+
+TINY = {
+    "num_envs": 4,
+    "fragment": 16,
+    "minibatch": 32,
+    "epochs": 1,
+    "hidden": [8],
+    "episode_steps": 100,
+    "judge_every": 256,
+    "judge_episodes": 1,
+    "checkpoint_every": 256,
+}
+
+
+@pytest.fixture
+def simulator(tmp_path: Path, pendulum_data: Path) -> Path:
+    """The folder of a training run that was hardly any."""
+    recipe = Recipe.model_validate({"stages": [{"name": "a", "learns": ["predictor"], "steps": 20, "batch_size": 16}]})
+    data = TrainingData.load(Dataset.open(pendulum_data))
+    Trainer(system="pendulum-swingup", recipe=recipe, data=data, out=tmp_path / "sim").run(lambda report: None)
+    return tmp_path / "sim"
+
+
+@pytest.mark.slow
+def test_policies_are_swept_copied_out_and_gone_on_with(
+    simulator: Path, tmp_path: Path, sweep_command: Callable[..., Any]
+) -> None:
+    (tmp_path / "policy.yaml").write_text(yaml.safe_dump(TINY))
+    command = sweep_command(
+        trains="policy",
+        simulator=str(simulator),
+        recipe="policy.yaml",
+        set={"control_steps": 512},
+        space={"gamma": {"grid": [0.9, 0.95]}},
+        metric="true_return",
+        data={},
+        minutes=None,
+        budget={},
+    )
+    assert command.run() == 0, command.said
+    trials = command.trials
+    assert trials["status"].tolist() == ["finished"] * 2
+    assert trials["true_return"].is_monotonic_decreasing
+    assert (trials["control_steps"] >= 512).all()
+    policy = load_policy(command.out / "best")
+    actions = policy.act(np.zeros((1, policy.facts.observation_size), np.float32))
+    assert np.isfinite(actions).all()
+    assert load_policy_recipe("pendulum-swingup", command.out / "best.yaml").gamma == trials["gamma"].iloc[0]
+    printed = next(line for line in command.said.splitlines() if line.startswith("in full"))
+    program, name, *arguments = shlex.split(printed.removeprefix("in full"))
+    assert (program, name) == ("mosim", "zero-shot")
+    options = parse(Options, "zero-shot", arguments, default=_defaults(arguments))
+    assert (options.task, options.recipe.gamma) == ("pendulum-swingup", trials["gamma"].iloc[0])
+    assert options.checkpoint.resolve().parent == simulator / "checkpoints"
+    before = {trial: reports[-1]["timestamp"] for trial, reports in command.reports.items()}
+    assert command.run("--resume") == 0, command.said
+    assert {trial: reports[-1]["timestamp"] for trial, reports in command.reports.items()} == before
