@@ -51,7 +51,7 @@ def started(
         return
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     threads = {"OMP_NUM_THREADS": str(worker_threads)}
-    with _environment(_QUIET | _NOT_NICE | threads):
+    with environment(_QUIET | _NOT_NICE | threads):
         if address == "local":
             ray.init(
                 address=address,
@@ -80,8 +80,8 @@ def _join(address: str, **settings: Any) -> None:
 
 
 @contextmanager
-def _environment(settings: dict[str, str]) -> Iterator[None]:
-    """Sets variables for the processes started in the block, and takes them back: they are not this process's own."""
+def environment(settings: dict[str, str]) -> Iterator[None]:
+    """Sets variables for the block and what is started in it, but not those that are set, and takes them back."""
     missing = {name: value for name, value in settings.items() if name not in os.environ}
     os.environ.update(missing)
     try:

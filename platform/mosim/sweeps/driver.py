@@ -1,7 +1,6 @@
 """A sweep under Ray Tune: begun, or gone on with."""
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from ray.exceptions import RayTaskError
 from ray.util import client
 from ray.util.queue import Queue
 
+from mosim import ray_cluster
 from mosim.errors import MosimError
 from mosim.storage import Folder
 from mosim.sweeps.news import Reporter, TrialNews, listening
@@ -107,7 +107,8 @@ def _run(
         raise MosimError(f"{storage} holds a sweep already; --resume goes on with it, or give another --out.")
     sweep = plan.sweep
     searcher = make_searcher(plan)
-    with _settings(plan), _registry(plan, storage) as registry:
+    settings = {**_TUNE_SETTINGS, "TUNE_GLOBAL_CHECKPOINT_S": str(_state_seconds(plan))}
+    with ray_cluster.environment(settings), _registry(plan, storage) as registry:
         reporter = Reporter(queue, registry)
         analysis = tune.run(
             _trainable(plan, dataset, registry, device),
@@ -170,18 +171,6 @@ def _require_room(plan: SweepPlan) -> None:
 def _state_seconds(plan: SweepPlan) -> float:
     """How often Tune writes down its state: what came since is what a kill -9 of this process costs."""
     return max(1.0, plan.trial_count / _TRIALS_WRITTEN_A_SECOND)
-
-
-@contextlib.contextmanager
-def _settings(plan: SweepPlan) -> Iterator[None]:
-    settings = {**_TUNE_SETTINGS, "TUNE_GLOBAL_CHECKPOINT_S": str(_state_seconds(plan))}
-    missing = {name: value for name, value in settings.items() if name not in os.environ}
-    os.environ.update(missing)
-    try:
-        yield
-    finally:
-        for name in missing:
-            os.environ.pop(name, None)
 
 
 @contextlib.contextmanager
