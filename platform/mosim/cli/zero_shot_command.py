@@ -20,8 +20,9 @@ from mosim.cli.tracked_command import TrackedOptions, tracked_command
 from mosim.console import console
 from mosim.environments import TRUE_DYNAMICS, load_dynamics
 from mosim.policies import POLICY_FOLDER, RETURNS_FILE, PolicyJob, PolicyRecipe, load_policy_recipe, random_return
-from mosim.systems import load_task
-from mosim.training import find_checkpoint
+from mosim.systems import Task, load_task
+from mosim.tracking import TrackedRun
+from mosim.training import read_checkpoint
 
 
 class Options(TrackedOptions):
@@ -51,7 +52,8 @@ def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
     options = parse(Options, "zero-shot", arguments, default=_defaults(arguments))
     task = load_task(options.task)
-    checkpoint = find_checkpoint(options.checkpoint).resolve()
+    simulator = read_checkpoint(options.checkpoint)
+    checkpoint = simulator.path.resolve()
     load_dynamics(checkpoint, task)  # What does not fit is said before anything starts.
     places = {ZERO_SHOT: (str(checkpoint), options.out)}
     if options.compare:
@@ -63,14 +65,20 @@ def main(arguments: Sequence[str]) -> None:
         for name, (source, out) in places.items()
     }
     with tracked_command(options, options.out, "zero-shot", task.name) as tracked:
+        tracked.set_tags({"simulator": simulator.id, "system": task.facts.name, "model.kind": simulator.model.kind})
         warn_of_hidden_physics(task)
-        results = train_policies(jobs, {name: tracked.child(name) if name != ZERO_SHOT else tracked for name in jobs})
+        results = train_policies(jobs, {name: _run_of(name, tracked, task) for name in jobs})
         random = random_return(task, action_repeat=options.recipe.action_repeat)
         draw_returns(results, random.mean, f"{task.name}: returns", options.out / "returns.png")
         tracked.log_artifact(options.out / "returns.png")
     console.print(return_summary({name: result.returns for name, result in results.items()}, random.mean))
     console.print(f"policy   {options.out / POLICY_FOLDER}")
     console.print(f"returns  {options.out / RETURNS_FILE}, {options.out / 'returns.png'}")
+
+
+def _run_of(name: str, tracked: TrackedRun, task: Task) -> TrackedRun:
+    """The run of a training: of the zero-shot one the command's own."""
+    return tracked if name == ZERO_SHOT else tracked.child(name, tags={"phase": name, "task": task.name})
 
 
 def _defaults(arguments: Sequence[str]) -> Options:

@@ -14,6 +14,7 @@ from mosim.evaluation.plots import plot_horizon
 from mosim.evaluation.report import (
     HOLD_LAST,
     HORIZON_CURVE,
+    HORIZON_DIMENSIONS,
     HORIZON_PLOT,
     HORIZON_TABLE,
     MODEL_NAME,
@@ -24,10 +25,12 @@ from mosim.evaluation.report import (
     measure_horizons,
     write_tables,
 )
+from mosim.evaluation.speed import rollout_speed
 
 __all__ = [
     "HOLD_LAST",
     "HORIZON_CURVE",
+    "HORIZON_DIMENSIONS",
     "HORIZON_PLOT",
     "HORIZON_TABLE",
     "MODEL_NAME",
@@ -44,6 +47,7 @@ __all__ = [
     "measure_horizons",
     "measure_rollouts",
     "plot_horizon",
+    "rollout_speed",
     "share_starts",
     "write_tables",
 ]
