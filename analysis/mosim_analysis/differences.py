@@ -54,7 +54,7 @@ def _folded(told: pd.DataFrame) -> pd.DataFrame:
     alike: dict[tuple[str, tuple[bool, ...]], list[str]] = {}
     for name in told:
         is_set = told[name] != NOT_SET
-        if told.loc[is_set, name].nunique() == 1:
+        if told[name][is_set].nunique() == 1:
             alike.setdefault((_prefix(str(name)), tuple(is_set)), []).append(str(name))
     columns = {str(name): told[name] for name in told}
     for (prefix, is_set), folded in alike.items():

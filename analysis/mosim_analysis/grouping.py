@@ -31,7 +31,9 @@ def group_runs(runs: pd.DataFrame, parameters: pd.DataFrame, by: str | None = No
     """
     if by is not None:
         if by not in parameters:
-            raise AnalysisError(f"no run has a parameter or tag {by!r}; there are: {', '.join(sorted(parameters))}.")
+            raise AnalysisError(
+                f"no run has a parameter or tag {by!r}; there are: {', '.join(sorted(map(str, parameters)))}."
+            )
         labels = by.rpartition(".")[2] + " " + parameters[by].astype("object").where(parameters[by].notna(), NOT_SET)
         return labels.astype("object").where(~runs["baselines"], None)
     labels = runs["variant"].astype("object").where(runs["variant"] != "", None)
@@ -48,7 +50,8 @@ def settings(parameters: pd.DataFrame) -> pd.DataFrame:
 def _by_settings(runs: pd.DataFrame, parameters: pd.DataFrame) -> pd.Series:
     """Labels of runs by the settings in which they differ from others of their task and phase."""
     labels = pd.Series(index=runs.index, dtype="object")
-    for (_, phase), ids in runs.groupby(["task", "phase"], sort=False).groups.items():
+    for _, of_phase in runs.groupby(["task", "phase"], sort=False):
+        ids, phase = of_phase.index, str(of_phase["phase"].iloc[0])
         told = parameters.loc[ids].astype("object").where(parameters.loc[ids].notna(), NOT_SET)
         varied = told.loc[:, told.nunique() > 1]
         kinds = varied.apply(tuple, axis=1) if len(varied.columns) else pd.Series([()] * len(ids), index=ids)

@@ -53,9 +53,9 @@ def _fanova(settings: pd.DataFrame, target: np.ndarray) -> pd.Series:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study()
-    distributions = {name: _distribution(settings[name]) for name in settings}
+    distributions = {str(name): _distribution(settings[name]) for name in settings}
     for row, value in zip(settings.to_dict("records"), target, strict=True):
-        drawn = {name: _plain(row[name], distributions[name]) for name in settings}
+        drawn = {name: _plain(row[name], distribution) for name, distribution in distributions.items()}
         study.add_trial(optuna.create_trial(params=drawn, distributions=distributions, value=float(value)))
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=_SEED)
     return pd.Series(optuna.importance.get_param_importances(study, evaluator=evaluator))

@@ -17,6 +17,10 @@ SEQUENTIAL = "Cividis"
 """The colour scale of magnitudes, in plotly; matplotlib's is its name in small letters. It needs no sense of hue."""
 
 
+LINES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+"""matplotlib's name of each dash."""
+
+
 class Style(NamedTuple):
     """How a line is drawn.
 
@@ -76,6 +80,12 @@ def styles(labels: Iterable[str]) -> dict[str, Style]:
         index = turn % len(_DASHES)
         styled[label] = Style(_COLOURS[place], _DASHES[index], _MARKERS[(place + turn) % len(_MARKERS)])
     return styled
+
+
+def in_order(groups: Iterable[str], styled: dict[str, Style]) -> list[str]:
+    """Groups, once each, in the order of their styles, so that every legend has the same."""
+    present = set(map(str, groups))
+    return [label for label in styled if label in present]
 
 
 def figure_of(value: float) -> str:

@@ -139,7 +139,7 @@ def _task_part(number: int, task: TaskReport, styles: dict[str, Style]) -> str:
 
 
 def _section(number: int, section: Section, figure: go.Figure) -> str:
-    captions = dict.fromkeys(_caption(trace) for trace in figure.data if (trace.meta or {}).get("caption"))
+    captions = dict.fromkeys(_caption(trace) for trace in figure.select_traces() if (trace.meta or {}).get("caption"))
     caption = f'<p class="caption">{"".join(captions)}</p>' if captions else ""
     return (
         f'<section class="card" id="{number}-{section.key}-card"><h2>{escape(section.title)}</h2>'

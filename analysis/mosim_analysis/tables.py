@@ -82,7 +82,8 @@ def difference_table(table: pd.DataFrame, styles: dict[str, Style], swatch: Swat
     if not len(table):
         return f'<section class="card">{title}<p class="lead">None does.</p></section>'
     head = "".join(
-        f'<th data-group="{escape(group)}" scope="col">{swatch(styles[group])}{escape(group)}</th>' for group in table
+        f'<th data-group="{escape(group)}" scope="col">{swatch(styles[group])}{escape(group)}</th>'
+        for group in map(str, table)
     )
     rows = []
     for name, cells in table.iterrows():

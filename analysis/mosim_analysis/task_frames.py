@@ -121,7 +121,7 @@ def _stage_names(training: pd.DataFrame, parameters: pd.DataFrame) -> list[str]:
     """The name of the stage of each row, where the parameters say it."""
     known = {
         (run, int(column.split(".")[1])): name
-        for column in parameters
+        for column in map(str, parameters)
         if column.startswith("stages.") and column.endswith(".name")
         for run, name in parameters[column].dropna().items()
     }

@@ -50,5 +50,5 @@ def _has_news(before: Results, now: Results) -> bool:
 
 def _state(results: Results) -> str:
     status = results.runs.loc[~results.runs["baselines"], "status"]
-    counts = [f"{count} {name.lower()}" for name, count in status.value_counts().items()]
+    counts = [f"{count} {str(name).lower()}" for name, count in status.value_counts().items()]
     return f"{len(status)} runs, {', '.join(counts)}"

@@ -106,8 +106,8 @@ def add_runs(
       alone: groups whose runs are drawn as thick as groups, since no middle of them is drawn.
       show_legend: whether the trace is named in plotly's own legend.
     """
-    for group, rows in frame.groupby("group", sort=False):
-        style = styles[str(group)]
+    for group in names.in_order(frame["group"], styles):
+        style, rows = styles[group], frame[frame["group"] == group]
         xs, ys, data, notes = [], [], [], []
         for run, of_run in rows.groupby("run", sort=False):
             of_run = of_run.sort_values(x, kind="stable")
@@ -116,13 +116,13 @@ def add_runs(
             ys += [*_drawable(of_run[y]), None]
             data += [(escape(str(of_run["name"].iloc[0])), run)] * (len(of_run) + 1)
             notes += [*(f"<br>{escape(note)}" if note else "" for note in said), ""]
-        thick = str(group) in alone
+        thick = group in alone
         figure.add_scatter(
             x=xs,
             y=ys,
             mode="lines+markers" if markers else "lines",
-            name=str(group),
-            legendgroup=str(group),
+            name=group,
+            legendgroup=group,
             showlegend=show_legend,
             line={"color": style.colour, "dash": dash or style.dash, "width": 1.8 if thick else _RUN_WIDTH},
             marker={"color": style.colour, "symbol": style.marker, "size": 6},
@@ -132,35 +132,42 @@ def add_runs(
             hovertemplate=f"<b>%{{customdata[0]}}</b><br>{hover}"
             + ("%{text}" if any(notes) else "")
             + "<extra></extra>",
-            meta={"group": str(group), "runs": True},
+            meta={"group": group, "runs": True},
         )
 
 
 def add_points(
-    figure: go.Figure, frame: pd.DataFrame, x: str, y: str, styles: dict[str, Style], *, hover: str, size: int = 9
+    figure: go.Figure,
+    frame: pd.DataFrame,
+    x: str,
+    y: str,
+    styles: dict[str, Style],
+    *,
+    hover: str,
+    symbol: str | None = None,
 ) -> None:
-    """Draws each run as one point; arguments are those of `add_runs`."""
-    for group, rows in frame.groupby("group", sort=False):
-        style = styles[str(group)]
+    """Draws each run as one point; arguments are those of `add_runs`, `symbol` in the place of the group's own."""
+    for group in names.in_order(frame["group"], styles):
+        style, rows = styles[group], frame[frame["group"] == group]
         notes = [f"<br>{escape(note)}" if note else "" for note in rows["note"]] if "note" in rows else None
         figure.add_scatter(
             x=rows[x].tolist(),
             y=_drawable(rows[y]),
             mode="markers",
-            name=str(group),
-            legendgroup=str(group),
+            name=group,
+            legendgroup=group,
             showlegend=True,
             marker={
                 "color": style.colour,
-                "symbol": style.marker,
-                "size": size,
+                "symbol": symbol or style.marker,
+                "size": 9,
                 "opacity": 0.85,
                 "line": {"color": "white", "width": 1},
             },
             customdata=[(escape(str(name)), run) for name, run in zip(rows["name"], rows["run"], strict=True)],
             text=notes,
             hovertemplate=f"<b>%{{customdata[0]}}</b><br>{hover}" + ("%{text}" if notes else "") + "<extra></extra>",
-            meta={"group": str(group), "runs": True},
+            meta={"group": group, "runs": True},
         )
 
 
@@ -183,20 +190,20 @@ def add_groups(
       hover: what is said of the place, such as `step %{x}`.
       dash: in the place of the group's own.
     """
-    for group, rows in summary.groupby("group", sort=False):
-        style, meta = styles[str(group)], {"group": str(group), "runs": False}
+    for group in names.in_order(summary["group"], styles):
+        style, rows, meta = styles[group], summary[summary["group"] == group], {"group": group, "runs": False}
         add_band(figure, rows, style, meta)
         figure.add_scatter(
             x=rows["x"].tolist(),
             y=_drawable(rows["middle"]),
             mode="lines",
-            name=str(group),
-            legendgroup=str(group),
+            name=group,
+            legendgroup=group,
             line={"color": style.colour, "dash": dash or style.dash, "width": _GROUP_WIDTH},
             customdata=[
                 (names.figure_of(low), names.figure_of(high)) for low, high in rows[["low", "high"]].to_numpy()
             ],
-            hovertemplate=f"<b>{escape(str(group))}</b>, {middle} of {rows['runs'].iloc[0]} runs<br>{hover}<br>"
+            hovertemplate=f"<b>{escape(group)}</b>, {middle} of {rows['runs'].iloc[0]} runs<br>{hover}<br>"
             f"{LEVEL:.0%} interval %{{customdata[0]}} to %{{customdata[1]}}<extra></extra>",
             meta=meta,
         )

@@ -5,7 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from mosim_analysis import names
-from mosim_analysis.figures.drawing import add_groups, add_line, add_runs, empty_figure, fit_log_axis
+from mosim_analysis.figures.drawing import add_groups, add_line, add_points, add_runs, empty_figure, fit_log_axis
 from mosim_analysis.names import Style
 from mosim_analysis.statistics import log_median
 from mosim_analysis.summaries import over_runs, thinned_steps
@@ -53,7 +53,4 @@ def _add_ends(figure: go.Figure, runs: pd.DataFrame, styles: dict[str, Style]) -
     if not rows:
         return
     ends = pd.concat(rows)
-    before = len(figure.data)
-    add_runs(figure, ends, "step", "mse", styles, hover=_HOVER, markers=True, alone=frozenset(ends["group"]))
-    for trace in figure.data[before:]:
-        trace.update(mode="markers", marker={"symbol": "x", "size": 10})
+    add_points(figure, ends, "step", "mse", styles, hover=_HOVER, symbol="x")

@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
+from mosim_analysis import names
 from mosim_analysis.names import Style
 from mosim_analysis.statistics import Statistic, log_median
 from mosim_analysis.summaries import over_runs
@@ -19,14 +20,16 @@ mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, NullFormatter
 
 COLUMN_INCHES = 3.4
 """Of a two-column paper."""
 
 _DPI = 300
 
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: Any = {
     "font.size": 8,
     "axes.labelsize": 8,
     "axes.titlesize": 8,
@@ -52,8 +55,10 @@ MARKERS = {"circle": "o", "square": "s", "diamond": "D", "triangle-up": "^", "cr
 
 _BAND_OPACITY = 0.16
 
+_FEW_FACTORS = 100.0
+
 _LEGEND_LINE_INCHES = 0.135
-_LEGEND_CHARACTERS = 22
+_LEGEND_CHARACTERS = 24
 """What fits into half a column, at the legend's size; with longer labels it has one column."""
 
 
@@ -114,8 +119,8 @@ def groups(
         statistic=statistic,
         logarithmic=logarithmic,
     )
-    for group, rows in finite.groupby("group", sort=False):
-        style, of_group = styles[str(group)], summary[summary["group"] == group]
+    for group in names.in_order(finite["group"], styles):
+        style, rows, of_group = styles[group], finite[finite["group"] == group], summary[summary["group"] == group]
         if len(of_group):
             axes.fill_between(
                 of_group["x"], of_group["low"], of_group["high"], color=style.colour, alpha=_BAND_OPACITY, lw=0
@@ -125,6 +130,20 @@ def groups(
         for _, run in rows.groupby("run", sort=False):
             run = run.sort_values(x)
             line(axes, run[x], run[y], style, f"{group}{suffix}", width=1.3 if rows["run"].nunique() == 1 else 0.6)
+
+
+def log_axis(axis: Axis, values: pd.Series) -> None:
+    """Makes an axis logarithmic: powers of ten are labelled, or plain numbers where values span less than two.
+
+    Args:
+      axis: `axes.xaxis` or `axes.yaxis`.
+      values: that are drawn along it.
+    """
+    (axis.axes.set_xscale if axis is axis.axes.xaxis else axis.axes.set_yscale)("log")
+    if values.max() / values.min() < _FEW_FACTORS:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(EngFormatter(sep="") if values.max() >= 1 else FormatStrFormatter("%g"))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def legend(figure: Figure, axes: Axes) -> None:

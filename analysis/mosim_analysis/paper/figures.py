@@ -9,7 +9,7 @@ from mosim_analysis import names
 from mosim_analysis.figures import dimension_medians, shown_dimension
 from mosim_analysis.importance import Importance
 from mosim_analysis.names import Style
-from mosim_analysis.paper.drawing import MARKERS, column, groups, legend, line
+from mosim_analysis.paper.drawing import MARKERS, column, groups, legend, line, log_axis
 from mosim_analysis.statistics import interquartile_mean, log_median, pareto_front
 from mosim_analysis.summaries import thinned, thinned_steps
 
@@ -49,11 +49,12 @@ def error_over_cost(frame: pd.DataFrame, cost: str, horizon: int, styles: dict[s
     styles = styles or names.styles(frame["group"].dropna())
     with column(2.4) as (figure, axes):
         rows = frame[(frame["error"] > 0) & (frame[cost] > 0)]
-        for _, of_run in rows.groupby("run", sort=False):
-            style = styles[str(of_run["group"].iloc[0])]
-            of_run = of_run.sort_values(cost)
-            line(axes, of_run[cost], of_run["error"], style, str(of_run["group"].iloc[0]), marker=True, width=0.8)
-        axes.set(xscale="log", yscale="log", xlabel=names.LABELS[cost], ylabel=f"horizon error at {horizon}")
+        for group in names.in_order(rows["group"], styles):
+            for _, run in rows[rows["group"] == group].sort_values(cost).groupby("run", sort=False):
+                line(axes, run[cost], run["error"], styles[group], group, marker=True, width=0.8)
+        log_axis(axes.xaxis, rows[cost])
+        log_axis(axes.yaxis, rows["error"])
+        axes.set(xlabel=names.LABELS[cost], ylabel=f"horizon error at {horizon}")
         legend(figure, axes)
     return figure
 
@@ -79,8 +80,8 @@ def error_over_speed(frame: pd.DataFrame, horizon: int, styles: dict[str, Style]
         rows = frame[(frame["mse"] > 0) & np.isfinite(frame["mse"]) & (frame["speed"] > 0)]
         front = rows[pareto_front(rows["mse"].to_numpy(float), rows["speed"].to_numpy(float))].sort_values("speed")
         axes.step(front["speed"], front["mse"], where="pre", color=names.BLACK, lw=0.9, ls=":", label="Pareto front")
-        for group, of_group in rows.groupby("group", sort=False):
-            style = styles[str(group)]
+        for group in names.in_order(rows["group"], styles):
+            style, of_group = styles[group], rows[rows["group"] == group]
             axes.plot(
                 of_group["speed"],
                 of_group["mse"],
@@ -89,9 +90,11 @@ def error_over_speed(frame: pd.DataFrame, horizon: int, styles: dict[str, Style]
                 ms=4,
                 mec="white",
                 mew=0.4,
-                label=str(group),
+                label=group,
             )
-        axes.set(xscale="log", yscale="log", xlabel=names.LABELS["speed"], ylabel=f"horizon error at {horizon}")
+        log_axis(axes.xaxis, rows["speed"])
+        log_axis(axes.yaxis, rows["mse"])
+        axes.set(xlabel=names.LABELS["speed"], ylabel=f"horizon error at {horizon}")
         legend(figure, axes)
     return figure
 
@@ -126,7 +129,7 @@ def importances(found: Importance) -> Figure:
     with column(0.6 + 0.22 * len(shares)) as (figure, axes):
         bars = axes.barh([str(name) for name in shares.index], shares.to_numpy(float), color=names.BLUE, height=0.65)
         axes.bar_label(bars, [f"{share:.0%}" for share in shares], padding=2, fontsize=7)
-        axes.set(xlabel=f"{names.LABELS['importance']} (fANOVA)", xlim=(0, max(0.05, float(shares.max()) * 1.2)))
+        axes.set(xlabel="share of variance (fANOVA)", xlim=(0, max(0.05, float(shares.max()) * 1.2)))
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
         axes.grid(visible=False, axis="y")
     return figure

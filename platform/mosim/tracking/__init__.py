@@ -1,6 +1,6 @@
 """MLflow: what runs say goes to a journal on disk first, and from there to the tracking server, now or later."""
 
-from mosim.tracking.destination import default_tracking_uri, ui_command
+from mosim.tracking.destination import absolute_uri, default_tracking_uri, ui_command, without_password
 from mosim.tracking.events import RunStatus
 from mosim.tracking.mlflow_settings import import_mlflow
 from mosim.tracking.model_folder import ModelFolder, read_model_folder
@@ -13,6 +13,7 @@ __all__ = [
     "RunStatus",
     "TrackedRun",
     "Tracker",
+    "absolute_uri",
     "default_tracking_uri",
     "environment_tags",
     "git_commit",
@@ -20,4 +21,5 @@ __all__ = [
     "read_model_folder",
     "sync",
     "ui_command",
+    "without_password",
 ]
