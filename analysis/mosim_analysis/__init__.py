@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from mosim_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
-    from mosim_analysis.page import page
     from mosim_analysis.results import Results, read_results
     from mosim_analysis.store import Store
     from mosim_analysis.watching import watch
+    from mosim_analysis.web_page import page
     from mosim_analysis.writing import write_whole
 
 __all__ = ["AnalysisError", "Results", "Store", "page", "read_results", "watch", "write_whole"]
@@ -21,7 +21,7 @@ __all__ = ["AnalysisError", "Results", "Store", "page", "read_results", "watch",
 _MODULES = {
     "Results": "results",
     "Store": "store",
-    "page": "page",
+    "page": "web_page",
     "read_results": "results",
     "watch": "watching",
     "write_whole": "writing",

@@ -1,5 +1,7 @@
 """Groups: runs that are drawn in one colour, and of which seeds are told together."""
 
+import difflib
+
 import pandas as pd
 
 from mosim_analysis import names
@@ -31,9 +33,9 @@ def group_runs(runs: pd.DataFrame, parameters: pd.DataFrame, by: str | None = No
     """
     if by is not None:
         if by not in parameters:
-            raise AnalysisError(
-                f"no run has a parameter or tag {by!r}; there are: {', '.join(sorted(map(str, parameters)))}."
-            )
+            known = sorted(map(str, parameters))
+            near = difflib.get_close_matches(by, known, n=3) or known
+            raise AnalysisError(f"no run has a parameter or tag {by!r}; there are: {', '.join(near)}.")
         labels = by.rpartition(".")[2] + " " + parameters[by].astype("object").where(parameters[by].notna(), NOT_SET)
         return labels.astype("object").where(~runs["baselines"], None)
     labels = runs["variant"].astype("object").where(runs["variant"] != "", None)

@@ -86,7 +86,7 @@ def _at_horizon(horizon: int, rows: pd.DataFrame) -> Finding:
 
 
 def _times(factor: np.ndarray) -> str:
-    return f"{float(factor):.2f}" if factor < 10 else f"{float(factor):.0f}"
+    return f"{float(factor):.2f}" if factor < 10 else f"{float(f'{factor:.2g}'):,.0f}"
 
 
 def _measured(values: np.ndarray) -> str:
@@ -96,8 +96,9 @@ def _measured(values: np.ndarray) -> str:
     if len(values) == 1:
         return middle
     low, high = names.figure_of(float(interval.low)), names.figure_of(float(interval.high))
+    between = f"{low} to {high}" if np.isfinite(interval.high) else f"{low} and more"
     diverged = int(np.isinf(values).sum())
-    return f"{middle} ({low} to {high}, {len(values)} seeds" + f", {diverged} diverged" * bool(diverged) + ")"
+    return f"{middle} ({between}, {len(values)} seeds" + f", {diverged} diverged" * bool(diverged) + ")"
 
 
 def _of_returns(group: str, rows: pd.DataFrame, last: pd.DataFrame) -> Finding:

@@ -68,8 +68,8 @@ LABELS = {
 }
 """Axis labels, by the columns of frames; the unit stands in brackets where there is one."""
 
-NOT_SETTINGS = frozenset({"checkpoint", "storage", "device", "workers"})
-"""Parameters that say where or on what a run was done, and not what was done."""
+NOT_SETTINGS = frozenset({"checkpoint", "storage", "device", "workers", "variant"})
+"""Parameters that say where or on what a run was done or what it is called, and not what was done."""
 
 
 def styles(labels: Iterable[str]) -> dict[str, Style]:

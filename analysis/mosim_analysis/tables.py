@@ -15,6 +15,8 @@ Swatch = Callable[[Style], str]
 _BAD = {"FAILED": "failed", "KILLED": "killed"}
 _MOST_TROUBLES = 12
 
+_MANY = 10_000
+
 _FIGURES = {
     "error_16": "error at 16",
     "error_100": "error at 100",
@@ -136,4 +138,4 @@ def _run_row(run: str, row: pd.Series, figures: dict[str, str], styles: dict[str
 def _number(value: float) -> str:
     if np.isnan(value):
         return '<span class="missing">missing</span>'
-    return names.figure_of(value) if abs(value) < 1e5 else f"{value:,.0f}"
+    return f"{value:,.0f}" if _MANY <= value < np.inf else names.figure_of(value)

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mosim_analysis.page import page
 from mosim_analysis.results import Results
+from mosim_analysis.web_page import page
 from mosim_analysis.writing import write_whole
 
 

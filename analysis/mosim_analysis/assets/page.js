@@ -33,6 +33,7 @@
 
   /* A trace with the points of those runs alone that are on. */
   function filtered(trace) {
+    if (trace.meta.columns) return withColumns(trace);
     if (!groupIsOn(trace.meta.group)) return { ...trace, runs: undefined, visible: false };
     if (!trace.runs) return trace;
     const kept = [], customdata = [];
@@ -47,6 +48,13 @@
     }
     const pick = (values) => (Array.isArray(values) && values.length === start ? kept.map((point) => values[point]) : values);
     return { ...trace, runs: undefined, visible: kept.length > 0, x: pick(trace.x), y: pick(trace.y), text: pick(trace.text), customdata };
+  }
+
+  /* A heat map with the columns of those groups alone that are on. */
+  function withColumns(trace) {
+    const kept = trace.meta.columns.map((group, column) => [group, column]).filter(([group]) => groupIsOn(group));
+    const pick = (row) => kept.map(([, column]) => row[column]);
+    return { ...trace, visible: kept.length > 0, x: pick(trace.x), z: trace.z.map(pick), customdata: trace.customdata.map(pick) };
   }
 
   function layoutFor(figure, element) {

@@ -12,6 +12,9 @@ from mosim_analysis.statistics import log_median
 
 _ROW_HEIGHT, _LEAST_HEIGHT = 19, 260
 
+_FLAT_LABELS = 5
+"""Groups whose names have no room side by side."""
+
 
 def dimension_medians(frame: pd.DataFrame, horizon: int) -> pd.DataFrame:
     """The median over runs at a horizon: a row a dimension, a column a group.
@@ -43,19 +46,18 @@ def dimension_errors(frame: pd.DataFrame, horizon: int | None = None) -> go.Figu
     low, high = np.nanmin(logs.to_numpy()), np.nanmax(logs.to_numpy())
     ticks = np.arange(np.floor(low), np.ceil(high) + 1)
     every = max(1, len(ticks) // 6)
-    for group in table.columns:
-        figure.add_heatmap(
-            x=[escape(str(group))],
-            y=shown,
-            z=[[None if np.isnan(value) else value] for value in logs[group]],
-            customdata=[[names.figure_of(value)] for value in table[group]],
-            coloraxis="coloraxis",
-            xgap=2,
-            ygap=1,
-            hovertemplate=f"<b>{escape(str(group))}</b><br>%{{y}}: %{{customdata}}<extra></extra>",
-            name=str(group),
-            meta={"group": str(group), "runs": False},
-        )
+    groups = [str(group) for group in table.columns]
+    figure.add_heatmap(
+        x=[escape(group) for group in groups],
+        y=shown,
+        z=[[None if np.isnan(value) else value for value in row] for row in logs.to_numpy()],
+        customdata=[[names.figure_of(value) for value in row] for row in table.to_numpy()],
+        coloraxis="coloraxis",
+        xgap=2,
+        ygap=1,
+        hovertemplate="<b>%{x}</b><br>%{y}: %{customdata}<extra></extra>",
+        meta={"group": None, "runs": False, "columns": groups},
+    )
     figure.update_layout(
         coloraxis={
             "colorscale": names.SEQUENTIAL,
@@ -77,7 +79,7 @@ def dimension_errors(frame: pd.DataFrame, horizon: int | None = None) -> go.Figu
         margin={"t": 64},
     )
     figure.update_yaxes(autorange="reversed", showgrid=False, ticks="", title_text="")
-    figure.update_xaxes(showgrid=False, ticks="", type="category", tickangle=0 if len(table.columns) < 5 else -35)
+    figure.update_xaxes(showgrid=False, ticks="", type="category", tickangle=0 if len(groups) < _FLAT_LABELS else -35)
     return figure
 
 

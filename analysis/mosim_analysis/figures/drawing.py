@@ -1,9 +1,11 @@
 """What the figures of the page share: axes, runs as thin lines, groups as thick ones within their intervals.
 
-A trace's `meta` says whose it is: `group`, or None where it belongs to none, and `runs`, whether its `customdata` hold,
-for each point, the name and the id of a run. The page switches groups and runs on and off by it.
+A trace's `meta` says whose it is: `group`, or None where it belongs to none; `runs`, whether its `customdata` hold, for
+each point, the name and the id of a run; and in a heat map `columns`, the group of each. The page switches groups and
+runs on and off by it.
 """
 
+import math
 from html import escape
 
 import numpy as np
@@ -75,8 +77,10 @@ def fit_log_axis(figure: go.Figure, axis: str, values: pd.Series, si: bool = Fal
     if decades > _FEWEST_DECADES:
         update(dtick=max(1, round(decades / _MOST_TICKS)), tickfont_size=11)
     else:
-        # D2: at 1, 2 and 5 times powers of ten.
-        update(nticks=6, tickformat=".2~s" if si else ".2~g", dtick="D2" if decades > _FEWEST_DECADES / 4 else None)
+        # D2: at 1, 2 and 5 times powers of ten; where that is too coarse, as many digits as tell ticks apart.
+        coarse = decades > _FEWEST_DECADES / 4
+        digits = 2 if coarse else max(2, 2 - math.floor(math.log10(max(decades, 1e-6))))
+        update(nticks=6, tickformat=f".{digits}~{'s' if si else 'g'}", dtick="D2" if coarse else None)
 
 
 def add_runs(

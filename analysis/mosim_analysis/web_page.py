@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from html import escape
 from importlib import resources
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -139,7 +139,8 @@ def _task_part(number: int, task: TaskReport, styles: dict[str, Style]) -> str:
 
 
 def _section(number: int, section: Section, figure: go.Figure) -> str:
-    captions = dict.fromkeys(_caption(trace) for trace in figure.select_traces() if (trace.meta or {}).get("caption"))
+    traces = cast("tuple[Any, ...]", figure.data)
+    captions = dict.fromkeys(_caption(trace) for trace in traces if (trace.meta or {}).get("caption"))
     caption = f'<p class="caption">{"".join(captions)}</p>' if captions else ""
     return (
         f'<section class="card" id="{number}-{section.key}-card"><h2>{escape(section.title)}</h2>'
