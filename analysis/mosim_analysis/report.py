@@ -12,8 +12,8 @@ from mosim_analysis.differences import differences
 from mosim_analysis.headline import Finding, horizon_findings, return_findings
 from mosim_analysis.importance import importance
 from mosim_analysis.names import Style
-from mosim_analysis.results import Results
-from mosim_analysis.task_frames import COST_HORIZON, TaskFrames, task_frames
+from mosim_analysis.results import COST_HORIZON, Results
+from mosim_analysis.task_frames import TaskFrames, task_frames
 
 _LEADS = {
     "horizon": "Mean squared error of open-loop predictions over steps 1..H. Thick lines are medians over a group's "
@@ -108,7 +108,7 @@ def _horizon(frames: TaskFrames, styles: dict[str, Style]) -> Section:
 def _dimensions(frames: TaskFrames) -> Section:
     title, rows = "Error by dimension of the state", frames.dimensions
     if not ((rows["mse"] > 0) & np.isfinite(rows["mse"])).any():
-        return Section("dimensions", title, excuse="No run has logged errors by dimension (dimension_mse/...).")
+        return Section("dimensions", title, excuse="No run has logged errors by dimension (state_mse_.../...).")
     return Section("dimensions", title, _LEADS["dimensions"], figures.dimension_errors(rows))
 
 

@@ -1,5 +1,6 @@
 """The results of an experiment as pandas frames, whoever logged them: a run, a study, a sweep, or single commands."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,8 @@ from mosim_analysis.grouping import group_runs
 from mosim_analysis.merging import Merged, merge
 from mosim_analysis.store import Progress, Store, finite_or_infinite
 
-_CURVE, _DIMENSION = "horizon_mse/", "dimension_mse/"
+_CURVE, _STAGE = "horizon_mse/", "train/stage"
+_DIMENSION = re.compile(r"state_mse_(\d+)/(.+)")
 _RETURNS = {
     "return/simulated": "simulated",
     "return/true_mean": "true",
@@ -22,13 +24,14 @@ _RETURNS = {
 }
 _TRAINING = {
     "train/loss": "loss",
-    "train/stage": "stage",
+    _STAGE: "stage",
     "train/samples": "samples",
     "train/seconds": "seconds",
-    "train/samples_per_second": "rate",
-    "validation/horizon_mse_16": "error_16",
-    "validation/horizon_mse_100": "error_100",
+    "validation/horizon_mse_16": "error",
 }
+COST_HORIZON = 16
+"""At which every training measures itself, at the ends of stages; a sweep's trials with every report."""
+
 _SPEEDS = ("rollout_steps_per_second", "train/rollout_steps_per_second")
 _EXPECTED = {
     "run": ("curves", "training", "returns"),
@@ -58,7 +61,8 @@ class Results:
         missing where it is not set.
       curves: `run, model, step, mse`; baselines too, as models of `names.BASELINES`.
       dimensions: `run, dimension, horizon, mse`.
-      training: `run, step, stage, loss, samples, seconds, error_16, error_100`; nan where a report does not have it.
+      training: `run, step, stage, loss, samples, seconds, error`; nan where a report does not have it; the error is
+        that at `COST_HORIZON`, on validation episodes.
       returns: `run, policy, step, simulated, true, seconds`.
     """
 
@@ -110,7 +114,7 @@ def read_results(
     histories["run"] = histories["run"].map(owners)
     frames = {
         "curves": _curves(histories),
-        "dimensions": _dimensions(histories),
+        "dimensions": _dimensions(merged),
         "training": _training(histories),
         "returns": _returns(histories),
     }
@@ -120,8 +124,9 @@ def read_results(
     return Results(runs=runs, parameters=parameters, **frames)
 
 
-def _wanted(metric: str) -> bool:
-    return metric.startswith((_CURVE, _DIMENSION)) or metric in _RETURNS or metric in _TRAINING
+def _wanted(metric: str, last: float) -> bool:
+    # Whose last stage is the first was never in another.
+    return metric.startswith(_CURVE) or metric in _RETURNS or (metric in _TRAINING and (metric, last) != (_STAGE, 0))
 
 
 def _curves(histories: pd.DataFrame) -> pd.DataFrame:
@@ -130,12 +135,16 @@ def _curves(histories: pd.DataFrame) -> pd.DataFrame:
     return rows[["run", "model", "step", "mse"]].reset_index(drop=True)
 
 
-def _dimensions(histories: pd.DataFrame) -> pd.DataFrame:
-    rows = histories[histories["metric"].str.startswith(_DIMENSION)]
-    rows = rows.assign(dimension=rows["metric"].str.removeprefix(_DIMENSION))
-    return rows.rename(columns={"step": "horizon", "value": "mse"})[["run", "dimension", "horizon", "mse"]].reset_index(
-        drop=True
-    )
+def _dimensions(merged: Sequence[Merged]) -> pd.DataFrame:
+    rows = [
+        (each.id, found[2], int(found[1]), value)
+        for each in merged
+        for part in each.parts
+        for metric, value in part.run.data.metrics.items()
+        if (found := _DIMENSION.fullmatch(metric))
+    ]
+    frame = pd.DataFrame(rows, columns=["run", "dimension", "horizon", "mse"])
+    return frame.assign(mse=finite_or_infinite(frame["mse"]))
 
 
 def _training(histories: pd.DataFrame) -> pd.DataFrame:
@@ -145,7 +154,8 @@ def _training(histories: pd.DataFrame) -> pd.DataFrame:
     wide["time"] = clock.reindex(pd.MultiIndex.from_frame(wide[["run", "step"]])).to_numpy(float)
     seconds = wide["time"] - wide.groupby("run")["time"].transform("min")
     wide["seconds"] = wide["seconds"].fillna(seconds)
-    return wide[["run", "step", "stage", "loss", "samples", "seconds", "error_16", "error_100"]]
+    wide["stage"] = wide["stage"].where(wide.groupby("run")["stage"].transform("count") > 0, 0.0)
+    return wide[["run", "step", "stage", "loss", "samples", "seconds", "error"]]
 
 
 def _returns(histories: pd.DataFrame) -> pd.DataFrame:

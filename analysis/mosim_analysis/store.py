@@ -26,6 +26,8 @@ _ENDED = ("FINISHED", "FAILED", "KILLED")
 
 COLUMNS = ("run", "metric", "step", "value", "time")
 
+Wanted = Callable[[str, float], bool]
+
 Progress = Callable[[int, int], None]
 """Told how many histories are read, and of how many."""
 
@@ -60,20 +62,25 @@ class Store:
                 return runs
 
     def histories(
-        self, runs: "Sequence[Run]", wanted: Callable[[str], bool], on_progress: Progress = lambda done, total: None
+        self,
+        runs: "Sequence[Run]",
+        wanted: Callable[[str, float], bool],
+        on_progress: Progress = lambda done, total: None,
     ) -> pd.DataFrame:
         """All points of the metrics that are wanted.
 
         Args:
           runs: of `runs`.
-          wanted: whether a metric of this name is.
+          wanted: whether a metric is, by its name and its last value.
           on_progress: see `Progress`.
 
         Returns:
           Columns: `run`, `metric`, `step`, `value` (inf where it was infinite), `time` (seconds since 1970); by step,
           and of points that were logged twice at one step, the later one.
         """
-        asked = [(run, metric) for run in runs for metric in sorted(run.data.metrics) if wanted(metric)]
+        asked = [
+            (run, metric) for run in runs for metric, last in sorted(run.data.metrics.items()) if wanted(metric, last)
+        ]
         frames = []
         with ThreadPoolExecutor(_THREADS) as pool:
             for done, frame in enumerate(pool.map(self._history, asked), 1):

@@ -11,9 +11,6 @@ from mosim_analysis import names
 from mosim_analysis.differences import typed, varied
 from mosim_analysis.results import Results
 
-COST_HORIZON = 16
-"""At which every training measures itself, at the ends of stages; a sweep's trials with every report."""
-
 SHOWN_HORIZONS = (16, 100, 1000)
 
 COSTS = ("samples", "seconds")
@@ -43,7 +40,8 @@ class TaskFrames:
         `simulated_return`, the last ones.
       parameters: rows of `Results.parameters`.
       horizon: at which errors are shown where there is room for one: 100 if it was measured.
-      curves, dimensions, training, returns: see the figures; `training` has a column `error`, at `COST_HORIZON`.
+      curves, dimensions, training, returns: see the figures; `training` has a column
+        `stage_name`.
     """
 
     task: str
@@ -112,7 +110,7 @@ def _of_task(results: Results, task: str) -> TaskFrames:
         horizon=next((each for each in (100, 16, 1000) if errors[f"error_{each}"].notna().any()), 100),
         curves=curves,
         dimensions=dimensions[dimensions["group"].notna()],
-        training=training.assign(stage_name=stages, error=training[f"error_{COST_HORIZON}"]),
+        training=training.assign(stage_name=stages),
         returns=returns,
     )
 

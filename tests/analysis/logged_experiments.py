@@ -14,7 +14,7 @@ SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 
 HORIZONS = (1, 3, 16, 100)
 
-DIMENSIONS = ("qpos/shoulder", "qpos/wrist", "qvel/shoulder", "qvel/wrist")
+DIMENSIONS = ("qpos shoulder", "qpos wrist", "qvel shoulder", "qvel wrist")
 
 _BEGAN = 1_760_000_000_000
 
@@ -25,7 +25,7 @@ class Logged:
 
     name: str
     parameters: Mapping[str, object] = field(default_factory=dict)
-    metrics: Mapping[str, tuple[Sequence[float], Sequence[float]]] = field(default_factory=dict)
+    metrics: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     parent: str = ""
     status: str = "FINISHED"
@@ -50,8 +50,9 @@ def simulator(name: str, variant: str, seed: int, level: float, *, task: str = "
         "validation/horizon_mse_16": (ends, scale * np.array([9.0, 4.0])),
         "rollout_steps_per_second": ([0], [2e4 / (1 + 10 * level)]),
         **{
-            f"dimension_mse/{place:02d} {dimension}": (HORIZONS, scale * (place + 1) * np.sqrt(HORIZONS))
+            f"state_mse_{horizon}/{place:02d} {dimension}": ([horizon], [scale * (place + 1) * horizon**0.5])
             for place, dimension in enumerate(DIMENSIONS)
+            for horizon in HORIZONS
         },
     }
     parameters = {
@@ -138,7 +139,7 @@ def whole_run(seed: int) -> list[Logged]:
     evaluate = Logged(
         "evaluate",
         {"seed": seed, "checkpoint": f"runs/{seed}/step-1"},
-        {name: values for name, values in trained.metrics.items() if name.startswith(("horizon_mse/", "dimension"))},
+        {name: values for name, values in trained.metrics.items() if name.startswith(("horizon_mse/", "state_mse"))},
         {"phase": "evaluate", "task": "reacher-easy"},
         root.id,
     )

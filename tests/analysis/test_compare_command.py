@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from logged_experiments import simulator, sweep, write_experiment
 
+from mosim.cli.main import main
+
 PROGRAM = [str(Path(sys.executable).with_name("mosim")), "compare"]
 
 
@@ -44,13 +46,22 @@ def test_it_writes_a_page_that_needs_nothing_else(everything: str, tmp_path: Pat
         (["--every", "0"], "--every 0.0: input should be greater than 0"),
     ],
 )
-def test_mistakes_are_a_sentence(everything: str, tmp_path: Path, arguments: list[str], said: str) -> None:
-    result = compare(
-        tmp_path, *(["--tracking-uri", everything] if "--tracking-uri" not in arguments else []), *arguments
-    )
-    assert result.returncode == 2
-    assert said in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
+def test_mistakes_are_a_sentence(
+    everything: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", everything)
+    with pytest.raises(SystemExit) as exit_:
+        main(["compare", *arguments])
+    errors = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert said in errors
+    assert len(errors.strip().splitlines()) == 1
     assert not (tmp_path / "report").exists()
     assert not (tmp_path / "none.db").exists(), "looking makes no store"
 

@@ -39,10 +39,9 @@ def test_groups_are_variants_sweeps_and_runs_but_for_their_seeds(results: Result
 def test_the_phases_of_a_run_are_one(results: Results) -> None:
     run = named(results, "run reacher-easy, seed 1")
     for frame in (results.curves, results.dimensions, results.training, results.returns):
-        assert (frame["run"] == run).any()
-    parameters = results.parameters.loc[run]
-    assert parameters["stages.0.learning_rate"] == "0.005"
-    assert parameters["policy.learning_rate"] == "0.0005"
+        assert run in set(frame["run"])
+    parameters = results.parameters.loc[run].to_dict()
+    assert (parameters["stages.0.learning_rate"], parameters["policy.learning_rate"]) == ("0.005", "0.0005")
     assert results.runs.loc[run, "random_return"] == 52.0
 
 
@@ -60,7 +59,7 @@ def test_frames_hold_what_was_logged(results: Results) -> None:
     np.testing.assert_allclose(curve["mse"] / curve["mse"].iloc[0], np.sqrt(curve["step"]))
     training = results.training[results.training["run"] == run]
     assert training["samples"].tolist() == [step * 512 for step in training["step"]]
-    assert training["error_16"].notna().sum() == 2
+    assert training["error"].notna().sum() == 2
     dimensions = results.dimensions[results.dimensions["run"] == run]
     assert dimensions.groupby("horizon").size().to_dict() == {1: 4, 3: 4, 16: 4, 100: 4}
 
@@ -77,7 +76,7 @@ def test_a_run_that_failed_or_lacks_something_is_kept_and_marked(database: Path)
     assert runs.loc["lacking", "missing"] == "horizon curve"
     assert (runs.loc["running", "status"], runs.loc["running", "missing"]) == ("RUNNING", "")
     assert runs.loc["nothing", "status"] == "KILLED"
-    assert (runs.drop(index="lacking")["missing"] == "").all()
+    assert set(runs.drop(index="lacking")["missing"]) == {""}
 
 
 def test_an_error_that_became_infinite_is_infinite_again(database: Path) -> None:
@@ -101,13 +100,13 @@ def test_a_training_and_its_evaluation_are_one(database: Path) -> None:
     assert len(results.runs) == 2, "the earlier evaluation stands for itself"
     merged = results.runs.index[results.runs["phase"] == "train"][0]
     assert set(results.curves["run"]) == set(results.runs.index)
-    assert (results.training["run"] == merged).all()
+    assert set(results.training["run"]) == {merged}
 
 
 def test_runs_can_be_chosen_by_id_name_or_sweep(everything: str) -> None:
     whole = Store(everything)
     chosen = read_results(whole, "mosim", only=["sweep search"])
-    assert (chosen.runs["phase"] == "trial").all()
+    assert set(chosen.runs["phase"]) == {"trial"}
     assert len(chosen.runs) == 12
     one = read_results(whole, "mosim", only=["reacher-easy narrow seed-0"])
     assert one.runs["name"].tolist() == ["reacher-easy baselines", "reacher-easy narrow seed-0"]

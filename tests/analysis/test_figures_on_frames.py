@@ -1,5 +1,7 @@
 """Each figure, on a frame as its docstring says."""
 
+from typing import Any, cast
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -17,9 +19,16 @@ def curve(run: str, group: str | None, scale: float, model: str = "mosim", steps
     return frame.assign(run=run, name=f"run {run}", group=group, sweep="", model=model)
 
 
-def traces(figure: go.Figure, **meta: object) -> list:
+def drawn(figure: go.Figure) -> list[Any]:
+    """Its traces, which plotly does not type."""
+    return list(cast("tuple[Any, ...]", figure.data))
+
+
+def traces(figure: go.Figure, **meta: object) -> list[Any]:
     """Traces whose `meta` has these."""
-    return [trace for trace in figure.data if all((trace.meta or {}).get(key) == value for key, value in meta.items())]
+    return [
+        trace for trace in drawn(figure) if all((trace.meta or {}).get(key) == value for key, value in meta.items())
+    ]
 
 
 @pytest.fixture
@@ -56,7 +65,7 @@ def test_horizon_curves_have_runs_a_median_its_interval_and_the_baselines(curves
 def test_a_run_that_diverges_ends_in_a_cross(curves: pd.DataFrame) -> None:
     curves.loc[(curves["run"] == "b0") & (curves["step"] > 16), "mse"] = np.inf
     figure = figures.horizon_curves(curves)
-    [cross] = [trace for trace in figure.data if trace.marker.symbol == "x"]
+    [cross] = [trace for trace in drawn(figure) if trace.marker.symbol == "x"]
     assert (cross.x, cross.y) == ((16,), (pytest.approx(0.016),))
     assert "diverges" in cross.text[0]
 
@@ -69,8 +78,8 @@ def test_trials_of_a_sweep_have_no_median(curves: pd.DataFrame) -> None:
 def test_a_name_with_markup_in_it_is_text(curves: pd.DataFrame) -> None:
     odd = curves.assign(name="<b>run</b>", group=curves["group"].replace("a", "<i>a</i>"))
     figure = figures.horizon_curves(odd)
-    assert "&lt;b&gt;run" in figure.to_json()
-    hovers = [trace.hovertemplate for trace in figure.data if trace.hovertemplate]
+    assert "&lt;b&gt;run" in str(figure.to_json())
+    hovers = [trace.hovertemplate for trace in drawn(figure) if trace.hovertemplate]
     assert not any("<i>a" in hover for hover in hovers)
 
 
@@ -84,12 +93,12 @@ def test_the_heat_map_is_the_median_over_runs_in_the_state_s_order() -> None:
         for mse in [level * 10**seed * horizon * (place + 1)]
     ]
     figure = figures.dimension_errors(pd.DataFrame(rows))
-    [heat] = figure.data
+    [heat] = drawn(figure)
     assert (heat.x, heat.y) == (("a", "b"), ("qpos/x", "qvel/x"))
     np.testing.assert_allclose(np.array(heat.z, float), np.log10([[1e-3, 10], [2e-3, 20]]))
     assert heat.meta["columns"] == ["a", "b"]
     shown = figures.dimension_errors(pd.DataFrame(rows), horizon=16)
-    np.testing.assert_allclose(np.array(shown.data[0].z, float)[0, 0], np.log10(16e-5))
+    np.testing.assert_allclose(np.array(drawn(shown)[0].z, float)[0, 0], np.log10(16e-5))
 
 
 def test_losses_have_a_diamond_where_a_stage_ends() -> None:
@@ -101,7 +110,7 @@ def test_losses_have_a_diamond_where_a_stage_ends() -> None:
         for seed in range(2)
     ]
     figure = figures.loss_curves(pd.concat(rows))
-    [ends] = [trace for trace in figure.data if trace.marker.symbol == "diamond" and trace.mode == "markers"]
+    [ends] = [trace for trace in drawn(figure) if trace.marker.symbol == "diamond" and trace.mode == "markers"]
     assert ends.x == (500, 500)
     assert ends.text[0] == "end of stage 0 predictor"
     assert [run for _, run in ends.customdata] == ["a0", "a1"]
@@ -111,7 +120,7 @@ def test_losses_have_a_diamond_where_a_stage_ends() -> None:
 def test_error_is_drawn_over_what_it_cost(cost: str) -> None:
     frame = pd.DataFrame({"run": "a", "name": "run", "group": "a", "samples": [1e3, 1e4], "seconds": [2.0, 20.0]})
     figure = figures.error_over_cost(frame.assign(error=[1e-2, 1e-4]), cost, 16)
-    [trace] = figure.data
+    [trace] = drawn(figure)
     assert trace.x[:2] == tuple(frame[cost])
     assert trace.y[:2] == (1e-2, 1e-4)
     assert figure.layout.xaxis.title.text == names.LABELS[cost]
@@ -138,7 +147,7 @@ def test_returns_show_the_gap_between_simulated_and_true() -> None:
         for policy, gap in ((names.ZERO_SHOT, 40.0), (names.TRUE_TRAINED, 0.0))
     ]  # fmt: skip
     figure = figures.returns_against_truth(pd.concat(rows), random_return=52.0)
-    [gap] = [trace for trace in figure.data if (trace.meta or {}).get("caption", "").startswith("shaded")]
+    [gap] = [trace for trace in drawn(figure) if (trace.meta or {}).get("caption", "").startswith("shaded")]
     upper, lower = np.array(gap.y[:3]), np.array(gap.y[3:][::-1])
     np.testing.assert_allclose(upper - lower, 40.0)
     # The interquartile mean of five leaves the lowest and the highest out.
@@ -170,7 +179,7 @@ def test_parallel_coordinates_lead_each_trial_through_its_settings(trials: pd.Da
     figure = figures.parallel_coordinates(trials, settings, 100)
     lines = {
         run: np.array(trace.y[start : start + 4], float)
-        for trace in figure.data
+        for trace in drawn(figure)
         for start, (_, run) in enumerate(trace.customdata)
         if start % 5 == 0
     }
@@ -181,13 +190,13 @@ def test_parallel_coordinates_lead_each_trial_through_its_settings(trials: pd.Da
     assert list(figure.layout.xaxis.ticktext) == [
         "<b>learning_rate</b>", "<b>optimizer</b>", "<b>width</b>", "<b>error at 100</b>",
     ]  # fmt: skip
-    said = [text for trace in figure.data for text in trace.text]
+    said = [text for trace in drawn(figure) for text in trace.text]
     assert any("learning_rate: 0.0001" in text for text in said)
 
 
 def test_importances_are_bars_with_the_largest_on_top(trials: pd.DataFrame) -> None:
     found = importance(trials, ["stages.0.learning_rate", "optimizer"])
-    [bars] = figures.importances(found).data
+    [bars] = drawn(figures.importances(found))
     assert bars.y[-1] == "stages.0.learning_rate"
     assert sum(bars.x) == pytest.approx(1.0)
 

@@ -69,9 +69,11 @@ def wait_for(browser: Any, script: str, *arguments: object) -> Any:
 
 
 def show(browser: Any, figure: str) -> None:
-    """Scrolls to a figure, and waits until it is drawn."""
+    """Scrolls to a figure, and waits until it is drawn, with all that was switched."""
     browser.execute_script("document.getElementById(arguments[0]).scrollIntoView({block: 'center'})", figure)
-    wait_for(browser, "return document.getElementById(arguments[0]).querySelector('.main-svg') !== null", figure)
+    wait_for(
+        browser, "return document.getElementById(arguments[0]).dataset.drawn === document.body.dataset.switched", figure
+    )
 
 
 def runs_drawn(browser: Any, figure: str) -> set[str]:
@@ -199,12 +201,12 @@ def test_a_hover_shows_the_run_and_its_value(opened: tuple[Any, int]) -> None:
     x, y, name, value = browser.execute_script(script, HORIZON)
     ActionChains(browser).move_by_offset(round(x) - 3, round(y)).move_by_offset(3, 0).perform()
     said = wait_for(browser, "return document.querySelector('.hoverlayer .hovertext')?.textContent")
+    screenshot(browser, f"hover-{width}.png")
     ActionChains(browser).move_by_offset(-round(x), -round(y)).perform()
     assert name in said
     assert "at 16 steps" in said
     shown = said.rpartition(": ")[2].replace("\u2212", "-")
     assert float(shown) == pytest.approx(value, rel=0.01)
-    screenshot(browser, f"hover-{width}.png")
 
 
 def test_failed_runs_are_told_and_a_name_is_never_markup(opened: tuple[Any, int]) -> None:
@@ -272,6 +274,6 @@ def test_mlflow_s_own_compare_page_shows_the_same_runs(chromium: Any, server: Ml
         "const text = document.body.innerText; return arguments.length && text.includes(arguments[0]) && text",
         "horizon_mse/mosim",
     )
-    for name in ("stages.0.learning_rate", "train/loss", "dimension_mse/00 qpos/shoulder"):
+    for name in ("stages.0.learning_rate", "rollout_steps_per_second", "state_mse_1/00 qpos shoulder"):
         assert name in said
     screenshot(chromium, f"mlflow-compare-{width}-whole.png")

@@ -6,7 +6,9 @@
   const state = restored();
   const offGroups = new Set(state.groups), offRuns = new Set(state.runs);
   const LEGEND_ENTRIES = 18;
-  const visible = new Set(), drawn = new Map();
+  const visible = new Set();
+  let version = 0;  // How often something was switched; figures say of which they are drawn.
+  document.body.dataset.switched = String(version);
   const config = { responsive: true, displaylogo: false, showSendToCloud: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
 
   // What is switched off outlasts a reload, which a page that is being rewritten does by itself.
@@ -60,7 +62,7 @@
   function layoutFor(figure, element) {
     const layout = { ...figure.layout, width: undefined, autosize: true };
     if (element.clientWidth < 520) {
-      layout.margin = { ...layout.margin, l: 46, r: 8 };
+      layout.margin = { ...layout.margin, l: 46, r: 16 };
       layout.font = { ...layout.font, size: 11 };
     }
     return layout;
@@ -68,13 +70,13 @@
 
   function draw(element) {
     const figure = data.figures[element.id];
-    drawn.set(element.id, version);
     Plotly.react(element, figure.data.map(filtered), layoutFor(figure, element), config);
+    element.dataset.drawn = String(version);
   }
 
-  let version = 0;
   function redraw() {
     version += 1;
+    document.body.dataset.switched = String(version);
     keep();
     for (const element of visible) draw(element);
     drawLegends();
@@ -95,7 +97,7 @@
       if (!isIntersecting) visible.delete(target);
       else {
         visible.add(target);
-        if (drawn.get(target.id) !== version) draw(target);
+        if (target.dataset.drawn !== String(version)) draw(target);
       }
     }
   }, { rootMargin: "300px" });

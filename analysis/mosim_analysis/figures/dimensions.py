@@ -33,7 +33,7 @@ def dimension_errors(frame: pd.DataFrame, horizon: int | None = None) -> go.Figu
 
     Args:
       frame: of one task, a row a run, dimension and horizon: `run, group, dimension, horizon, mse`. A dimension's name
-        may begin with its place in the state, as `00 qpos/shoulder`, which orders it and is not shown.
+        may begin with its place in the state, as `00 qpos shoulder`, which orders it and is not shown.
       horizon: which is shown; by default 100 where it was measured, or else the longest.
     """
     measured = sorted(frame["horizon"].unique())

@@ -10,8 +10,8 @@ from mosim_analysis.importance import importance
 from mosim_analysis.names import Style
 from mosim_analysis.paper import figures
 from mosim_analysis.paper.drawing import save
-from mosim_analysis.results import Results
-from mosim_analysis.task_frames import COST_HORIZON, COSTS, TaskFrames, task_frames
+from mosim_analysis.results import COST_HORIZON, Results
+from mosim_analysis.task_frames import COSTS, TaskFrames, task_frames
 
 
 def write_figures(results: Results, folder: Path) -> list[Path]:

@@ -87,14 +87,18 @@ def track_curve(curve: pd.DataFrame, tracked: TrackedRun) -> None:
 
 
 def track_dimensions(table: pd.DataFrame, tracked: TrackedRun) -> None:
-    """Tracks the rows of `horizon_dimensions.csv` that are of the simulator, by horizon.
+    """Tracks the rows of `horizon_dimensions.csv` that are of the simulator: `state_mse_16/00 qpos shoulder`.
 
-    The names begin with the dimension's place in the state, so that they stand in its order in MLflow too.
+    The names have the dimension's place in the state, so that they stand in its order in MLflow too, and the horizon,
+    so that each is told with the run itself: whoever reads a thousand runs need not ask for every history.
     """
     rows = table[table["model"] == MODEL_NAME]
     for horizon, of_horizon in rows.groupby("horizon"):
         errors = zip(of_horizon["dimension"], of_horizon["mse"], strict=True)
-        metrics = {f"dimension_mse/{place:02d} {name}": error for place, (name, error) in enumerate(errors)}
+        metrics = {
+            f"state_mse_{horizon}/{place:02d} {name.replace('/', ' ')}": error
+            for place, (name, error) in enumerate(errors)
+        }
         tracked.log_metrics(metrics, step=int(str(horizon)))
 
 
