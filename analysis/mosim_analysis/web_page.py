@@ -22,6 +22,10 @@ _DIGITS = 4
 """Of numbers in figures, significant ones; a screen shows no more."""
 
 
+_WITHOUT_LINES = ("dimensions", "sweep", "importance")
+"""Sections whose colours are not those of groups."""
+
+
 def page(results: Results, *, experiment: str, source: str, refresh_seconds: int | None = None) -> str:
     """The page of an experiment, as HTML.
 
@@ -142,10 +146,11 @@ def _section(number: int, section: Section, figure: go.Figure) -> str:
     traces = cast("tuple[Any, ...]", figure.data)
     captions = dict.fromkeys(_caption(trace) for trace in traces if (trace.meta or {}).get("caption"))
     caption = f'<p class="caption">{"".join(captions)}</p>' if captions else ""
+    legend = "" if section.key.startswith(_WITHOUT_LINES) else '<div class="legend"></div>'
     return (
         f'<section class="card" id="{number}-{section.key}-card"><h2>{escape(section.title)}</h2>'
         f'<p class="lead">{escape(section.lead)}</p>{caption}'
-        f'<div class="legend"></div><div class="wide"><div class="figure" id="{number}-{section.key}" role="img" '
+        f'{legend}<div class="wide"><div class="figure" id="{number}-{section.key}" role="img" '
         f'aria-label="{escape(section.title)}" style="height:{figure.layout.height}px"></div></div></section>'
     )
 

@@ -171,7 +171,11 @@ def write_experiment(database: Path, runs: Sequence[Logged], experiment: str = "
     uri = f"sqlite:///{database}"
     client = MlflowClient(uri)
     found = client.get_experiment_by_name(experiment)
-    experiment_id = client.create_experiment(experiment) if found is None else found.experiment_id
+    experiment_id = (
+        client.create_experiment(experiment, (database.parent / "artifacts").as_uri())
+        if found is None
+        else found.experiment_id
+    )
     with sqlite3.connect(database) as connection:
         for number, run in enumerate(runs):
             _write_run(connection, int(experiment_id), _BEGAN + 1000 * number, run)

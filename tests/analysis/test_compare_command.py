@@ -43,6 +43,7 @@ def test_it_writes_a_page_that_needs_nothing_else(everything: str, tmp_path: Pat
         (["--runs", "nope"], "the experiment has no run 'nope'"),
         (["--group-by", "model.kin"], "no run has a parameter or tag 'model.kin'; there are: model.kind"),
         (["--tracking-uri", "sqlite:///none.db"], "there is no store at sqlite:///"),
+        (["--tracking-uri", "http://127.0.0.1:9"], "http://127.0.0.1:9 cannot be read: [Errno 111] Connection refused"),
         (["--every", "0"], "--every 0.0: input should be greater than 0"),
     ],
 )

@@ -10,7 +10,7 @@ from pydantic import Field
 from mosim.cli.parsing import CommandOptions, parse
 from mosim.console import console, progress_bar
 from mosim.errors import MosimError
-from mosim.tracking import Tracker, absolute_uri, default_tracking_uri, import_mlflow, without_password
+from mosim.tracking import Tracker, absolute_uri, default_tracking_uri, import_mlflow, reason, without_password
 
 if TYPE_CHECKING:
     from mosim_analysis import Results
@@ -101,7 +101,7 @@ def _reader(options: Options, uri: str) -> Callable[[], "Results"]:
     try:
         store = Store(uri)
     except MlflowException as error:
-        raise MosimError(f"{without_password(uri)} cannot be opened: {error.message}") from None
+        raise MosimError(f"{without_password(uri)} cannot be opened: {reason(error)}") from None
 
     def read() -> "Results":
         with progress_bar() as progress:
@@ -117,7 +117,7 @@ def _reader(options: Options, uri: str) -> Callable[[], "Results"]:
             except AnalysisError as error:
                 raise MosimError(str(error)) from None
             except MlflowException as error:
-                raise MosimError(f"{without_password(uri)} cannot be read: {error.message}") from None
+                raise MosimError(f"{without_password(uri)} cannot be read: {reason(error)}") from None
 
     return read
 

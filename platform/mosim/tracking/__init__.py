@@ -2,6 +2,7 @@
 
 from mosim.tracking.destination import absolute_uri, default_tracking_uri, ui_command, without_password
 from mosim.tracking.events import RunStatus
+from mosim.tracking.limits import reason
 from mosim.tracking.mlflow_settings import import_mlflow
 from mosim.tracking.model_folder import ModelFolder, read_model_folder
 from mosim.tracking.provenance import environment_tags, git_commit
@@ -19,6 +20,7 @@ __all__ = [
     "git_commit",
     "import_mlflow",
     "read_model_folder",
+    "reason",
     "sync",
     "ui_command",
     "without_password",
