@@ -286,6 +286,93 @@ INLINE void finish(const Problem *problem, Work *work)
     solve(work->damped, work->result, size, size);
 }
 
+/* From the gradient of a to that of y and w, by a = L (1 + L^T C L)^-1 w.
+
+   The gradient of L is a sum of four products of a column and a row: of turn[0] and y, turn[1] and `back`, and, by the
+   next function, turn[2] and `further`, turn[3] and w. */
+INLINE void back_through_damping(const Problem *problem, Work *work, float *damping)
+{
+    const int64_t size = problem->size;
+    for (int64_t j = 0; j < size; j++)
+        work->back[j] = down(work->lower, work->grad, j, size);
+    if (problem->damping)
+        solve(work->damped, work->back, size, size);
+    for (int64_t i = 0; i < size; i++) {
+        work->turn[0][i] = work->grad[i];
+        work->turn[1][i] = (lanes){0};
+        if (problem->damping) {
+            const lanes turned = across(work->lower, work->back, i, size);
+            const lanes moved = across(work->lower, work->result, i, size);
+            work->turn[0][i] -= problem->damping[i] * turned;
+            work->turn[1][i] -= problem->damping[i] * moved;
+            damping[i] -= total(turned * moved);
+        }
+    }
+}
+
+/* From the gradient of w to that of z and of the rows, by (1 + G^T D G) w = z + G^T D t over the rows that push.
+
+   `stress` becomes D (G w - t), `drag` D G `further`, and `along_rows` the gradient of D. */
+INLINE void back_through_rows(const Problem *problem, Work *work)
+{
+    const int64_t size = problem->size;
+    for (int64_t i = 0; i < work->count; i++)
+        work->stress[work->acting[i]] = inner(work->along + work->acting[i] * size, work->back, size, 1);
+    respond(problem, work, work->stress, work->along_rows);
+    memcpy(work->further, work->back, sizeof(lanes) * size);
+    take_off(problem, work, work->along_rows, work->further);
+    memcpy(work->turn[2], work->force, sizeof(lanes) * size);
+    memset(work->turn[3], 0, sizeof(lanes) * size);
+    memset(work->stress, 0, sizeof(lanes) * work->rows);
+    memset(work->drag, 0, sizeof(lanes) * work->rows);
+    memset(work->along_rows, 0, sizeof(lanes) * work->rows);
+    for (int64_t i = 0; i < work->count; i++) {
+        const int64_t row = work->acting[i];
+        const lanes *along = work->along + row * size, *jacobian_row = work->jacobian + row * size;
+        const lanes acts = work->stiffness[row] * work->pushing[row], moved = inner(along, work->further, size, 1);
+        const lanes short_of = work->missing[row] - inner(along, work->smooth, size, 1) +
+                               inner(along, work->left, size, 1);
+        work->stress[row] = acts * short_of;
+        work->drag[row] = acts * moved;
+        work->along_rows[row] = -moved * short_of * work->pushing[row];
+        for (int64_t k = 0; k < size; k++) {
+            work->turn[2][k] -= jacobian_row[k] * work->stress[row];
+            work->turn[3][k] -= jacobian_row[k] * work->drag[row];
+        }
+    }
+}
+
+/* Hands the gradients of sixteen states out to where they belong. */
+INLINE void hand_out(const Problem *problem, Work *work, int64_t begin, int64_t last, float *lower, float *force,
+                     float *jacobian, float *target, float *stiffness)
+{
+    const int64_t size = problem->size;
+    lanes *pulled = work->grad, *moved = work->force; /* L `further` and L w, where a's gradient and f were. */
+    for (int64_t i = 0; i < size; i++) {
+        pulled[i] = across(work->lower, work->further, i, size);
+        moved[i] = across(work->lower, work->left, i, size);
+        for (int64_t j = 0; j < size; j++)
+            work->damped[i * size + j] = (lanes){0};
+        for (int64_t j = 0; j < reach(i, size); j++)
+            work->damped[i * size + j] = work->turn[0][i] * work->result[j] + work->turn[1][i] * work->back[j] +
+                                        work->turn[2][i] * work->further[j] + work->turn[3][i] * work->left[j];
+    }
+    for (int64_t lane = 0; lane < LANES && begin + lane < last; lane++) {
+        const int64_t state = state_of(problem, begin, lane), *place = problem->place + problem->start[state];
+        for (int64_t i = 0; i < size; i++)
+            force[state * size + i] = pulled[i][lane];
+        for (int64_t i = 0; i < size * size; i++)
+            lower[state * size * size + i] = work->damped[i][lane];
+        for (int64_t row = 0; row < rows_of(problem, state); row++) {
+            const float stress = work->stress[row][lane], drag = work->drag[row][lane];
+            target[place[row]] = drag;
+            stiffness[place[row]] = work->along_rows[row][lane];
+            for (int64_t i = 0; i < size; i++)
+                jacobian[place[row] * size + i] = -stress * pulled[i][lane] - drag * moved[i][lane];
+        }
+    }
+}
+
 /* Divides up the room to work in; returns how many bytes of it are taken. */
 static int64_t furnish(const Problem *problem, Work *work, char *room)
 {
@@ -340,7 +427,7 @@ void accelerations(const Problem *problem, int64_t first, int64_t last, char *ro
 
 /* Gradients of all that the accelerations depend on, given theirs, (states, size), for the set of rows that push.
 
-   Each has the shape of what it is of; that of the damping is summed over the states, and must be zero at first. */
+   Each has the shape of what it is of; that of the damping is added to, state by state. */
 EXPORTED
 void gradients(const Problem *problem, int64_t first, int64_t last, char *room, const float *given, float *lower,
                float *force, float *jacobian, float *target, float *stiffness, float *damping)
@@ -357,73 +444,8 @@ void gradients(const Problem *problem, int64_t first, int64_t last, char *room, 
             for (int64_t i = 0; i < size; i++) /* Lanes that repeat a state count for nothing. */
                 ((float *)(work.grad + i))[lane] =
                     begin + lane < last ? given[state_of(problem, begin, lane) * size + i] : 0.0f;
-
-        /* Of w, by a = L (1 + L^T C L)^-1 w; and what this adds to the gradient of L, which is a sum of four products
-           of columns and rows: of turn[0] and y, turn[1] and `back`, turn[2] and `further`, turn[3] and w. */
-        for (int64_t j = 0; j < size; j++)
-            work.back[j] = down(work.lower, work.grad, j, size);
-        if (problem->damping)
-            solve(work.damped, work.back, size, size);
-        for (int64_t i = 0; i < size; i++) {
-            work.turn[0][i] = work.grad[i];
-            work.turn[1][i] = (lanes){0};
-            if (problem->damping) {
-                const lanes turned = across(work.lower, work.back, i, size);
-                const lanes moved = across(work.lower, work.result, i, size);
-                work.turn[0][i] -= problem->damping[i] * turned;
-                work.turn[1][i] -= problem->damping[i] * moved;
-                damping[i] -= total(turned * moved);
-            }
-        }
-        /* Of z, by (1 + G^T D G) w = z + G^T D t, over the rows that push. */
-        for (int64_t i = 0; i < work.count; i++)
-            work.stress[work.acting[i]] = inner(work.along + work.acting[i] * size, work.back, size, 1);
-        respond(problem, &work, work.stress, work.along_rows);
-        memcpy(work.further, work.back, sizeof(lanes) * size);
-        take_off(problem, &work, work.along_rows, work.further);
-        /* Of the rows: D min(0, G w - t) along `further`, and D G `further` along w. */
-        memcpy(work.turn[2], work.force, sizeof(lanes) * size);
-        memset(work.turn[3], 0, sizeof(lanes) * size);
-        memset(work.stress, 0, sizeof(lanes) * work.rows);
-        memset(work.drag, 0, sizeof(lanes) * work.rows);
-        memset(work.along_rows, 0, sizeof(lanes) * work.rows);
-        for (int64_t i = 0; i < work.count; i++) {
-            const int64_t row = work.acting[i];
-            const lanes *along = work.along + row * size, *jacobian_row = work.jacobian + row * size;
-            const lanes acts = work.stiffness[row] * work.pushing[row], moved = inner(along, work.further, size, 1);
-            const lanes short_of = work.missing[row] - inner(along, work.smooth, size, 1) +
-                                   inner(along, work.left, size, 1);
-            work.stress[row] = acts * short_of;
-            work.drag[row] = acts * moved;
-            work.along_rows[row] = -moved * short_of * work.pushing[row];
-            for (int64_t k = 0; k < size; k++) {
-                work.turn[2][k] -= jacobian_row[k] * work.stress[row];
-                work.turn[3][k] -= jacobian_row[k] * work.drag[row];
-            }
-        }
-        for (int64_t lane = 0; lane < LANES && begin + lane < last; lane++) {
-            const int64_t state = state_of(problem, begin, lane), *place = problem->place + problem->start[state];
-            for (int64_t row = 0; row < rows_of(problem, state); row++) {
-                target[place[row]] = work.drag[row][lane];
-                stiffness[place[row]] = work.along_rows[row][lane];
-            }
-        }
-        for (int64_t i = 0; i < size; i++) {
-            const lanes pulled = across(work.lower, work.further, i, size);
-            const lanes moved = across(work.lower, work.left, i, size);
-            for (int64_t lane = 0; lane < LANES && begin + lane < last; lane++) {
-                const int64_t state = state_of(problem, begin, lane), *place = problem->place + problem->start[state];
-                force[state * size + i] = pulled[lane];
-                for (int64_t row = 0; row < rows_of(problem, state); row++)
-                    jacobian[place[row] * size + i] =
-                        -work.stress[row][lane] * pulled[lane] - work.drag[row][lane] * moved[lane];
-            }
-            for (int64_t j = 0; j < reach(i, size); j++) {
-                const lanes sum = work.turn[0][i] * work.result[j] + work.turn[1][i] * work.back[j] +
-                                  work.turn[2][i] * work.further[j] + work.turn[3][i] * work.left[j];
-                for (int64_t lane = 0; lane < LANES && begin + lane < last; lane++)
-                    lower[(state_of(problem, begin, lane) * size + i) * size + j] = sum[lane];
-            }
-        }
+        back_through_damping(problem, &work, damping);
+        back_through_rows(problem, &work);
+        hand_out(problem, &work, begin, last, lower, force, jacobian, target, stiffness);
     }
 }

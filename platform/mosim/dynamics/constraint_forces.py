@@ -84,7 +84,7 @@ class _Accelerations(torch.autograd.Function):
         tensors = ctx.saved_tensors
         lower, force, damping, _, _, _, *rows, _ = tensors
         problem, gradient = _problem(tensors, ctx.most, ctx.searches), gradient.contiguous()
-        of_lower, of_force, *of_rows = (torch.zeros_like(part) for part in (lower, force, *rows))
+        of_lower, of_force, *of_rows = (torch.empty_like(part) for part in (lower, force, *rows))
         of_damping = [None if damping is None else torch.zeros_like(damping) for _ in _parts(len(force))]
 
         def told(part: int) -> tuple[Tensor | None, ...]:
