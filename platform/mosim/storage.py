@@ -1,5 +1,6 @@
 """Folders of files on any `pyarrow.fs` path, local or not: a file is whole or absent."""
 
+import contextlib
 import os
 import uuid
 from dataclasses import dataclass
@@ -77,4 +78,6 @@ class Folder:
                 file.write(content)
             self.filesystem.move(aside, path)
         except OSError as error:
+            with contextlib.suppress(OSError):  # It may not even have been begun.
+                self.filesystem.delete_file(aside)
             raise MosimError(f"{self.where(name)} cannot be written: {error}") from None

@@ -79,6 +79,25 @@ def test_a_sweep_that_is_interrupted_and_killed_goes_on_and_repeats_nothing(swee
     assert f"{command.out} holds a sweep already; --resume goes on with it, or give another --out." in command.said
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_rungs_that_were_filled_before_a_kill_judge_trials_after_it(sweep_command) -> None:
+    alone = {"name": "alone", "learns": ["predictor"], "minutes": 1, "batch_size": 64, "patience": 1}
+    command = sweep_command(
+        set={"model.correctors": []},
+        space={"stages": {"grid": [[alone | {"learning_rate": rate}] for rate in (0.003, 1e-9)]}},
+        scheduler={"kind": "asha", "grace_minutes": 0.06},
+        minutes=0.15,
+    )
+    command.start()
+    command.wait(lambda: command.ended)
+    time.sleep(1.5)  # Less than a trial's grace, and enough for Tune to write down that the first has ended.
+    assert command.end(signal.SIGKILL) == -signal.SIGKILL
+    assert command.run("--resume") == 0, command.said
+    assert command.trials["status"].tolist() == ["finished", "stopped early"]
+    assert command.trials["train_seconds"].iloc[1] < 5
+
+
 @pytest.mark.timeout(600)
 def test_a_trial_that_diverges_has_failed_and_the_others_go_on(sweep_command) -> None:
     space = {"stages.0.learning_rate": {"grid": [0.003, DIVERGING, 0.01]}}
