@@ -26,8 +26,8 @@ check: $(VENV)/.installed-test
 
 bench: bench-speed
 	$(BIN)/python benchmarks/collection.py
-	$(BIN)/mosim study benchmarks/accuracy.yaml --results benchmarks/results/accuracy.csv --resume
-	$(BIN)/mosim study benchmarks/general.yaml --results benchmarks/results/general.csv --resume
+	$(BIN)/mosim study benchmarks/accuracy.yaml --workers 2 --results benchmarks/results/accuracy.csv --resume
+	$(BIN)/mosim study benchmarks/general.yaml --workers 2 --results benchmarks/results/general.csv --resume
 
 bench-speed: $(VENV)/.installed
 	$(BIN)/python benchmarks/speed.py
