@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 from pydantic import Field
 
+from mosim.cli.notes import note
 from mosim.cli.parsing import parse, peek, with_recipe
 from mosim.cli.policy_phase import (
     TRUE_TRAINED,
@@ -71,9 +72,11 @@ def main(arguments: Sequence[str]) -> None:
         random = random_return(task, action_repeat=options.recipe.action_repeat)
         draw_returns(results, random.mean, f"{task.name}: returns", options.out / "returns.png")
         tracked.log_artifact(options.out / "returns.png")
+        summary = return_summary({name: result.returns for name, result in results.items()}, random.mean)
+        tracked.describe(note(summary))
         film = options.out / "policy.mp4"
         filmed = options.video and film_final_policy(results[ZERO_SHOT], task, film, tracked)
-    console.print(return_summary({name: result.returns for name, result in results.items()}, random.mean))
+    console.print(summary)
     console.print(f"policy   {options.out / POLICY_FOLDER}")
     console.print(f"returns  {options.out / RETURNS_FILE}, {options.out / 'returns.png'}")
     if filmed:
