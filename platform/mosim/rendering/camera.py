@@ -36,7 +36,7 @@ class Camera:
         self._followed = 0
         if self._chosen is None:
             mujoco.mjv_defaultFreeCamera(self._model, self._view)
-            if system.facts.cyclic:
+            if _travels(system):
                 self._followed = int(self._model.body_rootid[self._model.jnt_bodyid[0]])
                 self._from = np.array(self._view.lookat)
         else:
@@ -71,6 +71,13 @@ class Camera:
     @staticmethod
     def _reach(distance: float, fovy: float) -> float:
         return _STRAY * distance * float(np.tan(np.deg2rad(fovy) / 2))
+
+
+def _travels(system: System) -> bool:
+    """Whether the robot can go anywhere: no force depends on where it stands."""
+    return any(
+        joint.kind in ("slide", "free") and joint.qpos_address in system.facts.cyclic for joint in system.facts.joints
+    )
 
 
 def _between(anchor: np.ndarray | None, place: np.ndarray, reach: float) -> np.ndarray:

@@ -46,7 +46,7 @@ def offscreen_context(width: int, height: int) -> OpenGLContext:
             context.make_current()
         # Whatever a driver or a missing library makes of itself: ImportError, AttributeError, EGLError, RuntimeError.
         except Exception as error:
-            reasons.append(f"{backend}: {_first_line(error)}")
+            reasons.append(f"{backend}: {_first_sentence(error)}")
             continue
         return context
     raise NoOpenGLError(f"pictures need OpenGL, which is not to be had here ({'; '.join(reasons)}); {_INSTALL}.")
@@ -78,6 +78,6 @@ def _backend(name: str) -> Any:
     return importlib.import_module(f"mujoco.{name}")
 
 
-def _first_line(error: Exception) -> str:
+def _first_sentence(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
+    return lines[0].partition(". ")[0].rstrip(".") if lines else type(error).__name__

@@ -66,7 +66,7 @@ def write_sheet(path: Path, sheet: np.ndarray) -> None:
     """
     require_sheet_name(path)
     with atomic_path(path) as aside:
-        Image.fromarray(sheet).save(aside, dpi=(_DOTS_PER_INCH, _DOTS_PER_INCH), optimize=True)
+        Image.fromarray(sheet).save(aside, dpi=(_DOTS_PER_INCH, _DOTS_PER_INCH))
 
 
 def require_sheet_name(path: Path) -> None:

@@ -47,7 +47,7 @@ def _of_motion(survey: Survey) -> Iterator[str]:
     if not survey.physics_steps:
         return
     if still := [each for each in survey.coverage if _never_moves(each)]:
-        yield f"{_names(still)} never {_verb(still, 'moves', 'move')}; a simulator learns nothing of them."
+        yield f"{_names(still)} never {_verb(still, 'moves', 'move')}; there is nothing there to learn."
     if pushed := [
         each for each in survey.coverage if each.within_range is not None and each.within_range < 1 - _MOSTLY
     ]:
@@ -60,7 +60,7 @@ def _of_actions(survey: Survey) -> Iterator[str]:
     if not survey.physics_steps:
         return
     if still := [each for each in survey.actuators if _never_moves(each)]:
-        yield f"{_names(still)} never {_verb(still, 'changes', 'change')}; a simulator cannot learn what they do."
+        yield f"{_names(still)} never {_verb(still, 'changes', 'change')}; what that would do cannot be learned."
     if outside := [each for each in survey.actuators if each.outside]:
         share = max(each.outside for each in outside)
         yield f"{_names(outside)} {_verb(outside, 'leaves', 'leave')} the control range in {share:.1%} of the steps."
