@@ -113,7 +113,7 @@ def test_mlflow_says_of_each_run_what_it_came_to(unbroken: tuple[Path, str]) -> 
     for horizon in (1, 16, 100):
         assert errors[f"heldout/horizon_mse_{horizon}"] == table["mse"][horizon]
     assert f"| 16 | 400 | {table['mse'][16]:.3g} |" in runs["evaluate"].data.tags["mlflow.note.content"]
-    assert "in stages: predictor" in runs["train"].data.tags["mlflow.note.content"]
+    assert "A simulator of reacher from 10 episodes" in runs["train"].data.tags["mlflow.note.content"]
     whole = runs["run reacher-easy"]
     assert f"| 16 | 400 | {table['mse'][16]:.3g} |" in whole.data.tags["mlflow.note.content"]
     assert "| zero-shot |" in whole.data.tags["mlflow.note.content"]
