@@ -70,6 +70,8 @@ def test_the_readme_s_commands_and_programs_run(tmp_path: Path) -> None:
             [*words, *quick], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
         assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    films = ("sim/reacher.mp4", "sim/reacher.png", "sim/zero-shot/policy.mp4")
+    assert all((tmp_path / film).is_file() == can_draw() for film in films)
     for program in programs():
         result = subprocess.run(
             [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False

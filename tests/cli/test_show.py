@@ -58,7 +58,8 @@ def mosim(*arguments: str) -> int:
 
 
 def frames_of(path: Path) -> int:
-    return imageio_ffmpeg.count_frames_and_secs(str(path))[0]
+    frames, _ = imageio_ffmpeg.count_frames_and_secs(str(path))
+    return int(frames or 0)
 
 
 def test_it_writes_film_and_sheet_into_the_run_s_folder(

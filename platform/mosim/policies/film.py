@@ -83,7 +83,7 @@ def film_policy(
     task: Task,
     path: Path,
     *,
-    seconds: float = 8.0,
+    seconds: float = 5.0,
     fps: float = 25.0,
     width: int = 480,
     seed: int = JUDGE_SEED,

@@ -17,6 +17,9 @@ _PROBES = 1000
 
 _PROBE_SEED = 1
 
+_BLOCK_ROWS = 4096
+"""Steps of the other dataset that all probes are compared with at once, to bound memory."""
+
 
 class Overlap(Frozen):
     """How much of a dataset is in another.
@@ -76,7 +79,11 @@ def overlap(seen: Surveyor, other: Dataset) -> Overlap:
 
 def _nearest(probes: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The distance of each probe to the nearest row: the root of the mean square over columns."""
-    squares = (probes**2).sum(axis=1)[:, None] - 2 * probes @ rows.T + (rows**2).sum(axis=1)
-    closest = np.argmin(squares, axis=1)
-    # Once more without the cancellation, which hides what is nearer than a millionth.
-    return np.sqrt(((probes - rows[closest]) ** 2).mean(axis=1))
+    nearest = np.full(len(probes), np.inf)
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        block = rows[start : start + _BLOCK_ROWS]
+        squares = (block**2).sum(axis=1) - 2 * probes @ block.T  # Less the same for every row.
+        closest = block[np.argmin(squares, axis=1)]
+        # Once more without the cancellation, which hides what is nearer than a millionth.
+        nearest = np.minimum(nearest, np.sqrt(((probes - closest) ** 2).mean(axis=1)))
+    return nearest
