@@ -111,6 +111,22 @@ def test_the_camera_goes_along(opengl: None, name: str) -> None:
     assert (middle < 0.8).all()
 
 
+def test_a_robot_without_a_camera_is_followed_too(opengl: None, tmp_path: Path) -> None:
+    (tmp_path / "puck.xml").write_text(
+        "<mujoco><worldbody><light pos='0 0 9'/><geom type='plane' size='50 50 .1' rgba='.1 .2 .5 1'/>"
+        "<body pos='0 0 1'><freejoint/><geom type='box' size='.1 .1 .1' rgba='.9 .5 .1 1'/></body></worldbody></mujoco>"
+    )
+    system = load_system(str(tmp_path / "puck.xml"))
+    state = np.concatenate([system.model.qpos0, np.zeros(6)])
+    away = state.copy()
+    away[:2] += 7.0
+    with Renderer(system, WIDTH, HEIGHT) as renderer:
+        for each in (state, away):
+            robot = robot_of(renderer.draw(each)[0])
+            assert 0.02 < robot.mean() < 0.5
+            assert np.argwhere(robot).mean(axis=0) == pytest.approx((HEIGHT / 2, WIDTH / 2), abs=0.1 * HEIGHT)
+
+
 def test_a_second_robot_is_filmed_from_where_the_first_is_until_it_would_leave_the_picture(opengl: None) -> None:
     task = load_task("cheetah-run")
     state = task.reset([0, 0]).state

@@ -16,6 +16,10 @@ _STRAY = 0.45
 """How far a second robot may stray from the first before the camera goes along, as a share of half the view."""
 
 
+_DISTANCE = 4.0
+"""How far away a robot is filmed from that has no camera of its own, in radii."""
+
+
 class Camera:
     """A camera of the model, or MuJoCo's free one where the model has none that sees the whole robot.
 
@@ -38,7 +42,8 @@ class Camera:
             mujoco.mjv_defaultFreeCamera(self._model, self._view)
             if _travels(system):
                 self._followed = int(self._model.body_rootid[self._model.jnt_bodyid[0]])
-                self._from = np.array(self._view.lookat)
+                # Not MuJoCo's own distance, from which the whole floor can be seen.
+                self._view.distance = _DISTANCE * _radius(self._model, self._followed)
         else:
             self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
             self._view.fixedcamid = self._chosen
@@ -56,7 +61,7 @@ class Camera:
         if self._chosen is None:
             place = np.array(self._view.lookat)
             if self._followed:
-                place = data.subtree_com[self._followed] * (1, 1, 0) + self._from * (0, 0, 1)
+                place = np.array(data.subtree_com[self._followed])
                 place = _between(anchor, place, self._reach(self._view.distance, self._model.vis.global_.fovy))
                 self._view.lookat[:] = place
             return self._view, place
@@ -78,6 +83,16 @@ def _travels(system: System) -> bool:
     return any(
         joint.kind in ("slide", "free") and joint.qpos_address in system.facts.cyclic for joint in system.facts.joints
     )
+
+
+def _radius(model: mujoco.MjModel, body: int) -> float:
+    """How far a body and all below it reach from their centre of mass, in metres, in the model's first position."""
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    mujoco.mj_comPos(model, data)
+    own = model.body_rootid[model.geom_bodyid] == body
+    reach = np.linalg.norm(data.geom_xpos[own] - data.subtree_com[body], axis=1) + model.geom_rbound[own]
+    return float(reach.max(initial=0.0)) or float(model.stat.extent)
 
 
 def _between(anchor: np.ndarray | None, place: np.ndarray, reach: float) -> np.ndarray:
