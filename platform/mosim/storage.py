@@ -44,6 +44,10 @@ class Folder:
         """Whether there is a file of this name."""
         return self.filesystem.get_file_info(f"{self.path}/{name}").type == fs.FileType.File
 
+    def size(self, name: str) -> int:
+        """A file's bytes; 0 where there is no such file."""
+        return self.filesystem.get_file_info(f"{self.path}/{name}").size or 0
+
     def names(self) -> list[str]:
         """The files that lie in it, in order; none where it does not exist."""
         listed = self.filesystem.get_file_info(fs.FileSelector(self.path, allow_not_found=True))

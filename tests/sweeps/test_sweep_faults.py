@@ -46,6 +46,7 @@ def assert_all_is_there(command, trials: int) -> None:
         assert children.loc[f"trial {trial}", "status"] == expected[status]
         assert bool(children.loc[f"trial {trial}", "failure"]) == (status == "failed")
     assert runs.loc["sweep tiny", "status"] == "FINISHED"
+    assert f"best of {trials} trials" in str(runs.loc["sweep tiny", "note"])
 
 
 def trained_again(command, before: dict[str, dict[str, Any]]) -> list[str]:

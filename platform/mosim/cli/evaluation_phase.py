@@ -8,8 +8,9 @@ import pandas as pd
 import torch
 from rich.table import Table
 
+from mosim.cli.notes import note
 from mosim.console import progress_bar, warn
-from mosim.evaluation import Evaluation, evaluate, share_starts
+from mosim.evaluation import MODEL_NAME, Evaluation, evaluate, share_starts
 from mosim.systems import System
 from mosim.tracking import TrackedRun
 from mosim.training import load_simulator
@@ -57,6 +58,8 @@ def measure_simulator(
     tracked.set_tags({"dataset.heldout.id": dataset.id, "system": system.facts.name})
     tracked.log_parameters({"horizons": list(horizons), "starts": starts, "seed": seed, "checkpoint": str(checkpoint)})
     track_curve(result.curve, tracked)
+    track_horizons(result.table, tracked)
+    tracked.describe(note(horizon_summary(result.table)))
     for file in result.files:
         tracked.log_artifact(file, "evaluation")
     if result.diverged:
@@ -71,6 +74,13 @@ def track_curve(curve: pd.DataFrame, tracked: TrackedRun) -> None:
         tracked.log_metrics(
             {f"horizon_mse/{model}": row["mse"], f"horizon_mse_at/{model}": row["mse_at"]}, step=row["step"]
         )
+
+
+def track_horizons(table: pd.DataFrame, tracked: TrackedRun) -> None:
+    """Tracks the simulator's errors of `horizon.csv`, a metric a horizon: MLflow's tables show one number a metric."""
+    rows = table.loc[table["model"] == MODEL_NAME]
+    errors = zip(rows["horizon"], rows["mse"], strict=True)
+    tracked.log_metrics({f"heldout/horizon_mse_{horizon}": error for horizon, error in errors}, step=0)
 
 
 def horizon_summary(rows: pd.DataFrame) -> Table:

@@ -7,10 +7,10 @@ import pandas as pd
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from mosim.cli.evaluation_phase import track_curve
+from mosim.cli.evaluation_phase import track_curve, track_horizons
 from mosim.cli.training_phase import track_report
 from mosim.console import console, logger
-from mosim.evaluation import HORIZON_CURVE
+from mosim.evaluation import HORIZON_CURVE, HORIZON_TABLE
 from mosim.studies import Failure, Job, News, TrainingJob
 from mosim.tracking import TrackedRun
 
@@ -68,6 +68,7 @@ class StudyWatcher:
         if failure is None:
             console.print(f"finished {job.name} in {seconds:.0f} s ({status})", markup=False)
             track_curve(pd.read_csv(job.out / HORIZON_CURVE), run)
+            track_horizons(pd.read_csv(job.out / HORIZON_TABLE), run)
             run.finish()
         else:
             console.print(f"[red]{failure.kind}[/] {job.name} after {seconds:.0f} s ({status})")

@@ -1,5 +1,7 @@
-"""What is measured of a simulator: horizon errors, beside the baselines that belong on every plot."""
+"""What is measured of a simulator: horizon errors, beside the baselines that belong on every plot; and films of it."""
 
+from mosim.evaluation.comparison import Comparison, compare
+from mosim.evaluation.film import FilmStyle, error_strip, film_comparison, write_contact_sheet
 from mosim.evaluation.horizon import (
     STANDARD_HORIZONS,
     RolloutErrors,
@@ -33,17 +35,23 @@ __all__ = [
     "MODEL_NAME",
     "PERTURBED_TWIN",
     "STANDARD_HORIZONS",
+    "Comparison",
     "Evaluation",
+    "FilmStyle",
     "RolloutErrors",
     "baselines",
+    "compare",
     "dimension_table",
     "draw_starts",
+    "error_strip",
     "evaluate",
+    "film_comparison",
     "horizon_curve",
     "horizon_table",
     "measure_horizons",
     "measure_rollouts",
     "plot_horizon",
     "share_starts",
+    "write_contact_sheet",
     "write_tables",
 ]

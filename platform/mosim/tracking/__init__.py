@@ -2,6 +2,7 @@
 
 from mosim.tracking.destination import default_tracking_uri, ui_command
 from mosim.tracking.events import RunStatus
+from mosim.tracking.interface import Interface, server_address
 from mosim.tracking.mlflow_settings import import_mlflow
 from mosim.tracking.model_folder import ModelFolder, read_model_folder
 from mosim.tracking.provenance import environment_tags, git_commit
@@ -9,6 +10,7 @@ from mosim.tracking.synchronisation import sync
 from mosim.tracking.tracker import TrackedRun, Tracker
 
 __all__ = [
+    "Interface",
     "ModelFolder",
     "RunStatus",
     "TrackedRun",
@@ -18,6 +20,7 @@ __all__ = [
     "git_commit",
     "import_mlflow",
     "read_model_folder",
+    "server_address",
     "sync",
     "ui_command",
 ]
