@@ -26,13 +26,13 @@ check: $(VENV)/.installed-test
 
 bench: bench-speed
 	$(BIN)/python benchmarks/collection.py
-	$(BIN)/mosim study benchmarks/accuracy.yaml --results benchmarks/results/accuracy.csv --resume
-	$(BIN)/mosim study benchmarks/general.yaml --results benchmarks/results/general.csv --resume
+	$(BIN)/mosim study benchmarks/accuracy.yaml --workers 2 --results benchmarks/results/accuracy.csv --resume
+	$(BIN)/mosim study benchmarks/general.yaml --workers 2 --results benchmarks/results/general.csv --resume
 
 bench-speed: $(VENV)/.installed
 	$(BIN)/python benchmarks/speed.py
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml constraints.txt platform/mosim/dynamics/constraint_forces.c
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --constraint constraints.txt --editable .
 	touch $@

@@ -2,16 +2,19 @@
 
     python benchmarks/tune_overhead.py
 
-A sweep of trials that do nothing but report is run twice, once with a single report a trial and once with many, so that
-what a trial costs and what a report costs come apart. Trials run one a CPU, and hand their processes on to one another.
+A sweep whose trials do nothing but report runs as `mosim sweep` has it, with the same settings, news and copies of
+Tune's state: with one trial a CPU, with many, and with many that report often, so that what a sweep, a trial and a
+report cost come apart. Trials run one a CPU, hand their processes on to one another, and make no checkpoints.
 
 | item | of | measures |
 | --- | --- | --- |
+| start | sweep | seconds until the first trials are through |
 | trial, report | sweep | seconds of wall clock and of the driver's CPU for each |
 | driver memory | sweep | growth of the driver's resident memory over the whole sweep |
 | snapshot | sweep | what a resume needs, written on and on: its size at the end, the seconds of the last, and of all |
-| restore | sweep | seconds until a finished sweep stands again |
+| copy | sweep | the copy of it that is whole where a disk is full: its size, and the seconds of all |
 | storage | sweep | files and bytes that a trial without checkpoints leaves |
+| restore | sweep | seconds until a finished sweep stands again |
 | checkpoint | a recipe | size within the first stage, with the optimiser's state; seconds to save, load and resume |
 | dataset | a task | the training data's size in a node's object store; seconds to put it there, and to get at it |
 
@@ -19,7 +22,8 @@ Writes benchmarks/results/tune_overhead.csv, a row a measure.
 """
 
 import functools
-import os
+import itertools
+import json
 import resource
 import statistics
 import tempfile
@@ -36,17 +40,20 @@ import tyro
 from common import RESULTS, standard_episodes, write_rows
 from ray import tune
 from ray.experimental import get_object_locations
+from ray.tune.callback import CallbackList
 from ray.tune.execution.tune_controller import TuneController
-from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from mosim import ray_cluster
-from mosim.console import quiet
+from mosim.console import console, quiet
+from mosim.sweeps import FINISHED, TRAIN_SECONDS, TrialNews, plan_sweep, read_sweep, run_sweep
 from mosim.systems import load_task
 from mosim.training import Recipe, Trainer, TrainingData, load_recipe, load_simulator
 from mosim.trajectories import EPISODE_STEPS, TRAINING_EPISODES
 
-_SETTINGS = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1"}
-"""Tune would write every report into three files a trial."""
+_METRIC = "horizon_mse/16"
+
+_TOLD = 10
+"""How often a sweep's progress is printed."""
 
 _ROUNDS = 5
 """Measurements of what is over in less than a second; their median counts."""
@@ -75,6 +82,7 @@ class Sweep(NamedTuple):
       cpu_seconds: of the driver.
       grown: the driver's resident memory, MB.
       snapshots: seconds of each.
+      copies: seconds of all that the sweep does after steps of Tune's loop, which is to copy snapshots.
       folder: what it left.
     """
 
@@ -82,6 +90,7 @@ class Sweep(NamedTuple):
     cpu_seconds: float
     grown: float
     snapshots: list[float]
+    copies: float
     folder: Path
 
 
@@ -98,7 +107,7 @@ def main(
     """Measures, prints and saves.
 
     Args:
-      trials: of each sweep.
+      trials: of each sweep, more than `concurrent`.
       reports: of a trial in the second sweep, 2 or more.
       concurrent: trials at a time.
       recipes: tasks whose recipes' checkpoints are measured.
@@ -107,7 +116,6 @@ def main(
       seed: of the search, the weights and the data.
       out: folder that tune_overhead.csv is written to.
     """
-    os.environ.update(_SETTINGS)
     torch.set_num_threads(1)
     measures = []
     with tempfile.TemporaryDirectory() as folder, quiet(Path(folder) / "log"):
@@ -125,53 +133,64 @@ def main(
 
 def sweep_measures(folder: Path, trials: int, reports: int, concurrent: int, seed: int) -> Iterator[Measure]:
     """What trials and reports cost; Ray must have been started with `concurrent` CPUs."""
-    # The processes that trials run in are started, and Tune imported, before anything is measured.
+    # What is imported and started but once is so before anything is measured.
     _sweep(folder / "first", concurrent, 1, concurrent, seed)
+    start = _sweep(folder / "start", concurrent, 1, concurrent, seed)
     once = _sweep(folder / "once", trials, 1, concurrent, seed)
     often = _sweep(folder / "often", trials, reports, concurrent, seed)
-    further = trials * (reports - 1)
-    yield Measure("trial", "sweep", once.seconds / trials, "s")
-    yield Measure("trial, driver's CPU", "sweep", once.cpu_seconds / trials, "s")
+    more, further = trials - concurrent, trials * (reports - 1)
+    yield Measure("start", "sweep", start.seconds, "s")
+    yield Measure("trial", "sweep", (once.seconds - start.seconds) / more, "s")
+    yield Measure("trial, driver's CPU", "sweep", (once.cpu_seconds - start.cpu_seconds) / more, "s")
     yield Measure("report", "sweep", (often.seconds - once.seconds) / further, "s")
     yield Measure("report, driver's CPU", "sweep", (often.cpu_seconds - once.cpu_seconds) / further, "s")
     yield Measure("driver memory", "sweep", often.grown, "MB")
-    snapshot = [file for file in often.folder.iterdir() if file.is_file()]
+    snapshot = [file for file in (often.folder / "tune").iterdir() if file.is_file()]
     yield Measure("snapshot, size", "sweep", _megabytes(snapshot), "MB")
     yield Measure("snapshot, the last", "sweep", often.snapshots[-1], "s")
     yield Measure("snapshots, all", "sweep", sum(often.snapshots), "s")
     yield Measure("snapshots", "sweep", len(often.snapshots), "")
-    left = [file for file in often.folder.glob("*/**/*") if file.is_file()]
+    yield Measure("copy, size", "sweep", _megabytes([often.folder / "state.zip"]), "MB")
+    yield Measure("copies, all", "sweep", often.copies, "s")
+    left = [file for file in often.folder.glob("tune/*/**/*") if file.is_file()]
     yield Measure("storage, files a trial", "sweep", len(left) / trials, "")
     yield Measure("storage, size a trial", "sweep", _megabytes(left) / trials, "MB")
-    yield Measure("restore", "sweep", _seconds(lambda: tune.Tuner.restore(str(often.folder), _trial()).fit()), "s")
+    restored = _sweep(often.folder, trials, reports, concurrent, seed)
+    yield Measure("restore", "sweep", restored.seconds, "s")
 
 
 def _sweep(folder: Path, trials: int, reports: int, concurrent: int, seed: int) -> Sweep:
-    tuner = tune.Tuner(
-        _trial(),
-        param_space={"rate": tune.loguniform(1e-5, 1e-2), "width": tune.choice([64, 128, 256]), "reports": reports},
-        tune_config=tune.TuneConfig(
-            num_samples=trials,
-            metric="loss",
-            mode="min",
-            search_alg=BasicVariantGenerator(max_concurrent=concurrent, random_state=seed),
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(name=folder.name, storage_path=str(folder.parent), verbose=0),
-    )
+    """Runs a sweep as `mosim sweep` does, but for what its trials do; or again one that is through."""
+    folder.mkdir(exist_ok=True)
+    file = folder / "sweep.yaml"
+    space = {"stages.0.learning_rate": {"loguniform": [1e-5, 1e-2]}, "model.bias.width": {"choice": [64, 128, 256]}}
+    budget = {"trials": trials, "concurrent": concurrent}
+    said = {"name": folder.name, "task": "reacher-easy", "space": space, "metric": _METRIC, "budget": budget}
+    file.write_text(json.dumps(said | {"seed": seed}))
+    plan = plan_sweep(read_sweep(file), file)
+    trainable = tune.with_parameters(_report, reports=reports)
+    told = _told(f"{folder.name}, {reports} reports a trial", plan.trial_count)
     resident, cpu = _resident(), _cpu_seconds()
-    with _timed(TuneController, "save_to_dir") as snapshots:
-        seconds = _seconds(tuner.fit)
-    return Sweep(seconds, _cpu_seconds() - cpu, _resident() - resident, snapshots, folder)
+    with _timed(TuneController, "save_to_dir") as snapshots, _timed(CallbackList, "on_step_end") as copies:
+        seconds = _seconds(lambda: run_sweep(plan, str(folder), resume=True, on_news=told, trainable=trainable))
+    return Sweep(seconds, _cpu_seconds() - cpu, _resident() - resident, snapshots, sum(copies), folder)
 
 
-def _trial() -> Any:
-    return tune.with_resources(_report, {"cpu": 1})
+def _report(config: dict[str, Any], reports: int) -> None:
+    for number in range(reports):
+        error = config["draw"]["stages.0.learning_rate"] / (1 + number)
+        tune.report({_METRIC: error, TRAIN_SECONDS: float(number), FINISHED: number + 1 == reports})
 
 
-def _report(config: dict[str, Any]) -> None:
-    for number in range(config["reports"]):
-        tune.report({"loss": config["rate"] / (1 + number), "stage": 0, "samples_per_second": 0.0})
+def _told(what: str, trials: int) -> Callable[[TrialNews], None]:
+    """Says, a few times, how many trials of a sweep have ended."""
+    numbers, began = itertools.count(1), time.perf_counter()
+
+    def tell(news: TrialNews) -> None:
+        if news.kind == "finished" and (number := next(numbers)) % max(1, trials // _TOLD) == 0:
+            console.print(f"{what}: {number} of {trials} trials in {time.perf_counter() - began:.0f} s")
+
+    return tell
 
 
 def checkpoint_measures(folder: Path, name: str, seed: int) -> Iterator[Measure]:

@@ -18,3 +18,14 @@ def ray_of_two() -> Iterator[None]:
 
     with ray_cluster.started(num_cpus=2):
         yield
+
+
+@pytest.fixture(scope="session")
+def opengl() -> None:
+    """Skips the test where nothing can be drawn; the message says which package would change that."""
+    from mosim.rendering import NoOpenGLError, require_opengl
+
+    try:
+        require_opengl()
+    except NoOpenGLError as error:
+        pytest.skip(str(error))

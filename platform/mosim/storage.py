@@ -1,5 +1,6 @@
 """Folders of files on any `pyarrow.fs` path, local or not: a file is whole or absent."""
 
+import contextlib
 import os
 import uuid
 from dataclasses import dataclass
@@ -43,6 +44,10 @@ class Folder:
         """Whether there is a file of this name."""
         return self.filesystem.get_file_info(f"{self.path}/{name}").type == fs.FileType.File
 
+    def size(self, name: str) -> int:
+        """A file's bytes; 0 where there is no such file."""
+        return self.filesystem.get_file_info(f"{self.path}/{name}").size or 0
+
     def names(self) -> list[str]:
         """The files that lie in it, in order; none where it does not exist."""
         listed = self.filesystem.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
@@ -77,4 +82,6 @@ class Folder:
                 file.write(content)
             self.filesystem.move(aside, path)
         except OSError as error:
+            with contextlib.suppress(OSError):  # It may not even have been begun.
+                self.filesystem.delete_file(aside)
             raise MosimError(f"{self.where(name)} cannot be written: {error}") from None

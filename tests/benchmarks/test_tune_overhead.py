@@ -26,10 +26,13 @@ def test_a_small_run_saves_every_measure(tmp_path: Path) -> None:
     with (tmp_path / "tune_overhead.csv").open() as file:
         rows = list(csv.DictReader(file))
     values = {(row["item"], row["of"]): float(row["value"]) for row in rows}
-    assert len(values) == len(rows) == len(done.stdout.splitlines())
-    assert values["trial", "sweep"] > 0
+    printed = [line for line in done.stdout.splitlines() if " trials in " not in line]
+    assert len(values) == len(rows) == len(printed)
+    assert "often, 3 reports a trial: 4 of 4 trials in " in done.stdout
+    assert values["report", "sweep"] > 0
     assert values["snapshots", "sweep"] >= 1
-    assert values["snapshot, size", "sweep"] > 0.001
+    assert values["snapshot, size", "sweep"] > values["copy, size", "sweep"] > 0.001
+    assert values["storage, files a trial", "sweep"] == 1
     weights, whole = values["checkpoint, weights", "reacher-easy"], values["checkpoint, size", "reacher-easy"]
     assert whole > 2 * weights > 0, "the optimiser's state is larger than what it optimises"
     floats = 3 * 1001 * (55 + 21)

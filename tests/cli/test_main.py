@@ -47,6 +47,9 @@ def test_every_command_explains_itself(command: str) -> None:
         (("evaluate", "nowhere", "--data", "d", "--out", "o"), "there is no checkpoint in nowhere"),
         (("zero-shot", "nowhere", "--task", "reacher-easy", "--out", "o"), "there is no checkpoint in nowhere"),
         (("train", "reacher-easy", "--data", "d", "--out", "o", "--stages.0.stepz", "3"), "--stages.0.steps"),
+        (("show", "nowhere"), "there is no checkpoint in nowhere"),
+        (("data", "nowhere"), "there is no dataset at"),
+        (("ui", "--tracking-uri", "sqlite:///nowhere.db"), "nothing has been tracked there"),
     ],
 )
 def test_a_mistake_is_a_sentence_and_exit_code_2(arguments: tuple[str, ...], expected: str, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def test_it_ends_with_a_table_and_says_where_everything_is(unbroken: tuple[Path, str]) -> None:
     folder, said = unbroken
-    for words in ("horizon error: ", "perturbed-twin", "zero-shot", "true-trained", "random", "wall time", "mlflow ui"):
+    for words in ("horizon error: ", "perturbed-twin", "zero-shot", "true-trained", "random", "wall time", "mosim ui"):
         assert words in said
     for file in ("evaluation/horizon.csv", "evaluation/horizon.png", "returns.png", "summary.csv", "mosim.log"):
         assert (folder / "run" / file).stat().st_size > 0
@@ -103,6 +103,25 @@ def test_mlflow_holds_one_parent_and_a_run_for_each_phase(unbroken: tuple[Path, 
     assert runs["evaluate"].data.params["model.predictor"] == "rigid_body"
     artifacts = {item.path for item in client.list_artifacts(runs["evaluate"].info.run_id, "evaluation")}
     assert "evaluation/horizon.png" in artifacts
+
+
+def test_mlflow_says_of_each_run_what_it_came_to(unbroken: tuple[Path, str]) -> None:
+    folder, _ = unbroken
+    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("mosim")
+    assert experiment is not None
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    table = pd.read_csv(folder / "run" / "evaluation" / "horizon.csv").query("model == 'mosim'").set_index("horizon")
+    errors = runs["evaluate"].data.metrics
+    for horizon in (1, 16, 100):
+        assert errors[f"heldout/horizon_mse_{horizon}"] == table["mse"][horizon]
+    assert f"| 16 | 400 | {table['mse'][16]:.3g} |" in runs["evaluate"].data.tags["mlflow.note.content"]
+    assert "A simulator of reacher from 10 episodes" in runs["train"].data.tags["mlflow.note.content"]
+    whole = runs["run reacher-easy"]
+    assert f"| 16 | 400 | {table['mse'][16]:.3g} |" in whole.data.tags["mlflow.note.content"]
+    assert "| zero-shot |" in whole.data.tags["mlflow.note.content"]
+    pictures = {item.path for item in client.list_artifacts(whole.info.run_id)}
+    assert {"returns.png", "horizon.png", "summary.csv"} <= pictures
 
 
 def test_a_finished_run_is_not_run_again(unbroken: tuple[Path, str]) -> None:

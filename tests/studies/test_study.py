@@ -141,6 +141,9 @@ def test_mlflow_holds_a_child_for_each_run(studied: Path, folder: Path) -> None:
     assert whole.data.metrics["rollout_steps_per_second"] > 0
     expected = {"task": "pendulum-swingup", "variant": "whole", "stage": "corrector"}
     assert expected.items() <= whole.data.tags.items()
+    table = pd.read_csv(studied / "pendulum-swingup" / "whole" / "seed-0" / "horizon.csv").set_index("horizon")
+    assert whole.data.metrics["heldout/horizon_mse_50"] == table["mse"][50]
+    assert "| whole |" in runs["study small"].data.tags["mlflow.note.content"]
     assert runs["pendulum-swingup too-fast seed-1"].info.status == "FAILED"
 
 

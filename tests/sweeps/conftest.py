@@ -161,6 +161,7 @@ class SweepCommand:
                 "status": run.info.status,
                 "parent": run.data.tags.get("mlflow.parentRunId"),
                 "failure": run.data.tags.get("failure"),
+                "note": run.data.tags.get("mlflow.note.content"),
             }
             for run in runs
         ]

@@ -194,6 +194,10 @@ TWO_METRICS = ("horizon_mse/100", "[horizon_mse/100, samples_per_second]")
             "line 12: key 'scheduler' is {'kind': 'ahsa'}; input tag 'ahsa' found using 'kind' does not",
         ),
         ([PBT, OPTUNA], "line 13: key 'search': pbt needs search: random, not optuna."),
+        (
+            [PBT, ("trials: 3", "concurrent: 2, trials: 3")],
+            "line 14: key 'budget.concurrent': under pbt all trials are",
+        ),
         ([PBT], "line 12: key 'scheduler': pbt has nothing to mutate; 'rate': only fields of stages can"),
         (
             [("none", "{kind: pbt, mutate: [rite]}")],

@@ -46,6 +46,7 @@ def assert_all_is_there(command, trials: int) -> None:
         assert children.loc[f"trial {trial}", "status"] == expected[status]
         assert bool(children.loc[f"trial {trial}", "failure"]) == (status == "failed")
     assert runs.loc["sweep tiny", "status"] == "FINISHED"
+    assert f"best of {trials} trials" in str(runs.loc["sweep tiny", "note"])
 
 
 def trained_again(command, before: dict[str, dict[str, Any]]) -> list[str]:
@@ -77,6 +78,25 @@ def test_a_sweep_that_is_interrupted_and_killed_goes_on_and_repeats_nothing(swee
     refused = command.run()
     assert refused == EXIT_MISTAKE
     assert f"{command.out} holds a sweep already; --resume goes on with it, or give another --out." in command.said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_rungs_that_were_filled_before_a_kill_judge_trials_after_it(sweep_command) -> None:
+    alone = {"name": "alone", "learns": ["predictor"], "minutes": 1, "batch_size": 64, "patience": 1}
+    command = sweep_command(
+        set={"model.correctors": []},
+        space={"stages": {"grid": [[alone | {"learning_rate": rate}] for rate in (0.003, 1e-9)]}},
+        scheduler={"kind": "asha", "grace_minutes": 0.06},
+        minutes=0.15,
+    )
+    command.start()
+    command.wait(lambda: command.ended)
+    time.sleep(1.5)  # Less than a trial's grace, and enough for Tune to write down that the first has ended.
+    assert command.end(signal.SIGKILL) == -signal.SIGKILL
+    assert command.run("--resume") == 0, command.said
+    assert command.trials["status"].tolist() == ["finished", "stopped early"]
+    assert command.trials["train_seconds"].iloc[1] < 5
 
 
 @pytest.mark.timeout(600)

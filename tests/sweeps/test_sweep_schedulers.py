@@ -1,5 +1,6 @@
 """Which trials end early, and which take over others: by what they have come to at the same training time."""
 
+import json
 import math
 import random
 from pathlib import Path
@@ -15,8 +16,16 @@ from ray.tune.schedulers.pbt import _explore
 from mosim.errors import MosimError
 from mosim.sweeps.config import read_sweep
 from mosim.sweeps.plan import SweepPlan, plan_sweep
-from mosim.sweeps.reports import SINCE_SECONDS, TRAIN_SECONDS, failed_report
-from mosim.sweeps.schedulers import DRAW, AlikeTraining, make_scheduler
+from mosim.sweeps.reports import FINISHED, SINCE_SECONDS, TRAIN_SECONDS, failed_report
+from mosim.sweeps.schedulers import (
+    DRAW,
+    AlikeTraining,
+    EqualHalving,
+    EqualMedian,
+    Recollection,
+    checkpoints_kept,
+    make_scheduler,
+)
 from mosim.sweeps.space import Draw
 
 METRIC = "horizon_mse/16"
@@ -159,6 +168,51 @@ def test_the_median_stops_what_is_worse_and_pauses_nothing(tmp_path: Path) -> No
     assert trials.report("c", 60, 9.0) == TrialScheduler.STOP
 
 
+def write_reports(storage: Path, trial: str, reports: list[tuple[float, float]]) -> None:
+    """As Tune's logger writes them: seconds and error."""
+    folder = storage / "tune" / f"trial-{trial}"
+    folder.mkdir(parents=True)
+    rows = [{TRAIN_SECONDS: seconds, SINCE_SECONDS: seconds - 60, METRIC: error} for seconds, error in reports]
+    (folder / "result.json").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+
+def recollect(trials: Trials, storage: Path, kept: dict[str, float]) -> None:
+    """Goes on with a sweep: each trial's last report that Tune has kept is told by its seconds."""
+    assert isinstance(trials.scheduler, EqualHalving | EqualMedian)
+    for name, seconds in kept.items():
+        trials.add(name, start=seconds).update_last_result({TRAIN_SECONDS: seconds})
+    recollection = Recollection(trials.scheduler, str(storage))
+    for iteration in range(2):
+        recollection.on_step_begin(iteration, trials.get_trials())
+
+
+def test_a_trial_behind_those_of_before_an_interruption_is_stopped(halving: Trials, tmp_path: Path) -> None:
+    write_reports(tmp_path, "ended", [(60, 1.0), (180, 0.5)])
+    write_reports(tmp_path, "at work", [(60, 2.0), (120, 0.1)])
+    recollect(halving, tmp_path, {"ended": 180, "at work": 60, "new": 0})
+    assert halving.report("new", 60, 3.0) == TrialScheduler.STOP
+    assert halving.report("at work", 120, 0.1) == TrialScheduler.CONTINUE, "it was judged at the first rung"
+    assert halving.report("at work", 180, 0.6) == TrialScheduler.STOP
+    halving.add("better")
+    assert halving.report("better", 60, 0.9) == TrialScheduler.CONTINUE
+
+
+def test_what_is_reported_once_more_is_judged_once_more(halving: Trials, tmp_path: Path) -> None:
+    write_reports(tmp_path, "ended", [(60, 1.0)])
+    write_reports(tmp_path, "at work", [(60, 2.0)])
+    recollect(halving, tmp_path, {"ended": 60, "at work": 0})
+    assert halving.report("at work", 60, 2.0) == TrialScheduler.STOP, "Tune had not kept that it was to stop"
+
+
+def test_the_median_is_that_of_trials_before_an_interruption_too(tmp_path: Path) -> None:
+    trials = Trials(planned(tmp_path, scheduler={"kind": "median", "grace_minutes": 1, "minimum_trials": 2}))
+    for name, error in [("a", 1.0), ("b", 2.0)]:
+        write_reports(tmp_path, name, [(60, error)])
+    recollect(trials, tmp_path, {"a": 60, "b": 60, "c": 0})
+    assert trials.report("c", 60, 9.0) == TrialScheduler.STOP
+    assert trials.report("b", 60, 2.0) == TrialScheduler.CONTINUE
+
+
 POPULATION = {
     "scheduler": {"kind": "pbt", "interval_minutes": 1},
     "space": {
@@ -199,6 +253,33 @@ def test_a_trial_behind_takes_over_one_of_its_own_architecture_alone(population:
     assert behind.config[DRAW]["model.bias.width"] == width
 
 
+def test_a_population_mutates_by_its_seed_and_leaves_others_what_they_draw(tmp_path: Path) -> None:
+    def replacements(seed: int) -> list[Draw]:
+        """Settings of trials behind, one after another."""
+        random.seed()
+        scheduler = {"kind": "pbt", "interval_minutes": 1, "resample_probability": 1}
+        trials = Trials(planned(tmp_path, **POPULATION | {"scheduler": scheduler, "seed": seed}))
+        assert isinstance(trials.scheduler, AlikeTraining)
+        trials.scheduler._log_config = False
+        for name in ("ahead", "second", "third", "behind"):
+            trials.add(name, drawn(8))
+        behind = trials.get_trials()[-1]
+        settings = []
+        for minute in (60, 120, 180):
+            for number, name in enumerate(("ahead", "second", "third", "behind")):
+                before = random.getstate()
+                trials.report(name, minute, float(number))
+                assert random.getstate() == before
+            behind.set_status(Trial.RUNNING)
+            settings.append(behind.config[DRAW])
+        return settings
+
+    once = replacements(1)
+    assert once == replacements(1)
+    assert once != replacements(2)
+    assert once[1] != once[2], "each replacement draws its own"
+
+
 def test_what_mutates_stays_in_the_space_and_the_architecture_as_it_is(population: Trials) -> None:
     random.seed(0)
     pbt, space = population.scheduler, population.plan.space
@@ -237,6 +318,25 @@ def test_what_moments_depend_on_does_not_mutate(name: str, tmp_path: Path) -> No
         "stages.0.batch_size",
         "stages.0.gradient_clip",
     )
+
+
+def test_a_trial_of_a_population_that_is_through_stays_what_it_is(population: Trials) -> None:
+    for name in ("ahead", "behind"):
+        population.add(name, drawn(8))
+    for seconds, name, error in [(60, "ahead", 1.0), (60, "behind", 9.0), (120, "ahead", 1.0)]:
+        assert population.report(name, seconds, error) == TrialScheduler.CONTINUE
+    last = {FINISHED: True, TRAIN_SECONDS: 600.0, SINCE_SECONDS: 120.0}
+    assert population.send("ahead", last | {METRIC: 0.5}) == TrialScheduler.CONTINUE
+    assert population.report("behind", 120, 9.0) == TrialScheduler.NOOP
+    metadata: Any = population.get_trials()[-1].run_metadata
+    taken = metadata.checkpoint_manager.latest_checkpoint_result
+    assert taken.metrics[TRAIN_SECONDS] == 120, "not the end, where there is nothing left to be trained"
+    assert population.send("behind", last | {METRIC: 9.0}) == TrialScheduler.CONTINUE
+
+
+def test_checkpoints_of_a_population_stay_until_they_are_taken_over(tmp_path: Path) -> None:
+    plan = planned(tmp_path, **POPULATION, report_seconds=7)
+    assert checkpoints_kept(plan.sweep) >= 2 * 60 / 7
 
 
 def test_a_diverged_trial_of_a_population_is_replaced_rather_than_lost(population: Trials) -> None:

@@ -1,6 +1,6 @@
 """Whole sweeps of a few short trials: by Optuna, of a population, and with trials that end early."""
 
-import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from mosim.sweeps import (
     trial_table,
 )
 from mosim.sweeps.reports import SINCE_SECONDS, TRAIN_SECONDS
+from mosim.sweeps.tune_state import written_reports
 from mosim.training import read_checkpoint
 
 ALONE = {"model.correctors": [], "stages": [{"name": "alone", "learns": ["predictor"], "minutes": 1}]}
@@ -44,7 +45,9 @@ def swept(tmp_path: Path, tiny_sweep: dict[str, Any], pendulum_data: Path, ray_o
         def note(each: TrialNews) -> None:
             news.setdefault(each.trial, []).extend([each] if each.kind == "reported" else [])
 
+        on_interrupt = signal.getsignal(signal.SIGINT)
         results = run_sweep(plan, str(tmp_path / "storage"), dataset=str(pendulum_data), on_news=note)
+        assert signal.getsignal(signal.SIGINT) is on_interrupt
         return plan, results, news
 
     return run
@@ -89,33 +92,35 @@ def test_the_median_of_others_stops_trials_and_pauses_none(swept: Any) -> None:
 
 @pytest.mark.slow
 def test_a_population_goes_on_from_those_ahead_under_other_settings(swept: Any, tmp_path: Path) -> None:
+    # One trial at a time, so that they take turns, whatever the machine does; the first takes over from the second.
     plan, results, news = swept(
         space={
-            "stages.0.learning_rate": {"choice": [1e-9, 0.001, 0.003, 0.005]},
-            "stages.1.learning_rate": {"loguniform": [0.001, 0.01]},
+            "stages.0.learning_rate": {"choice": [1e-9, 0.003]},
+            "stages.1.learning_rate": {"loguniform": [1e-9, 1e-8]},
         },
+        set={"stages.0.patience": 1, "stages.1.patience": 1},
         scheduler={"kind": "pbt", "interval_minutes": 0.02, "quantile_fraction": 0.5},
-        budget={"trials": 3},
-        minutes=0.1,
-        seed=3,
+        budget={"trials": 2},
+        resources={"cpu": 2},
+        minutes=0.2,
+        report_seconds=0.2,
+        seed=1,
     )
-    assert [result.status for result in results] == ["finished"] * 3, [result.failure for result in results]
+    assert [result.status for result in results] == ["finished"] * 2, [result.failure for result in results]
     for result in results:
         assert plan.space.bounded(result.draw) == result.draw
         recipe = read_checkpoint(Path(f"{result.checkpoint}/seed-0")).recipe
         for stage in (0, 1):
             assert recipe["stages"][stage]["learning_rate"] == result.draw[f"stages.{stage}.learning_rate"]
+    written = {result.trial: written_reports(str(tmp_path / "storage"), result.trial) for result in results}
+    seconds = {trial: [each[TRAIN_SECONDS] for each in reports] for trial, reports in written.items()}
+    assert seconds == {trial: [each.report[TRAIN_SECONDS] for each in told] for trial, told in news.items()}
     replaced = [result for result in results if result.draw not in plan.draws()]
     assert replaced
     for result in replaced:
-        began = next(each[SINCE_SECONDS] for each in written(tmp_path, result) if each["config"]["draw"] == result.draw)
-        seconds = {trial: {each.report[TRAIN_SECONDS] for each in told} for trial, told in news.items()}
-        mine = seconds.pop(result.trial)
-        others = set().union(*seconds.values())
-        assert began in others - mine, "it goes on from where another one was"
-
-
-def written(folder: Path, result: TrialResult) -> list[dict[str, Any]]:
-    """What Tune has kept of a trial's reports; a trial that starts again loses those that were not stored yet."""
-    lines = (folder / "storage" / "tune" / f"trial-{result.trial}" / "result.json").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+        mine = written[result.trial]
+        first = next(index for index, each in enumerate(mine) if each["config"]["draw"] == result.draw)
+        others = {each for trial, told in seconds.items() if trial != result.trial for each in told}
+        since = mine[first][SINCE_SECONDS]
+        assert since in others - set(seconds[result.trial][:first]), "it goes on from where another one was"
+        assert since < mine[first][TRAIN_SECONDS], "and trains with the new settings"

@@ -171,13 +171,13 @@ def test_tracking_uris(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@example.org:5000")
     assert default_tracking_uri() == "http://user:secret@example.org:5000"
     assert ui_command(default_tracking_uri()) == "open http://user:***@example.org:5000"
-    rest = "ui --backend-store-uri sqlite:////a/mlflow.db"
+    rest = "ui --tracking-uri sqlite:////a/mlflow.db"
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
-    assert ui_command("sqlite:////a/mlflow.db") == f"mlflow {rest}"
+    assert ui_command("sqlite:////a/mlflow.db") == f"mosim {rest}"
     monkeypatch.setenv("PATH", "/nowhere")
     program, words = ui_command("sqlite:////a/mlflow.db").split(" ", maxsplit=1)
     assert words == rest
-    assert Path(program).resolve() == Path(sys.executable).with_name("mlflow").resolve()
+    assert Path(program).resolve() == Path(sys.executable).with_name("mosim").resolve()
 
 
 def test_the_import_does_not_wait_for_mlflow() -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from rich.table import Table
 
+from mosim.cli.notes import note
 from mosim.console import progress_bar, warn
 from mosim.evaluation import HORIZON_DIMENSIONS, MODEL_NAME, Evaluation, evaluate, rollout_speed, share_starts
 from mosim.systems import System
@@ -70,6 +71,8 @@ def measure_simulator(
     track_dimensions(pd.read_csv(out / HORIZON_DIMENSIONS), tracked)
     speed = rollout_speed(model, trajectories.states, trajectories.actions, device)
     tracked.log_metrics({"rollout_steps_per_second": speed}, step=0)
+    track_horizons(result.table, tracked)
+    tracked.describe(note(horizon_summary(result.table)))
     for file in result.files:
         tracked.log_artifact(file, "evaluation")
     if result.diverged:
@@ -100,6 +103,13 @@ def track_dimensions(table: pd.DataFrame, tracked: TrackedRun) -> None:
             for place, (name, error) in enumerate(errors)
         }
         tracked.log_metrics(metrics, step=int(str(horizon)))
+
+
+def track_horizons(table: pd.DataFrame, tracked: TrackedRun) -> None:
+    """Tracks the simulator's errors of `horizon.csv`, a metric a horizon: MLflow's tables show one number a metric."""
+    rows = table.loc[table["model"] == MODEL_NAME]
+    errors = zip(rows["horizon"], rows["mse"], strict=True)
+    tracked.log_metrics({f"heldout/horizon_mse_{horizon}": error for horizon, error in errors}, step=0)
 
 
 def horizon_summary(rows: pd.DataFrame) -> Table:

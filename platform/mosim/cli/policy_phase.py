@@ -5,9 +5,18 @@ from pathlib import Path
 
 from rich.table import Table
 
-from mosim.console import progress_bar, warn
-from mosim.policies import PolicyJob, PolicyProgress, PolicyResult, plot_returns, read_returns, train_side_by_side
+from mosim.console import console, progress_bar, warn
+from mosim.policies import (
+    PolicyJob,
+    PolicyProgress,
+    PolicyResult,
+    film_policy,
+    plot_returns,
+    read_returns,
+    train_side_by_side,
+)
 from mosim.ray_cluster import started
+from mosim.rendering import NoOpenGLError
 from mosim.systems import Task
 from mosim.tracking import TrackedRun
 
@@ -57,6 +66,21 @@ def warn_of_hidden_physics(task: Task) -> None:
 def draw_returns(results: Mapping[str, PolicyResult], random_return: float, title: str, path: Path) -> None:
     """Draws the returns of trainings against control steps into a PNG."""
     plot_returns({name: read_returns(result.returns) for name, result in results.items()}, random_return, title, path)
+
+
+def film_final_policy(result: PolicyResult, task: Task, path: Path, tracked: TrackedRun) -> bool:
+    """Films a training's policy in the true task, and tracks the film; where nothing can be drawn, says so instead.
+
+    Returns:
+      Whether there is a film now.
+    """
+    try:
+        film_policy(result.policy, task, path)
+    except NoOpenGLError as error:
+        console.print(f"no video of the policy: {error}", markup=False)
+        return False
+    tracked.log_artifact(path)
+    return True
 
 
 def return_summary(returns: Mapping[str, Path], random_return: float) -> Table:

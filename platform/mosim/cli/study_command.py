@@ -12,6 +12,7 @@ import tyro
 from pydantic import Field
 
 from mosim import ray_cluster
+from mosim.cli.notes import note
 from mosim.cli.parsing import parse
 from mosim.cli.standard_data import collect_wanted, complete_dataset
 from mosim.cli.study_watcher import StudyWatcher, study_summary
@@ -98,6 +99,7 @@ def main(arguments: Sequence[str]) -> None:
             write_results(table, path)
         for path in (out / RESULTS_FILE, *plots):
             tracked.log_artifact(path)
+        tracked.describe(note(study_summary(table)))
     _print(table, failures, out, plots)
     if failures:
         sys.exit(EXIT_SOME_FAILED)

@@ -7,10 +7,10 @@ import pandas as pd
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from mosim.cli.evaluation_phase import track_curve, track_dimensions
+from mosim.cli.evaluation_phase import track_curve, track_dimensions, track_horizons
 from mosim.cli.training_phase import track_report
 from mosim.console import console, logger
-from mosim.evaluation import HORIZON_CURVE, HORIZON_DIMENSIONS
+from mosim.evaluation import HORIZON_CURVE, HORIZON_DIMENSIONS, HORIZON_TABLE
 from mosim.files import read_json
 from mosim.studies import RESULT_FILE, Failure, Job, News, TrainingJob
 from mosim.tracking import TrackedRun
@@ -74,6 +74,7 @@ class StudyWatcher:
             if isinstance(job, TrainingJob):
                 speed = read_json(job.out / RESULT_FILE)["rollout_steps_per_second"]
                 run.log_metrics({"rollout_steps_per_second": speed}, step=0)
+            track_horizons(pd.read_csv(job.out / HORIZON_TABLE), run)
             run.finish()
         else:
             console.print(f"[red]{failure.kind}[/] {job.name} after {seconds:.0f} s ({status})")

@@ -13,6 +13,7 @@ import tyro
 from pydantic import Field
 
 from mosim import ray_cluster
+from mosim.cli.notes import note
 from mosim.cli.parsing import parse
 from mosim.cli.standard_data import collect_wanted
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
@@ -79,6 +80,7 @@ def main(arguments: Sequence[str]) -> None:
         from mosim.cli.sweep_conclusion import conclude
 
         conclusion = conclude(plan, results, out, tracked)
+        tracked.describe(note(conclusion.table))
         _print(options, plan, results, conclusion, dataset)
         if any(result.status == "unfinished" for result in results):
             raise KeyboardInterrupt

@@ -80,6 +80,8 @@ def train_simulator(
             resume=resume,
         )
     tracked.log_parameters({**recipe.model_dump(mode="json"), "system": system, "device": device, "workers": workers})
+    stages = ", ".join(stage.name for stage in recipe.stages)
+    tracked.describe(f"A simulator of {facts.name} from {dataset.metadata.episodes} episodes, in stages: {stages}.")
     tracked.set_tags({"dataset.id": dataset.id, "system": facts.name, "model.kind": recipe.model.kind})
     with progress_bar() as progress:
         bars = [

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.table import Table
 
 from mosim.cli.collection_phase import collect_trajectories
 from mosim.cli.evaluation_phase import horizon_summary, measure_simulator
+from mosim.cli.notes import note
 from mosim.cli.policy_phase import (
     TRUE_TRAINED,
     ZERO_SHOT,
@@ -31,6 +33,7 @@ from mosim.cli.training_phase import pick_device, train_simulator
 from mosim.console import console, quiet
 from mosim.environments import TRUE_DYNAMICS
 from mosim.errors import MismatchError, MosimError
+from mosim.evaluation import HORIZON_PLOT
 from mosim.files import atomic_path, read_json, write_json
 from mosim.policies import POLICY_FOLDER, RETURNS_FILE, PolicyJob, random_return
 from mosim.systems import Task
@@ -84,6 +87,8 @@ class WholeRun:
             run.set_tags({"dataset.id": collected["dataset"]})
             run.log_artifact(out / "summary.csv")
             run.log_artifact(out / "returns.png")
+            run.log_artifact(out / "evaluation" / HORIZON_PLOT)
+            run.describe(note(*self._tables()))
             tracking_uri = tracker.tracking_uri
         self._print(tracking_uri)
 
@@ -210,12 +215,19 @@ class WholeRun:
             summary.to_csv(aside, index=False)
         return summary
 
+    def _tables(self) -> tuple[Table, Table]:
+        """Horizon errors and returns, for people."""
+        returns = {name: self._out / name / RETURNS_FILE for name in (ZERO_SHOT, TRUE_TRAINED)}
+        return (
+            horizon_summary(pd.read_csv(self._out / "evaluation" / "horizon.csv")),
+            return_summary(returns, self._record["phases"]["policies"]["random"]),
+        )
+
     def _print(self, tracking_uri: str) -> None:
         phases, out = self._record["phases"], self._out
         console.print(f"[bold]{self._task.name}[/], seed {self._options.seed}")
-        console.print(horizon_summary(pd.read_csv(out / "evaluation" / "horizon.csv")))
-        returns = {name: out / name / RETURNS_FILE for name in (ZERO_SHOT, TRUE_TRAINED)}
-        console.print(return_summary(returns, phases["policies"]["random"]))
+        for table in self._tables():
+            console.print(table)
         console.print(
             "wall time     " + ", ".join(f"{name} {phase['seconds']:.0f} s" for name, phase in phases.items())
         )

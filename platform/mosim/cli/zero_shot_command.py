@@ -7,11 +7,13 @@ from typing import Annotated
 import tyro
 from pydantic import Field
 
+from mosim.cli.notes import note
 from mosim.cli.parsing import parse, peek, with_recipe
 from mosim.cli.policy_phase import (
     TRUE_TRAINED,
     ZERO_SHOT,
     draw_returns,
+    film_final_policy,
     return_summary,
     train_policies,
     warn_of_hidden_physics,
@@ -28,7 +30,8 @@ from mosim.training import read_checkpoint
 class Options(TrackedOptions):
     """Train a policy with RLlib in a simulator alone, and judge it in the true task at fixed intervals.
 
-    Every field of the policy's recipe is a flag below. Writes returns.csv, returns.png and the policy.
+    Every field of the policy's recipe is a flag below. Writes returns.csv, returns.png, the policy, and policy.mp4, its
+    first seconds in the true task, where there is OpenGL.
 
       mosim zero-shot runs/reacher --task reacher-easy --out runs/reacher/zero-shot
     """
@@ -45,6 +48,7 @@ class Options(TrackedOptions):
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
         default=False, description="Go on from the last checkpoint in --out, if there is one."
     )
+    video: bool = Field(default=True, description="Film the policy in the true task, into OUT/policy.mp4.")
     recipe: Annotated[PolicyRecipe, tyro.conf.arg(name="")]
 
 
@@ -71,9 +75,15 @@ def main(arguments: Sequence[str]) -> None:
         random = random_return(task, action_repeat=options.recipe.action_repeat)
         draw_returns(results, random.mean, f"{task.name}: returns", options.out / "returns.png")
         tracked.log_artifact(options.out / "returns.png")
-    console.print(return_summary({name: result.returns for name, result in results.items()}, random.mean))
+        summary = return_summary({name: result.returns for name, result in results.items()}, random.mean)
+        tracked.describe(note(summary))
+        film = options.out / "policy.mp4"
+        filmed = options.video and film_final_policy(results[ZERO_SHOT], task, film, tracked)
+    console.print(summary)
     console.print(f"policy   {options.out / POLICY_FOLDER}")
     console.print(f"returns  {options.out / RETURNS_FILE}, {options.out / 'returns.png'}")
+    if filmed:
+        console.print(f"video    {film}")
 
 
 def _run_of(name: str, tracked: TrackedRun, task: Task) -> TrackedRun:

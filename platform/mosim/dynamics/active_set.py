@@ -1,12 +1,39 @@
 """The solution of a batch of small contact problems, by Newton's method over the set of rows that push."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-_MANY = 256
-"""Systems, at least, that are worth a loop in Python over their rows."""
+from mosim.dynamics.rows import Rows, by_sample
+
+_LARGE = 16
+"""Degrees of freedom from which on a third group of states, by how many rows they have, pays for itself."""
+
+
+def accelerations(lower: Tensor, force: Tensor, rows: Sequence[Rows], damping: Tensor | None, searches: int) -> Tensor:
+    """What constraints leave of the smooth accelerations `L L^T f`, `(states, n)`, on any device.
+
+    Args:
+      lower: `L`, `(states, n, n)`.
+      force: `f`, `(states, n)`.
+      rows: of the constraint's Jacobian, in any order.
+      damping: `C`, `(n,)`, not negative, taken implicitly; None where there is none.
+      searches: see `least_push`.
+    """
+    # Everything is written in z = L^-1 a, where the inertia is the identity and the problem well conditioned.
+    smooth = (force.unsqueeze(-2) @ lower).mT
+    pushed, size = smooth, force.shape[-1]
+    few = (size // 3, 2 * size // 3) if size >= _LARGE else (2 * size // 3,)
+    for touched, jacobian, target, stiffness in by_sample(rows, len(force), few):
+        along = jacobian @ lower.index_select(0, touched)
+        missing = (along @ smooth.index_select(0, touched)).squeeze(-1) - target
+        pushed = pushed.index_add(0, touched, least_push(along, missing, stiffness, searches))
+    if damping is not None:
+        damped = lower.mT @ (damping.unsqueeze(-1) * lower)
+        damped.diagonal(dim1=-2, dim2=-1).add_(1.0)
+        pushed = solve_positive_definite(damped, pushed)
+    return (lower @ pushed).squeeze(-1)
 
 
 def least_push(along: Tensor, missing: Tensor, stiffness: Tensor, searches: int) -> Tensor:
@@ -102,9 +129,6 @@ def solve_positive_definite(matrix: Tensor, right: Tensor) -> Tensor:
       right: `(batch, n, 1)`.
     """
     learns = torch.is_grad_enabled() and (matrix.requires_grad or right.requires_grad)
-    if not learns and matrix.is_cpu and len(matrix) >= _MANY:
-        solution, definite = _eliminate(matrix, right)
-        return solution if definite else torch.linalg.solve_ex(matrix, right)[0]
     with torch.no_grad():
         factor, failed = torch.linalg.cholesky_ex(matrix)
         if not failed.any():
@@ -115,24 +139,3 @@ def solve_positive_definite(matrix: Tensor, right: Tensor) -> Tensor:
         return solution
     # The gradient of the solution by the implicit function theorem: cheaper than through the factor.
     return solution + torch.cholesky_solve(right - matrix @ solution, factor)
-
-
-@torch.no_grad()
-def _eliminate(matrix: Tensor, right: Tensor) -> tuple[Tensor, bool]:
-    """The solutions, `(batch, n, 1)`, by Gauss's elimination, and whether every matrix was positive definite.
-
-    The batch comes last, since a processor's library takes longer over many tiny matrices one at a time.
-    """
-    size = matrix.shape[-1]
-    table = matrix.new_empty(size, size + 1, len(matrix))
-    table[:, :size].copy_(matrix.permute(1, 2, 0))
-    table[:, size:].copy_(right.permute(1, 2, 0))
-    for pivot in range(size - 1):
-        share = table[pivot, pivot + 1 :] / table[pivot, pivot]
-        table[pivot + 1 :, pivot + 1 :].addcmul_(table[pivot + 1 :, pivot, None], share, value=-1)
-    solution = table[:, size]
-    for pivot in reversed(range(size)):
-        solution[pivot] /= table[pivot, pivot]
-        solution[:pivot].addcmul_(table[:pivot, pivot], solution[pivot], value=-1)
-    pivots = table.diagonal(dim1=0, dim2=1)
-    return solution.mT.unsqueeze(-1), bool((pivots > 0).all())

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch._compile import _disable_dynamo  # torch.compiler.disable loads the compiler at once: seconds at every start.
 
-from mosim.dynamics.active_set import least_push, solve_positive_definite
+from mosim.dynamics import active_set, constraint_forces
 from mosim.dynamics.config import ConstraintsConfig
-from mosim.dynamics.rows import Rows, by_sample, rank_within
+from mosim.dynamics.rows import Rows, rank_within
 from mosim.dynamics.statistics import Statistics
 from mosim.systems import ContactGaps, Gaps, Jacobians, Kinematics, SystemFacts, contact_frames
 
@@ -36,9 +36,6 @@ _IMPLICIT_DAMPING = 0.05
 _SHALLOW, _DEEP = 5e-4, 1e-2
 """Depths, in metres or radians, at which the stiffness of a constraint may change: of MuJoCo's impedance, and ten times
 what a standing robot sinks in."""
-
-_LARGE = 16
-"""Degrees of freedom from which on a third group of states, by how many rows they have, pays for itself."""
 
 _PROBED = 64
 """Random poses in which a robot's directions of friction are looked at."""
@@ -85,23 +82,11 @@ class Constraints(nn.Module):
         batch = qpos.shape[:-1]
         qpos, qvel, force = (part.reshape(batch.numel(), part.shape[-1]) for part in (qpos, qvel, force))
         lower = lower.reshape(len(qpos), *lower.shape[-2:])
-        # Everything is written in z = L^-1 a, where the inertia is the identity and the problem well conditioned.
-        smooth = (force.unsqueeze(-2) @ lower).mT
         # Most states of a batch close few gaps, or none, so only closed ones are worked out.
-        pushed = smooth
-        parts = [part(qpos, qvel) for part in (self.contacts, self.limits) if part is not None]
-        nv = qvel.shape[-1]
-        few = (nv // 3, 2 * nv // 3) if nv >= _LARGE else (2 * nv // 3,)
-        for touched, jacobian, target, stiffness in by_sample(parts, len(qpos), few):
-            along = jacobian @ lower.index_select(0, touched)
-            missing = (along @ smooth.index_select(0, touched)).squeeze(-1) - target
-            push = least_push(along, missing, stiffness, self._searches)
-            pushed = pushed.index_add(0, touched, push)
-        if self._damps:
-            damped = lower.mT @ (self.log_damping.exp().unsqueeze(-1) * lower)
-            damped.diagonal(dim1=-2, dim2=-1).add_(1.0)
-            pushed = solve_positive_definite(damped, pushed)
-        return (lower @ pushed).reshape(*batch, nv)
+        rows = [part(qpos, qvel) for part in (self.contacts, self.limits) if part is not None]
+        damping = self.log_damping.exp() if self._damps else None
+        forces = constraint_forces if constraint_forces.takes(lower) else active_set
+        return forces.accelerations(lower, force, rows, damping, self._searches).reshape(*batch, qvel.shape[-1])
 
 
 @_disable_dynamo

@@ -1,5 +1,7 @@
-"""What is measured of a simulator: horizon errors, beside the baselines that belong on every plot."""
+"""What is measured of a simulator: horizon errors, beside the baselines that belong on every plot; and films of it."""
 
+from mosim.evaluation.comparison import Comparison, compare
+from mosim.evaluation.film import FilmStyle, error_strip, film_comparison, write_contact_sheet
 from mosim.evaluation.horizon import (
     STANDARD_HORIZONS,
     RolloutErrors,
@@ -36,12 +38,17 @@ __all__ = [
     "MODEL_NAME",
     "PERTURBED_TWIN",
     "STANDARD_HORIZONS",
+    "Comparison",
     "Evaluation",
+    "FilmStyle",
     "RolloutErrors",
     "baselines",
+    "compare",
     "dimension_table",
     "draw_starts",
+    "error_strip",
     "evaluate",
+    "film_comparison",
     "horizon_curve",
     "horizon_table",
     "measure_horizons",
@@ -49,5 +56,6 @@ __all__ = [
     "plot_horizon",
     "rollout_speed",
     "share_starts",
+    "write_contact_sheet",
     "write_tables",
 ]

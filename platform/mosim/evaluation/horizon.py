@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from mosim.dynamics import DynamicsModel
 from mosim.errors import MosimError
@@ -101,6 +102,26 @@ def draw_starts(trajectories: Trajectories, steps: int, count: int, seed: int) -
 
 
 @torch.no_grad()
+def predict(model: DynamicsModel, starts: Tensor, actions: np.ndarray) -> Tensor:
+    """Rolls `model` out, from `(starts, nq + nv)` under `(starts, steps, nu)`: `(starts, steps, nq + nv)`, float64."""
+    # Physics start from the exact truth; a network predicts in its own precision.
+    precision = next((weight.dtype for weight in model.parameters()), torch.float64)
+    controls = torch.from_numpy(actions).to(starts.device, precision)
+    return model.rollout(starts.to(precision), controls).double()
+
+
+def squared_errors(predicted: Tensor, truth: Tensor) -> Tensor:
+    """The squared error of every entry; infinite where a prediction is not finite."""
+    errors = (predicted - truth).square()
+    return torch.where(torch.isfinite(errors), errors, torch.inf)
+
+
+def running_mean(at: np.ndarray) -> np.ndarray:
+    """Errors over steps 1..H for every H, of the errors at each step alone: `(steps,)` both."""
+    return np.cumsum(at) / np.arange(1, len(at) + 1)
+
+
+@torch.no_grad()
 def measure_rollouts(
     model: DynamicsModel,
     trajectories: Trajectories,
@@ -119,16 +140,12 @@ def measure_rollouts(
       device: where the model is.
       on_batch: told how many starts each finished batch had.
     """
-    # Physics start from the exact truth; a network predicts in its own precision.
-    precision = next((weight.dtype for weight in model.parameters()), torch.float64)
     by_start, by_dimension = [], np.zeros((steps, trajectories.states.shape[-1]))
     for batch in np.array_split(starts, max(1, -(-len(starts) * steps // _BATCH_STATES))):
         rows = batch[:, None] + np.arange(steps + 1)
         truth = torch.from_numpy(trajectories.states[rows]).to(device, torch.float64)
-        actions = torch.from_numpy(trajectories.actions[rows[:, :-1]]).to(device, precision)
-        predicted = model.rollout(truth[:, 0].to(precision), actions).double()
-        errors = (predicted - truth[:, 1:]).square()
-        errors = torch.where(torch.isfinite(errors), errors, torch.inf)
+        predicted = predict(model, truth[:, 0], trajectories.actions[rows[:, :-1]])
+        errors = squared_errors(predicted, truth[:, 1:])
         by_start.append(errors.mean(-1).cpu().numpy())
         by_dimension += errors.sum(0).cpu().numpy()
         on_batch(len(batch))
@@ -175,7 +192,7 @@ def horizon_curve(system: str, dataset: str, measured: Measured) -> pd.DataFrame
         done = 0
         for errors in horizons.values():
             at = errors.by_start.mean(axis=0)
-            running = np.cumsum(at) / np.arange(1, errors.steps + 1)
+            running = running_mean(at)
             rows += [
                 {
                     "system": system,

@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mosim.policies.film import PolicyEpisode, film_policy, true_episode
 from mosim.policies.judging import JUDGE_SEED, Judgement, judge, random_return
 from mosim.policies.plots import plot_returns
 from mosim.policies.policy import Policy, PolicyFacts, load_policy, save_policy
@@ -20,6 +21,7 @@ __all__ = [
     "RETURNS_FILE",
     "Judgement",
     "Policy",
+    "PolicyEpisode",
     "PolicyFacts",
     "PolicyJob",
     "PolicyProgress",
@@ -27,6 +29,7 @@ __all__ = [
     "PolicyResult",
     "PolicyTrainer",
     "ReturnRow",
+    "film_policy",
     "judge",
     "load_policy",
     "load_policy_recipe",
@@ -36,6 +39,7 @@ __all__ = [
     "save_policy",
     "train_policy",
     "train_side_by_side",
+    "true_episode",
 ]
 
 _NEED_RAY = {

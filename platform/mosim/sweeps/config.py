@@ -213,6 +213,9 @@ class Sweep(Frozen):
             return
         if self.search.kind != "random":
             raise LocatedError(("search",), f"pbt needs search: random, not {self.search.kind}")
+        if self.budget.concurrent is not None:
+            sentence = "under pbt all trials are begun, to be compared; give resources.cpu to have fewer run at a time"
+            raise LocatedError(("budget", "concurrent"), sentence)
         for dimension in scheduler.mutate or ():
             if dimension not in self.space:
                 sentence = str(UnknownNameError.among("dimension", dimension, self.space))

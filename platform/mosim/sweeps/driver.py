@@ -1,6 +1,8 @@
 """A sweep under Ray Tune: begun, or gone on with."""
 
 import contextlib
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,10 +22,18 @@ from mosim.sweeps.policy_trial import train_policy_trial
 from mosim.sweeps.predictors import Registry
 from mosim.sweeps.reports import TUNE_FOLDER, trial_folder
 from mosim.sweeps.results import TrialResult, result_of
-from mosim.sweeps.schedulers import DRAW, make_scheduler, make_searcher
+from mosim.sweeps.schedulers import (
+    DRAW,
+    EqualHalving,
+    EqualMedian,
+    Recollection,
+    checkpoints_kept,
+    make_scheduler,
+    make_searcher,
+)
 from mosim.sweeps.simulator_trial import train_simulator_trial
 from mosim.sweeps.strategies import Pbt
-from mosim.sweeps.tune_state import StateKeeper, mend_state
+from mosim.sweeps.tune_state import ReportLogger, StateKeeper, mend_state
 from mosim.training import TrainingData
 from mosim.trajectories import Dataset
 
@@ -33,15 +43,13 @@ PREDICTORS_FOLDER = "predictors"
 RESTARTS = 3
 """How often a trial whose process dies is taken up again from its last report."""
 
-_CHECKPOINTS_KEPT = 4
-"""A trial's. Whenever one has made so many, Tune writes its own state down, which takes a large sweep's time."""
-
 _TRIALS_WRITTEN_A_SECOND = 100
 """So many trials' state Tune may write down each second, without its loop being held up."""
 
 _TUNE_SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # Relative paths go on meaning what they mean to the user.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # All their files would be copied with every snapshot.
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 """Set where the user has not."""
@@ -55,6 +63,7 @@ def run_sweep(
     resume: bool = False,
     device: str = "cpu",
     on_news: Callable[[TrialNews], None] = lambda news: None,
+    trainable: Callable[..., Any] | None = None,
 ) -> list[TrialResult]:
     """Runs a sweep's trials, or those that are left; Ray must have been started.
 
@@ -69,6 +78,7 @@ def run_sweep(
         and so can run code: do it in storage that only you can write to.
       device: a torch device for trials that train simulators.
       on_news: is told what becomes of trials, from a thread of its own.
+      trainable: what trials do, as Ray Tune takes it, in the place of the plan's training: to measure all else.
 
     Returns:
       A result a trial, those of earlier times included, and those that were interrupted.
@@ -80,7 +90,7 @@ def run_sweep(
         run = _run
         if client.ray.is_connected():
             run = _on_cluster(_run)
-        return run(plan, storage, dataset, resume, device, queue)
+        return run(plan, storage, dataset, resume, device, queue, trainable)
 
 
 def _on_cluster(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,7 +107,13 @@ def _on_cluster(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _run(
-    plan: SimulatorPlan | PolicyPlan, storage: str, dataset: str | None, resume: bool, device: str, queue: Queue
+    plan: SimulatorPlan | PolicyPlan,
+    storage: str,
+    dataset: str | None,
+    resume: bool,
+    device: str,
+    queue: Queue,
+    trainable: Callable[..., Any] | None,
 ) -> list[TrialResult]:
     _require_room(plan)
     if resume:
@@ -108,10 +124,13 @@ def _run(
     sweep = plan.sweep
     searcher = make_searcher(plan)
     settings = {**_TUNE_SETTINGS, "TUNE_GLOBAL_CHECKPOINT_S": str(_state_seconds(plan))}
-    with ray_cluster.environment(settings), _registry(plan, storage) as registry:
-        reporter = Reporter(queue, registry)
+    with ray_cluster.environment(settings), _registry(plan, storage) as registry, _interruptible():
+        reporter, scheduler = Reporter(queue, registry), make_scheduler(plan)
+        callbacks = [reporter, ReportLogger(), StateKeeper(storage, _state_seconds(plan))]
+        if begun and isinstance(scheduler, EqualHalving | EqualMedian):
+            callbacks.append(Recollection(scheduler, storage))
         analysis = tune.run(
-            _trainable(plan, dataset, registry, device),
+            trainable or _trainable(plan, dataset, registry, device),
             name=TUNE_FOLDER,
             storage_path=storage,
             # Of several metrics the searcher alone knows.
@@ -120,12 +139,12 @@ def _run(
             config={DRAW: tune.grid_search(plan.draws())} if searcher is None else {},
             num_samples=1 if searcher is None else sweep.draw_count,
             search_alg=searcher,
-            scheduler=make_scheduler(plan),
+            scheduler=scheduler,
             resources_per_trial={"cpu": sweep.resources.cpu, "gpu": sweep.resources.gpu},
             time_budget_s=None if sweep.budget.minutes is None else 60 * sweep.budget.minutes,
             max_concurrent_trials=sweep.budget.concurrent,
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=_CHECKPOINTS_KEPT),
-            callbacks=[reporter, StateKeeper(storage, _state_seconds(plan))],
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=checkpoints_kept(sweep)),
+            callbacks=callbacks,
             max_failures=RESTARTS,
             raise_on_failed_trial=False,
             reuse_actors=True,
@@ -171,6 +190,19 @@ def _require_room(plan: SweepPlan) -> None:
 def _state_seconds(plan: SweepPlan) -> float:
     """How often Tune writes down its state: what came since is what a kill -9 of this process costs."""
     return max(1.0, plan.trial_count / _TRIALS_WRITTEN_A_SECOND)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Has Ctrl-C mean after the block what it did before; Tune goes on to take the first for its own."""
+    if threading.current_thread() is not threading.main_thread():  # Where there are no handlers to change.
+        yield
+        return
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 @contextlib.contextmanager

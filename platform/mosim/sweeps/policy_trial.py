@@ -1,8 +1,6 @@
 """A trial that trains a policy in the sweep's simulator: once a seed, one after the other, reporting each judgement."""
 
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +13,7 @@ from mosim.policies import PolicyProgress, train_policy
 from mosim.sweeps.failures import lasting_failure
 from mosim.sweeps.plan import PolicyPlan
 from mosim.sweeps.reports import FINISHED, STATE_FILE, TRAIN_SECONDS, WALL_SECONDS, failed_report, seed_folder
+from mosim.sweeps.working_folder import working_folder
 
 
 def train_policy_trial(config: Mapping[str, Any], plan: PolicyPlan) -> None:
@@ -24,16 +23,14 @@ def train_policy_trial(config: Mapping[str, Any], plan: PolicyPlan) -> None:
       config: `draw`, the settings of the trial.
       plan: of the sweep.
     """
-    folder = Path(tempfile.mkdtemp(prefix="mosim-trial-"))
     try:
-        _Trial(plan, config["draw"], folder).run()
+        with working_folder() as folder:
+            _Trial(plan, config["draw"], folder).run()
     except Exception as error:
         if (failure := lasting_failure(error)) is None:
             raise
         # Reported, not raised: Tune would begin again what can only fail again.
         tune.report(failed_report(plan.sweep, failure))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Trial:

@@ -1,6 +1,5 @@
 """What a sweep has come to: a result a trial, the best of them, and the table of all."""
 
-import contextlib
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -14,18 +13,15 @@ from ray.train import Checkpoint
 from ray.tune.experiment import Trial
 
 from mosim.files import atomic_path
-from mosim.storage import Folder
 from mosim.sweeps.config import Sweep
 from mosim.sweeps.failures import crash_of
 from mosim.sweeps.news import own_metrics
-from mosim.sweeps.reports import CURVE, FAILURE, FINISHED, TUNE_FOLDER, trial_folder
+from mosim.sweeps.reports import CURVE, FAILURE, FINISHED
 from mosim.sweeps.space import Draw
+from mosim.sweeps.tune_state import written_reports
 from mosim.systems import Frozen
 
 TRIALS_FILE = "trials.csv"
-
-_REPORTS = "result.json"
-"""Of a trial's folder: what Tune's JSON logger writes, a report a line."""
 
 Status = Literal["finished", "stopped early", "failed", "unfinished"]
 
@@ -91,14 +87,8 @@ def _location(checkpoint: Checkpoint | None) -> str | None:
 
 
 def reports_of(storage: str, trial: str) -> list[dict[str, Any]]:
-    """All that a trial has reported, as Tune keeps it in the sweep's storage."""
-    folder = Folder.at(f"{storage}/{TUNE_FOLDER}/{trial_folder(trial)}")
-    lines = folder.read(_REPORTS).decode().splitlines() if folder.holds(_REPORTS) else []
-    reports = []
-    for line in lines:
-        with contextlib.suppress(json.JSONDecodeError):  # A full disk has cut it short.
-            reports.append(own_metrics(json.loads(line)))
-    return reports
+    """All that a trial has reported, as the sweep's storage has it."""
+    return [own_metrics(report) for report in written_reports(storage, trial)]
 
 
 def best_first(results: Sequence[TrialResult], sweep: Sweep) -> list[TrialResult]:

@@ -29,6 +29,7 @@ from mosim.sweeps.reports import (
     failed_report,
     seed_folder,
 )
+from mosim.sweeps.working_folder import working_folder
 from mosim.training import Report, Trainer, TrainingData, read_checkpoint
 
 _HORIZONS = (16, 100)
@@ -49,17 +50,15 @@ def train_simulator_trial(
       device: a torch device.
     """
     torch.set_num_threads(max(1, int(plan.sweep.resources.cpu)))
-    folder = Path(tempfile.mkdtemp(prefix="mosim-trial-"))
     predictors = None if registry is None else SharedPredictors(registry, str(tune.get_context().get_trial_id()))
     try:
-        _Trial(plan, config["draw"], ray.get(data["reference"]), predictors, device, folder).run()
+        with working_folder() as folder:
+            _Trial(plan, config["draw"], ray.get(data["reference"]), predictors, device, folder).run()
     except Exception as error:
         if (failure := lasting_failure(error)) is None:
             raise
         # Reported, not raised: Tune would begin again what can only fail again.
         tune.report(failed_report(plan.sweep, failure))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _SeedRun:

@@ -1,24 +1,30 @@
-"""Tune's own state in a sweep's storage, and a copy of it that is whole.
+"""Tune's own state in a sweep's storage, a copy of it that is whole, and all reports.
 
 Tune writes over its files in place. A full disk cuts them short, and from such files Tune would begin the sweep anew.
 """
 
 import contextlib
 import io
+import json
 import math
 import time
 import zipfile
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
 from ray.tune.experiment import Trial
+from ray.tune.logger import JsonLoggerCallback
 
 from mosim.errors import MosimError
 from mosim.storage import Folder
-from mosim.sweeps.reports import TUNE_FOLDER
+from mosim.sweeps.reports import TUNE_FOLDER, trial_folder
 
 COPY_FILE = "state.zip"
 """Of a sweep's storage. One file, since those in it belong together."""
+
+_REPORTS = "result.json"
+"""Of a trial's folder: a report a line."""
 
 _SUFFIXES = (".json", ".pkl")
 """Of the files that Tune resumes from."""
@@ -48,6 +54,29 @@ class StateKeeper(Callback):
                 archive.writestr(name, staged.read(name))
         with contextlib.suppress(MosimError):  # Where there is no room, the copy before stands.
             self._storage.write(COPY_FILE, content.getvalue())
+
+
+class ReportLogger(JsonLoggerCallback):
+    """Writes down what trials report, a line each, with their settings."""
+
+    def update_config(self, trial: Trial, config: dict[str, Any]) -> None:
+        """Writes no files of the settings alone: all files of all trials are copied with every snapshot."""
+
+    def _restore_from_remote(self, file_name: str, trial: Trial) -> None:
+        # Only where a sweep goes on: when a trial starts again, what lies here is newer than what is stored.
+        if not Path(str(trial.local_path), file_name).exists():
+            super()._restore_from_remote(file_name, trial)
+
+
+def written_reports(storage: str, trial: str) -> list[dict[str, Any]]:
+    """All that a trial has reported, as far as it has come to the storage, with what Tune adds."""
+    folder = Folder.at(f"{storage}/{TUNE_FOLDER}/{trial_folder(trial)}")
+    lines = folder.read(_REPORTS).decode().splitlines() if folder.holds(_REPORTS) else []
+    reports = []
+    for line in lines:
+        with contextlib.suppress(json.JSONDecodeError):  # A full disk has cut it short.
+            reports.append(json.loads(line))
+    return reports
 
 
 def mend_state(storage: str) -> None:

@@ -2,6 +2,7 @@
 
 from mosim.tracking.destination import absolute_uri, default_tracking_uri, ui_command, without_password
 from mosim.tracking.events import RunStatus
+from mosim.tracking.interface import Interface, server_address
 from mosim.tracking.limits import reason
 from mosim.tracking.mlflow_settings import import_mlflow
 from mosim.tracking.model_folder import ModelFolder, read_model_folder
@@ -10,6 +11,7 @@ from mosim.tracking.synchronisation import sync
 from mosim.tracking.tracker import TrackedRun, Tracker
 
 __all__ = [
+    "Interface",
     "ModelFolder",
     "RunStatus",
     "TrackedRun",
@@ -21,6 +23,7 @@ __all__ = [
     "import_mlflow",
     "read_model_folder",
     "reason",
+    "server_address",
     "sync",
     "ui_command",
     "without_password",

@@ -12,20 +12,22 @@ from urllib.parse import urlsplit
 OFF = "off"
 """The tracking URI that keeps and sends nothing."""
 
-_SQLITE = "sqlite:///"
+SQLITE = "sqlite:///"
+"""How the URI of an embedded store begins."""
+
 _ARTIFACTS = "mlartifacts"
 _DATABASE = "mlflow.db"
 
 
 def default_tracking_uri() -> str:
     """What MLFLOW_TRACKING_URI says, or else an embedded SQLite store in the working directory."""
-    return absolute_uri(os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{_DATABASE}")
+    return absolute_uri(os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{_DATABASE}")
 
 
 def absolute_uri(uri: str) -> str:
     """A tracking URI that means the same from any working directory."""
-    if uri.startswith(_SQLITE) and uri != f"{_SQLITE}:memory:":
-        return f"{_SQLITE}{Path(uri.removeprefix(_SQLITE)).absolute()}"
+    if uri.startswith(SQLITE) and uri != f"{SQLITE}:memory:":
+        return f"{SQLITE}{Path(uri.removeprefix(SQLITE)).absolute()}"
     if "://" not in uri and ":" not in uri and uri not in (OFF, "databricks"):
         return str(Path(uri).absolute())
     return uri
@@ -39,18 +41,18 @@ def without_password(uri: str) -> str:
 
 def artifact_location(uri: str) -> str | None:
     """Where the artifacts of an embedded store go: beside its database. None for a server, which decides by itself."""
-    if not uri.startswith(_SQLITE):
+    if not uri.startswith(SQLITE):
         return None
-    return (Path(uri.removeprefix(_SQLITE)).parent / _ARTIFACTS).as_uri()
+    return (Path(uri.removeprefix(SQLITE)).parent / _ARTIFACTS).as_uri()
 
 
 @contextmanager
 def one_process_at_a_time(uri: str) -> Iterator[None]:
     """Makes the folder of an embedded store, and keeps others out of the block: two that make its tables both fail."""
-    if not uri.startswith(_SQLITE):
+    if not uri.startswith(SQLITE):
         yield
         return
-    database = Path(uri.removeprefix(_SQLITE))
+    database = Path(uri.removeprefix(SQLITE))
     database.parent.mkdir(parents=True, exist_ok=True)
     with database.with_name(f"{database.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -62,5 +64,6 @@ def ui_command(uri: str) -> str:
     if uri.startswith(("http://", "https://")):
         return f"open {without_password(uri)}"
     # Not on the path where mosim was started as .venv/bin/mosim.
-    program = "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))
-    return f"{program} ui --backend-store-uri {without_password(uri)}"
+    program = "mosim" if shutil.which("mosim") else os.path.relpath(Path(sys.executable).with_name("mosim"))
+    where = "" if uri == without_password(default_tracking_uri()) else f" --tracking-uri {without_password(uri)}"
+    return f"{program} ui{where}"

@@ -237,6 +237,10 @@ class TrackedRun:
         """Sets tags; a later value replaces an earlier one."""
         self._tracker.record(Tags(run=self.key, time=_now(), values=_fitting_tags(values)))
 
+    def describe(self, text: str) -> None:
+        """Sets the text that MLflow shows with the run, in Markdown; a later one replaces an earlier one."""
+        self.set_tags({_DESCRIPTION_TAG: text})
+
     def finish(self, status: RunStatus = "FINISHED") -> None:
         """Ends the run."""
         self._tracker.record(RunFinished(run=self.key, time=_now(), status=status))

@@ -9,6 +9,7 @@ from mosim.trajectories.behaviours import (
     resolve_policy,
 )
 from mosim.trajectories.collect import collect
+from mosim.trajectories.concerns import concerns
 from mosim.trajectories.dataset import Dataset, Trajectories, window_starts
 from mosim.trajectories.episodes import Episode, collect_episode
 from mosim.trajectories.importers import import_npz
@@ -21,27 +22,42 @@ from mosim.trajectories.standard import (
     Collection,
     StandardData,
 )
+from mosim.trajectories.survey import ActuatorUse, Coverage, Survey
+from mosim.trajectories.surveyor import Surveyor
+from mosim.trajectories.tallies import HeldActions, Place
+from mosim.trajectories.touching import contact_share
+from mosim.trajectories.twins import Overlap, overlap
 
 __all__ = [
     "EPISODE_STEPS",
     "HELD_OUT_EPISODES",
     "HELD_OUT_SEED_OFFSET",
     "TRAINING_EPISODES",
+    "ActuatorUse",
     "Behaviour",
     "Collection",
+    "Coverage",
     "Dataset",
     "Episode",
+    "HeldActions",
     "ImportedBehaviour",
     "Metadata",
+    "Overlap",
+    "Place",
     "PoissonBehaviour",
     "Policy",
     "PolicyBehaviour",
     "Shard",
     "StandardData",
+    "Survey",
+    "Surveyor",
     "Trajectories",
     "collect",
     "collect_episode",
+    "concerns",
+    "contact_share",
     "import_npz",
+    "overlap",
     "resolve_policy",
     "window_starts",
 ]

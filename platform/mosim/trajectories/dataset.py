@@ -1,6 +1,6 @@
 """A dataset of trajectories: lazily opened, checked as it is loaded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from mosim.errors import DamagedFileError, MosimError
 from mosim.storage import Folder
 from mosim.systems import SystemFacts
 from mosim.trajectories.episodes import Episode
-from mosim.trajectories.metadata import Metadata, Shard, read_metadata
+from mosim.trajectories.metadata import METADATA_NAME, Metadata, Shard, read_metadata
 from mosim.trajectories.storage import ShardArrays, checksum, decode_shard
 
 
@@ -144,6 +144,26 @@ class Dataset:
     def physics_steps(self) -> int:
         """Physics steps in the shards that are finished."""
         return sum(shard.rows - shard.episodes for shard in self.metadata.shards)
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """What its files take, in bytes."""
+        return sum(self._folder.size(name) for name in (METADATA_NAME, *(shard.name for shard in self.metadata.shards)))
+
+    def parts(self) -> Iterator[Trajectories]:
+        """Reads the shards that are finished one after the other, a few episodes each, and forgets each for the next.
+
+        Raises:
+          DamagedFileError: a shard is missing or damaged; names the file.
+        """
+        for shard in self.metadata.shards:
+            arrays = self._read(shard)
+            offsets = np.concatenate([[0], np.cumsum(arrays.lengths + 1)])
+            actions = np.zeros((shard.rows, self.facts.nu))
+            acting = np.ones(shard.rows, bool)
+            acting[offsets[1:] - 1] = False
+            actions[acting] = arrays.actions
+            yield Trajectories(self.facts, arrays.states, actions, offsets, arrays.contexts)
 
     def load(self) -> Trajectories:
         """Reads all of it, in little more memory than the arrays take.

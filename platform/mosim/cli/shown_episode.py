@@ -1,0 +1,86 @@
+"""The true episode that `mosim show` holds a prediction against."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+
+from mosim.cli.collection_phase import load_any_policy
+from mosim.cli.training_phase import require_fit
+from mosim.console import warn
+from mosim.errors import MosimError
+from mosim.evaluation import draw_starts
+from mosim.policies import load_policy
+from mosim.systems import System
+from mosim.trajectories import (
+    HELD_OUT_SEED_OFFSET,
+    Dataset,
+    Episode,
+    PoissonBehaviour,
+    Policy,
+    PolicyBehaviour,
+    collect_episode,
+)
+
+
+def shown_episode(
+    system: System,
+    steps: int,
+    *,
+    seed: int,
+    dataset: Dataset | None,
+    trained_on: str,
+    policy: str | None,
+    at_most: bool,
+) -> Episode:
+    """An episode to show.
+
+    Args:
+      system: the true system.
+      steps: physics steps.
+      seed: which of the standard held-out episodes, or which start in the dataset.
+      dataset: where the episode is from; None simulates it.
+      trained_on: the id of the dataset that the simulator has seen, of which the user is warned.
+      policy: who acts, where it is not random; needs a task.
+      at_most: whether fewer steps will do where the dataset's episodes are shorter.
+
+    Raises:
+      MosimError: a policy cannot act in a dataset, no episode is that long, or the policy does not load.
+      MismatchError: the dataset is of another system.
+    """
+    if dataset is not None:
+        if policy is not None:
+            raise MosimError("--policy and --data exclude each other: a dataset's actions are given already.")
+        require_fit(dataset.facts, system.facts, f"the dataset at {dataset.uri}")
+        if dataset.id == trained_on:
+            warn(f"the simulator was trained on {dataset.uri}; its error on what it has seen says little.")
+        return _stored(dataset, steps, seed, at_most)
+    if policy is None:
+        return collect_episode(system, PoissonBehaviour(), steps, HELD_OUT_SEED_OFFSET, seed)
+    behaviour = PolicyBehaviour(policy=policy)
+    return collect_episode(system, behaviour, steps, HELD_OUT_SEED_OFFSET, seed, _acting(policy))
+
+
+def _stored(dataset: Dataset, steps: int, seed: int, at_most: bool) -> Episode:
+    trajectories = dataset.load()
+    if at_most:
+        steps = min(steps, int(trajectories.lengths.max()))
+    [row] = draw_starts(trajectories, steps, 1, seed)
+    index = int(np.searchsorted(trajectories.offsets, row, side="right")) - 1
+    states, actions = trajectories.states[row : row + steps + 1], trajectories.actions[row : row + steps]
+    return Episode(index, states, actions, trajectories.contexts[index])
+
+
+def _acting(reference: str) -> Policy:
+    """The policy, each of whose actions is held for as many control steps as it was trained with."""
+    act = load_any_policy(reference)
+    repeat = load_policy(reference).facts.action_repeat if Path(reference).is_dir() else 1
+    calls, held = itertools.count(), np.empty(0)
+
+    def acting(observation: np.ndarray) -> np.ndarray:
+        nonlocal held
+        if next(calls) % repeat == 0:
+            held = act(observation)
+        return held
+
+    return acting

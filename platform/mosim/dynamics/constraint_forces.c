@@ -1,0 +1,451 @@
+/* Accelerations under constraints, and their gradients, of many states at once: what constraints.py does in torch.
+
+   Sixteen states go side by side, one in each lane of a vector, next to states with about as many rows. The matrices of
+   sixteen states are small enough to stay in the processor's cache from where they are made to where they are used,
+   which a library's routines for many small matrices, and operations on a whole batch, do not manage.
+
+   With the columns of `L` as axes, where the inertia is the identity (rows `G = J L`, smooth acceleration `z = L^T f`):
+
+       w = argmin 1/2 |w - z|^2 + 1/2 sum_r D_r min(0, G_r w - t_r)^2        what constraints leave
+       (1 + L^T C L) y = w                                                  damping, taken implicitly
+       a = L y
+
+   Vectors are GCC's and Clang's extension of C; for a processor whose own are narrower, the compiler takes several. */
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define LANES 16
+
+/* A root may be turned (see LowerTriangle), so the first rows of L reach as far as this column. */
+#define CORNER 3
+
+typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4 * LANES)));
+typedef int32_t masks __attribute__((vector_size(4 * LANES), aligned(4 * LANES)));
+
+#if defined(__x86_64__) && defined(__linux__)
+#define EXPORTED __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#else
+#define EXPORTED
+#endif
+#define INLINE static inline __attribute__((always_inline))
+
+/* States and their rows; the arrays are torch's, row by row. */
+typedef struct {
+    int64_t states, size, most, searches; /* `size` degrees of freedom; `most` rows of a state */
+    const float *lower;                   /* (states, size, size): L */
+    const float *force;                   /* (states, size): f */
+    const float *damping;                 /* (size,): C; null where there is none */
+    const int64_t *order;                 /* (states,): by how many rows they have */
+    const int64_t *start;                 /* (states + 1,): where in `place` each state's rows begin */
+    const int64_t *place;                 /* (rows,): of each state's rows, where the following have them */
+    const float *jacobian;                /* (rows, size): J */
+    const float *target;                  /* (rows,): t */
+    const float *stiffness;               /* (rows,): D */
+    float *pushing;                       /* (rows,): whether each row pushes, 1 or 0; found, then used for gradients */
+} Problem;
+
+/* What sixteen states are worked on in. */
+typedef struct {
+    int64_t rows, count;                      /* rows of the state that has most; how many act in some lane */
+    lanes *lower, *damped;                    /* (size, size): L; the factor of 1 + L^T C L */
+    lanes *force, *smooth, *left, *result;    /* (size,): f, z, w, y */
+    lanes *jacobian, *along;                  /* (rows, size): J, G */
+    lanes *response, *factor;                 /* (rows, rows): G G^T; the factor of 1 + root(D) G G^T root(D) */
+    lanes *missing, *stiffness;               /* (rows,): G z - t, D */
+    lanes *pushing, *root, *along_rows;       /* (rows,): 1 or 0; root(D) where a row pushes; room of its own */
+    lanes *grad, *back, *further;             /* (size,): gradients of a, y and w, z */
+    lanes *stress, *drag;                     /* (rows,): gradients of G along z's gradient and along w */
+    lanes *turn[4];                           /* (size,): room of their own */
+    int64_t *acting;                          /* (rows,): which rows act in some lane */
+} Work;
+
+INLINE lanes square_root(lanes value)
+{
+    for (int lane = 0; lane < LANES; lane++)
+        value[lane] = sqrtf(value[lane]);
+    return value;
+}
+
+INLINE lanes at_least_one(lanes value)
+{
+    for (int lane = 0; lane < LANES; lane++)
+        value[lane] = value[lane] < 1.0f ? 1.0f : value[lane]; /* What is not a number stays so. */
+    return value;
+}
+
+INLINE float total(lanes value)
+{
+    float sum = 0.0f;
+    for (int lane = 0; lane < LANES; lane++)
+        sum += value[lane];
+    return sum;
+}
+
+/* The sum of products of two runs of vectors, of which the second's lie `stride` apart. */
+INLINE lanes inner(const lanes *first, const lanes *second, int64_t length, int64_t stride)
+{
+    lanes even = {0}, odd = {0}; /* So that a product does not wait for the sum before. */
+    int64_t k = 0;
+    for (; k + 1 < length; k += 2) {
+        even += first[k] * second[k * stride];
+        odd += first[k + 1] * second[(k + 1) * stride];
+    }
+    return k < length ? even + odd + first[k] * second[k * stride] : even + odd;
+}
+
+/* The first row of L that reaches column j, and how many columns row i reaches. */
+INLINE int64_t top(int64_t j) { return j < CORNER ? 0 : j; }
+INLINE int64_t reach(int64_t i, int64_t size) { return i >= CORNER ? i + 1 : size < CORNER ? size : CORNER; }
+
+/* L^T x at j, and L x at i. */
+INLINE lanes down(const lanes *lower, const lanes *x, int64_t j, int64_t size)
+{
+    return inner(x + top(j), lower + top(j) * size + j, size - top(j), size);
+}
+INLINE lanes across(const lanes *lower, const lanes *x, int64_t i, int64_t size)
+{
+    return inner(lower + i * size, x, reach(i, size), 1);
+}
+
+/* Cholesky's factor in the place of a lower triangle; its diagonal holds reciprocals.
+
+   Every matrix here is the identity and something that is not negative, whose pivots are 1 at least: what is less is
+   rounding. */
+INLINE void factorise(lanes *matrix, int64_t size, int64_t stride)
+{
+    for (int64_t j = 0; j < size; j++) {
+        lanes *pivot = matrix + j * stride;
+        const lanes reciprocal = 1.0f / square_root(at_least_one(pivot[j] - inner(pivot, pivot, j, 1)));
+        pivot[j] = reciprocal;
+        int64_t i = j + 1;
+        for (; i + 3 < size; i += 4) { /* Four rows share what is read of the pivot's. */
+            lanes *a = matrix + i * stride, *b = a + stride, *c = b + stride, *d = c + stride;
+            lanes p = a[j], q = b[j], r = c[j], s = d[j];
+            for (int64_t k = 0; k < j; k++) {
+                p -= a[k] * pivot[k];
+                q -= b[k] * pivot[k];
+                r -= c[k] * pivot[k];
+                s -= d[k] * pivot[k];
+            }
+            a[j] = p * reciprocal, b[j] = q * reciprocal, c[j] = r * reciprocal, d[j] = s * reciprocal;
+        }
+        for (; i < size; i++) {
+            lanes *row = matrix + i * stride;
+            row[j] = (row[j] - inner(row, pivot, j, 1)) * reciprocal;
+        }
+    }
+}
+
+/* Solves by such a factor for `right`, in its place. */
+INLINE void solve(const lanes *factor, lanes *right, int64_t size, int64_t stride)
+{
+    for (int64_t i = 0; i < size; i++)
+        right[i] = (right[i] - inner(factor + i * stride, right, i, 1)) * factor[i * stride + i];
+    for (int64_t i = size - 1; i >= 0; i--)
+        right[i] = (right[i] - inner(right + i + 1, factor + (i + 1) * stride + i, size - i - 1, stride)) *
+                   factor[i * stride + i];
+}
+
+/* Which state a lane holds; lanes beyond the last state repeat the first. */
+INLINE int64_t state_of(const Problem *problem, int64_t begin, int64_t lane)
+{
+    return problem->order[begin + lane < problem->states ? begin + lane : begin];
+}
+
+INLINE int64_t rows_of(const Problem *problem, int64_t state)
+{
+    return problem->start[state + 1] - problem->start[state];
+}
+
+/* Brings in sixteen states, and works out all that the search and the gradients both need. */
+INLINE void bring(const Problem *problem, Work *work, int64_t begin)
+{
+    const int64_t size = problem->size;
+    work->rows = 0;
+    for (int64_t lane = 0; lane < LANES; lane++) {
+        const int64_t state = state_of(problem, begin, lane), rows = rows_of(problem, state);
+        const float *lower = problem->lower + state * size * size;
+        for (int64_t i = 0; i < size; i++) {
+            for (int64_t j = 0; j < reach(i, size); j++)
+                ((float *)(work->lower + i * size + j))[lane] = lower[i * size + j];
+            ((float *)(work->force + i))[lane] = problem->force[state * size + i];
+        }
+        work->rows = rows > work->rows ? rows : work->rows;
+    }
+    for (int64_t j = 0; j < size; j++)
+        work->smooth[j] = down(work->lower, work->force, j, size);
+    /* A state with fewer rows than its neighbours has rows of zeros, which never push. */
+    memset(work->jacobian, 0, sizeof(lanes) * work->rows * size);
+    memset(work->missing, 0, sizeof(lanes) * work->rows);
+    memset(work->stiffness, 0, sizeof(lanes) * work->rows);
+    memset(work->pushing, 0, sizeof(lanes) * work->rows);
+    for (int64_t lane = 0; lane < LANES; lane++) {
+        const int64_t state = state_of(problem, begin, lane), *place = problem->place + problem->start[state];
+        for (int64_t row = 0; row < rows_of(problem, state); row++) {
+            for (int64_t j = 0; j < size; j++)
+                ((float *)(work->jacobian + row * size + j))[lane] = problem->jacobian[place[row] * size + j];
+            ((float *)(work->missing + row))[lane] = -problem->target[place[row]];
+            ((float *)(work->stiffness + row))[lane] = problem->stiffness[place[row]];
+            ((float *)(work->pushing + row))[lane] = problem->pushing[place[row]];
+        }
+    }
+    for (int64_t row = 0; row < work->rows; row++) {
+        lanes *along = work->along + row * size;
+        for (int64_t j = 0; j < size; j++)
+            along[j] = down(work->lower, work->jacobian + row * size, j, size);
+        work->missing[row] += inner(along, work->smooth, size, 1);
+        for (int64_t other = 0; other <= row; other++)
+            work->response[row * problem->most + other] = work->response[other * problem->most + row] =
+                inner(along, work->along + other * size, size, 1);
+    }
+}
+
+/* Factorises 1 + root(D) G G^T root(D) over the rows that push in some lane. */
+INLINE void factorise_rows(const Problem *problem, Work *work)
+{
+    work->count = 0;
+    for (int64_t row = 0; row < work->rows; row++) {
+        work->root[row] = square_root(work->stiffness[row] * work->pushing[row]);
+        if (total(work->pushing[row]) > 0.0f)
+            work->acting[work->count++] = row;
+    }
+    for (int64_t i = 0; i < work->count; i++) {
+        const int64_t row = work->acting[i];
+        lanes *factor = work->factor + i * problem->most;
+        for (int64_t j = 0; j <= i; j++)
+            factor[j] = work->root[row] * work->response[row * problem->most + work->acting[j]] *
+                        work->root[work->acting[j]];
+        factor[i] += 1.0f;
+    }
+    factorise(work->factor, work->count, problem->most);
+}
+
+/* `root(D) (1 + root(D) G G^T root(D))^-1 root(D) x` of acting rows: `x` is of all rows, the result of acting ones. */
+INLINE void respond(const Problem *problem, Work *work, const lanes *x, lanes *result)
+{
+    for (int64_t i = 0; i < work->count; i++)
+        result[i] = work->root[work->acting[i]] * x[work->acting[i]];
+    solve(work->factor, result, work->count, problem->most);
+    for (int64_t i = 0; i < work->count; i++)
+        result[i] *= work->root[work->acting[i]];
+}
+
+/* Takes `G^T x` off a vector; `x` is of acting rows. */
+INLINE void take_off(const Problem *problem, const Work *work, const lanes *x, lanes *vector)
+{
+    for (int64_t i = 0; i < work->count; i++)
+        for (int64_t j = 0; j < problem->size; j++)
+            vector[j] -= work->along[work->acting[i] * problem->size + j] * x[i];
+}
+
+/* Finds which rows push, by Newton's method over that set; `along_rows` is left with the forces along acting rows. */
+INLINE void search(const Problem *problem, Work *work)
+{
+    for (int64_t row = 0; row < work->rows; row++)
+        work->pushing[row] = __builtin_convertvector(
+            -((work->missing[row] < 0.0f) & (work->stiffness[row] > 0.0f)), lanes);
+    for (int64_t step = 0;; step++) {
+        factorise_rows(problem, work);
+        respond(problem, work, work->missing, work->along_rows);
+        if (step == problem->searches)
+            return;
+        masks changed = {0};
+        for (int64_t row = 0; row < work->rows; row++) {
+            lanes left = work->missing[row];
+            for (int64_t i = 0; i < work->count; i++)
+                left -= work->response[row * problem->most + work->acting[i]] * work->along_rows[i];
+            const lanes now = __builtin_convertvector(-((left < 0.0f) & (work->stiffness[row] > 0.0f)), lanes);
+            changed |= now != work->pushing[row];
+            work->pushing[row] = now;
+        }
+        if (total(__builtin_convertvector(changed, lanes)) == 0.0f)
+            return;
+    }
+}
+
+/* From the forces along acting rows to w and y. */
+INLINE void finish(const Problem *problem, Work *work)
+{
+    const int64_t size = problem->size;
+    memcpy(work->left, work->smooth, sizeof(lanes) * size);
+    take_off(problem, work, work->along_rows, work->left);
+    memcpy(work->result, work->left, sizeof(lanes) * size);
+    if (!problem->damping)
+        return;
+    for (int64_t i = 0; i < size; i++) {
+        for (int64_t k = top(i); k < size; k++)
+            work->back[k] = problem->damping[k] * work->lower[k * size + i];
+        for (int64_t j = 0; j <= i; j++)
+            work->damped[i * size + j] =
+                inner(work->back + top(i), work->lower + top(i) * size + j, size - top(i), size);
+        work->damped[i * size + i] += 1.0f;
+    }
+    factorise(work->damped, size, size);
+    solve(work->damped, work->result, size, size);
+}
+
+/* From the gradient of a to that of y and w, by a = L (1 + L^T C L)^-1 w.
+
+   The gradient of L is a sum of four products of a column and a row: of turn[0] and y, turn[1] and `back`, and, by the
+   next function, turn[2] and `further`, turn[3] and w. */
+INLINE void back_through_damping(const Problem *problem, Work *work, float *damping)
+{
+    const int64_t size = problem->size;
+    for (int64_t j = 0; j < size; j++)
+        work->back[j] = down(work->lower, work->grad, j, size);
+    if (problem->damping)
+        solve(work->damped, work->back, size, size);
+    for (int64_t i = 0; i < size; i++) {
+        work->turn[0][i] = work->grad[i];
+        work->turn[1][i] = (lanes){0};
+        if (problem->damping) {
+            const lanes turned = across(work->lower, work->back, i, size);
+            const lanes moved = across(work->lower, work->result, i, size);
+            work->turn[0][i] -= problem->damping[i] * turned;
+            work->turn[1][i] -= problem->damping[i] * moved;
+            damping[i] -= total(turned * moved);
+        }
+    }
+}
+
+/* From the gradient of w to that of z and of the rows, by (1 + G^T D G) w = z + G^T D t over the rows that push.
+
+   `stress` becomes D (G w - t), `drag` D G `further`, and `along_rows` the gradient of D. */
+INLINE void back_through_rows(const Problem *problem, Work *work)
+{
+    const int64_t size = problem->size;
+    for (int64_t i = 0; i < work->count; i++)
+        work->stress[work->acting[i]] = inner(work->along + work->acting[i] * size, work->back, size, 1);
+    respond(problem, work, work->stress, work->along_rows);
+    memcpy(work->further, work->back, sizeof(lanes) * size);
+    take_off(problem, work, work->along_rows, work->further);
+    memcpy(work->turn[2], work->force, sizeof(lanes) * size);
+    memset(work->turn[3], 0, sizeof(lanes) * size);
+    memset(work->stress, 0, sizeof(lanes) * work->rows);
+    memset(work->drag, 0, sizeof(lanes) * work->rows);
+    memset(work->along_rows, 0, sizeof(lanes) * work->rows);
+    for (int64_t i = 0; i < work->count; i++) {
+        const int64_t row = work->acting[i];
+        const lanes *along = work->along + row * size, *jacobian_row = work->jacobian + row * size;
+        const lanes acts = work->stiffness[row] * work->pushing[row], moved = inner(along, work->further, size, 1);
+        const lanes short_of = work->missing[row] - inner(along, work->smooth, size, 1) +
+                               inner(along, work->left, size, 1);
+        work->stress[row] = acts * short_of;
+        work->drag[row] = acts * moved;
+        work->along_rows[row] = -moved * short_of * work->pushing[row];
+        for (int64_t k = 0; k < size; k++) {
+            work->turn[2][k] -= jacobian_row[k] * work->stress[row];
+            work->turn[3][k] -= jacobian_row[k] * work->drag[row];
+        }
+    }
+}
+
+/* Hands the gradients of sixteen states out to where they belong. */
+INLINE void hand_out(const Problem *problem, Work *work, int64_t begin, int64_t last, float *lower, float *force,
+                     float *jacobian, float *target, float *stiffness)
+{
+    const int64_t size = problem->size;
+    lanes *pulled = work->grad, *moved = work->force; /* L `further` and L w, where a's gradient and f were. */
+    for (int64_t i = 0; i < size; i++) {
+        pulled[i] = across(work->lower, work->further, i, size);
+        moved[i] = across(work->lower, work->left, i, size);
+        for (int64_t j = 0; j < size; j++)
+            work->damped[i * size + j] = (lanes){0};
+        for (int64_t j = 0; j < reach(i, size); j++)
+            work->damped[i * size + j] = work->turn[0][i] * work->result[j] + work->turn[1][i] * work->back[j] +
+                                        work->turn[2][i] * work->further[j] + work->turn[3][i] * work->left[j];
+    }
+    for (int64_t lane = 0; lane < LANES && begin + lane < last; lane++) {
+        const int64_t state = state_of(problem, begin, lane), *place = problem->place + problem->start[state];
+        for (int64_t i = 0; i < size; i++)
+            force[state * size + i] = pulled[i][lane];
+        for (int64_t i = 0; i < size * size; i++)
+            lower[state * size * size + i] = work->damped[i][lane];
+        for (int64_t row = 0; row < rows_of(problem, state); row++) {
+            const float stress = work->stress[row][lane], drag = work->drag[row][lane];
+            target[place[row]] = drag;
+            stiffness[place[row]] = work->along_rows[row][lane];
+            for (int64_t i = 0; i < size; i++)
+                jacobian[place[row] * size + i] = -stress * pulled[i][lane] - drag * moved[i][lane];
+        }
+    }
+}
+
+/* Divides up the room to work in; returns how many bytes of it are taken. */
+static int64_t furnish(const Problem *problem, Work *work, char *room)
+{
+    const int64_t size = problem->size, most = problem->most;
+    lanes *next = (lanes *)(((uintptr_t)room + sizeof(lanes) - 1) / sizeof(lanes) * sizeof(lanes));
+    struct { lanes **part; int64_t length; } parts[] = {
+        {&work->lower, size * size}, {&work->damped, size * size}, {&work->jacobian, most * size},
+        {&work->along, most * size}, {&work->response, most * most}, {&work->factor, most * most},
+        {&work->force, size}, {&work->smooth, size}, {&work->left, size}, {&work->result, size},
+        {&work->grad, size}, {&work->back, size}, {&work->further, size},
+        {&work->turn[0], size}, {&work->turn[1], size}, {&work->turn[2], size}, {&work->turn[3], size},
+        {&work->missing, most}, {&work->stiffness, most}, {&work->pushing, most}, {&work->root, most},
+        {&work->along_rows, most}, {&work->stress, most}, {&work->drag, most},
+    };
+    for (unsigned part = 0; part < sizeof(parts) / sizeof(parts[0]); part++) {
+        *parts[part].part = next;
+        next += parts[part].length;
+    }
+    work->acting = (int64_t *)next;
+    return (char *)(work->acting + most) - room;
+}
+
+/* How many bytes of room the functions below need to work in. */
+int64_t room_for(const Problem *problem)
+{
+    Work work;
+    return furnish(problem, &work, 0) + (int64_t)sizeof(lanes);
+}
+
+/* The accelerations a, (states, size), of states `first` to `last` in their order; and which rows push. */
+EXPORTED
+void accelerations(const Problem *problem, int64_t first, int64_t last, char *room, float *result)
+{
+    const int64_t size = problem->size;
+    Work work;
+    furnish(problem, &work, room);
+    for (int64_t begin = first; begin < last; begin += LANES) {
+        bring(problem, &work, begin);
+        search(problem, &work);
+        finish(problem, &work);
+        for (int64_t i = 0; i < size; i++)
+            work.grad[i] = across(work.lower, work.result, i, size);
+        for (int64_t lane = 0; lane < LANES && begin + lane < last; lane++) {
+            const int64_t state = state_of(problem, begin, lane), *place = problem->place + problem->start[state];
+            for (int64_t i = 0; i < size; i++)
+                result[state * size + i] = work.grad[i][lane];
+            for (int64_t row = 0; row < rows_of(problem, state); row++)
+                problem->pushing[place[row]] = work.pushing[row][lane];
+        }
+    }
+}
+
+/* Gradients of all that the accelerations depend on, given theirs, (states, size), for the set of rows that push.
+
+   Each has the shape of what it is of; that of the damping is added to, state by state. */
+EXPORTED
+void gradients(const Problem *problem, int64_t first, int64_t last, char *room, const float *given, float *lower,
+               float *force, float *jacobian, float *target, float *stiffness, float *damping)
+{
+    const int64_t size = problem->size;
+    Work work;
+    furnish(problem, &work, room);
+    for (int64_t begin = first; begin < last; begin += LANES) {
+        bring(problem, &work, begin);
+        factorise_rows(problem, &work);
+        respond(problem, &work, work.missing, work.along_rows);
+        finish(problem, &work);
+        for (int64_t lane = 0; lane < LANES; lane++)
+            for (int64_t i = 0; i < size; i++) /* Lanes that repeat a state count for nothing. */
+                ((float *)(work.grad + i))[lane] =
+                    begin + lane < last ? given[state_of(problem, begin, lane) * size + i] : 0.0f;
+        back_through_damping(problem, &work, damping);
+        back_through_rows(problem, &work);
+        hand_out(problem, &work, begin, last, lower, force, jacobian, target, stiffness);
+    }
+}

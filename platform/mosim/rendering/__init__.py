@@ -1,0 +1,28 @@
+"""Pictures of states: MuJoCo's renderer without a window, films with a strip under them, contact sheets."""
+
+from mosim.rendering.camera import Camera
+from mosim.rendering.film import FILM_SUFFIX, frame_steps, require_film_name, write_film
+from mosim.rendering.opengl import NoOpenGLError, offscreen_context, require_opengl
+from mosim.rendering.renderer import Renderer
+from mosim.rendering.sheet import SHEET_SUFFIX, contact_sheet, require_sheet_name, write_sheet
+from mosim.rendering.strip import Strip, StripLine
+from mosim.rendering.typography import label
+
+__all__ = [
+    "FILM_SUFFIX",
+    "SHEET_SUFFIX",
+    "Camera",
+    "NoOpenGLError",
+    "Renderer",
+    "Strip",
+    "StripLine",
+    "contact_sheet",
+    "frame_steps",
+    "label",
+    "offscreen_context",
+    "require_film_name",
+    "require_opengl",
+    "require_sheet_name",
+    "write_film",
+    "write_sheet",
+]

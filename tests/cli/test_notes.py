@@ -1,0 +1,16 @@
+from rich.table import Table
+
+from mosim.cli.notes import note
+
+
+def test_a_table_is_markdown() -> None:
+    table = Table(title="errors, raw \\[q, v]")
+    table.add_column("[bold]system[/]")
+    table.add_column("H = 16", justify="right")
+    table.add_row("reacher", "3e-9")
+    table.add_section()
+    table.add_row("a|b", "[red]diverged[/]")
+    assert note(table) == (
+        "**errors, raw [q, v]**\n\n| system | H = 16 |\n| --- | ---: |\n| reacher | 3e-9 |\n| a\\|b | diverged |"
+    )
+    assert note(table, table).count("**errors") == 2
