@@ -60,3 +60,7 @@ def _styles(models: list[str]) -> dict[str, dict[str, Any]]:
         }
         for model in models
     }
+
+
+STYLES = _styles([names.SIMULATOR, names.HOLD_LAST, names.PERTURBED_TWIN])
+"""How the simulator and the baselines are drawn, as matplotlib takes it."""
