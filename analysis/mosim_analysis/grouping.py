@@ -7,8 +7,10 @@ import pandas as pd
 from mosim_analysis import names
 from mosim_analysis.errors import AnalysisError
 
-_SEEDS = ("seed", "policy.seed", "evaluation.seed", "dataset.id", "dataset.heldout.id")
+_SEEDS = ("seed", "policy.seed", "dataset.id", "dataset.heldout.id")
 """What differs between runs that differ in their seed alone, since data are drawn by it too."""
+
+_MEASURED = ("evaluation.", "horizons", "starts")
 
 NOT_SET = "not set"
 
@@ -45,8 +47,9 @@ def group_runs(runs: pd.DataFrame, parameters: pd.DataFrame, by: str | None = No
 
 
 def settings(parameters: pd.DataFrame) -> pd.DataFrame:
-    """Those parameters that say what was done, without seeds."""
-    return parameters.drop(columns=[*names.NOT_SETTINGS, *_SEEDS], errors="ignore")
+    """Those parameters that say what was done, without seeds, and without how it was measured."""
+    measured = [name for name in parameters if str(name).startswith(_MEASURED)]
+    return parameters.drop(columns=[*names.NOT_SETTINGS, *_SEEDS, *measured], errors="ignore")
 
 
 def _by_settings(runs: pd.DataFrame, parameters: pd.DataFrame) -> pd.Series:

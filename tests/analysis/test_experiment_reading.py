@@ -103,6 +103,21 @@ def test_a_training_and_its_evaluation_are_one(database: Path) -> None:
     assert set(results.training["run"]) == {merged}
 
 
+def test_how_it_was_measured_makes_no_group(database: Path) -> None:
+    runs = [
+        Logged(
+            "evaluate reacher-easy",
+            {"seed": seed, "model.bias.width": 64, "evaluation.starts": starts, "checkpoint": f"runs/{seed}"},
+            {"horizon_mse/mosim": ([1, 2], [1e-6, 2e-6])},
+            {"phase": "evaluate", "task": "reacher-easy", "dataset.id": f"d{seed}"},
+        )
+        for seed, starts in ((0, 50), (1, 400), (2, 400))
+    ]
+    runs[2].parameters = {**runs[2].parameters, "model.bias.width": 128}
+    groups = read_results(Store(write_experiment(database, runs)), "mosim").runs["group"].tolist()
+    assert groups == ["width 64", "width 64", "width 128"]
+
+
 def test_runs_can_be_chosen_by_id_name_or_sweep(everything: str) -> None:
     whole = Store(everything)
     chosen = read_results(whole, "mosim", only=["sweep search"])
