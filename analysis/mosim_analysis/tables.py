@@ -12,7 +12,7 @@ from mosim_analysis.names import Style
 
 Swatch = Callable[[Style], str]
 
-_BAD = {"FAILED": "failed", "KILLED": "killed"}
+_BAD = {"FAILED": "failed", "KILLED": "was killed"}
 _MOST_TROUBLES = 12
 
 _MANY = 10_000
@@ -66,7 +66,7 @@ def troubles(runs: pd.DataFrame) -> str:
         return ""
     said = []
     if len(bad):
-        said.append(f"{len(bad)} of {len(runs)} runs failed or were killed")
+        said.append(f"{len(bad)} run failed" if len(bad) == 1 else f"{len(bad)} runs failed")
     if len(lacking):
         said.append(f"{len(lacking)} lack{'s' * (len(lacking) == 1)} results")
     if len(running):

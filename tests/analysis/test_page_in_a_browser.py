@@ -213,7 +213,7 @@ def test_failed_runs_are_told_and_a_name_is_never_markup(opened: tuple[Any, int]
     browser, _ = opened
     browser.find_element("css selector", ".troubles summary").click()
     said = browser.find_element("css selector", ".troubles").text
-    assert "1 of 28 runs failed or were killed" in said
+    assert said.startswith("1 run failed")
     assert "reacher-easy wide seed-2 failed: diverged: the loss is not <finite>" in said
 
 
