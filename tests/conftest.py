@@ -1,6 +1,7 @@
 """What tests of several folders share."""
 
 import os
+import signal
 import warnings
 from collections.abc import Iterator
 
@@ -8,6 +9,8 @@ import pytest
 
 # Set before anything imports OpenMP: the tests share few cores with each other and with Ray's workers.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell starts what runs in its background deaf to Ctrl-C, which the commands under test would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 warnings.filterwarnings("ignore", module="glfw")
 
 
