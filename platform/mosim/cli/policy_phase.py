@@ -141,7 +141,5 @@ def _metrics(news: PolicyProgress) -> dict[str, float]:
         "explosions": news.explosions.explosions,
         "wall_seconds": news.wall_seconds,
     }
-    # MLflow takes no brackets in a metric's name.
-    names = {name: name.replace("[", ".").replace("]", "") for name in news.explosions.first_in}
-    values |= {f"exploded_first/{names[name]}": count for name, count in news.explosions.first_in.items()}
+    values |= {f"exploded_first/{name}": count for name, count in news.explosions.first_in.items()}
     return {name: float(value) for name, value in values.items() if value is not None}
