@@ -9,7 +9,8 @@ import mlflow
 import pytest
 
 from mosim.cli.policy_phase import _metrics, _status
-from mosim.policies import ExplosionCounts, PolicyProgress, read_explosions
+from mosim.policies import ExplosionCounts, ReturnRow, read_explosions
+from mosim.policies.progress import progress_of
 from mosim.training import Recipe, Trainer, TrainingData
 from mosim.trajectories import Dataset, collect
 
@@ -72,8 +73,7 @@ def test_data_that_are_not_there_or_do_not_fit_are_told_before_anything_starts(f
 
 
 def test_the_progress_line_marks_where_simulated_and_true_return_part() -> None:
-    judged = {"return_simulated": 812.0, "return_true_mean": 240.0, "return_true_std": 10.0}
-    news = PolicyProgress(steps=1000, total_steps=2000, wall_seconds=1.0, **judged, parted=True)
+    news = progress_of(1000, 2000, 1.0, ReturnRow(1000, 1.0, 812.0, 240.0, 10.0, episodes=10))
     assert _status(news) == "return 812 simulated ≠ 240 true"
     counts = ExplosionCounts(episodes=3400, first_in={"qvel/rfoot": 1200, "qpos/root[2]": 3})
     news = news.model_copy(update={"parted": False, "explosions": counts})

@@ -80,8 +80,8 @@ def test_the_cut_at_the_horizon_bootstraps() -> None:
         cut = [episode for episode in episodes if len(episode) == 10]
         assert len(cut) == 4, "one of each env, 20 control steps in 10 actions"
         assert all(episode.is_truncated and not episode.is_terminated for episode in cut)
-        learner: Any = algorithm.learner_group._learner  # The sampling module has no value function.
-        module = learner.module[DEFAULT_MODULE_ID]
+        group: Any = algorithm.learner_group
+        module = group._learner.module[DEFAULT_MODULE_ID]  # The one that samples has no value function.
         with torch.no_grad():
             beyond = [
                 module.compute_values({Columns.OBS: torch.tensor(each.get_observations(-1)[None])}) for each in cut
