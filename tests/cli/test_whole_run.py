@@ -98,6 +98,9 @@ def test_mlflow_holds_one_parent_and_a_run_for_each_phase(unbroken: tuple[Path, 
     curve = client.get_metric_history(runs["evaluate"].info.run_id, "horizon_mse/mosim")
     assert [point.step for point in curve] == list(range(1, 101))
     assert client.get_metric_history(runs["zero-shot"].info.run_id, "return/true_mean")
+    assert runs["zero-shot"].data.tags["phase"] == "zero-shot"
+    assert runs["evaluate"].data.tags["simulator"] == runs["train"].data.tags["simulator"]
+    assert runs["evaluate"].data.params["model.predictor"] == "rigid_body"
     artifacts = {item.path for item in client.list_artifacts(runs["evaluate"].info.run_id, "evaluation")}
     assert "evaluation/horizon.png" in artifacts
 

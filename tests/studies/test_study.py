@@ -135,6 +135,12 @@ def test_mlflow_holds_a_child_for_each_run(studied: Path, folder: Path) -> None:
     assert [point.step for point in curve] == list(range(1, 51))
     losses = client.get_metric_history(whole.info.run_id, "train/loss")
     assert [point.step for point in losses] == [100, 150, 250, 270]
+    samples = client.get_metric_history(whole.info.run_id, "train/samples")
+    assert samples[-1].value == pd.read_csv(studied / "results.csv").query("variant == 'whole'")["samples_seen"].iloc[0]
+    assert whole.data.metrics["state_mse_50/00 qpos hinge"] > 0
+    assert whole.data.metrics["rollout_steps_per_second"] > 0
+    expected = {"task": "pendulum-swingup", "variant": "whole", "stage": "corrector"}
+    assert expected.items() <= whole.data.tags.items()
     table = pd.read_csv(studied / "pendulum-swingup" / "whole" / "seed-0" / "horizon.csv").set_index("horizon")
     assert whole.data.metrics["heldout/horizon_mse_50"] == table["mse"][50]
     assert "| whole |" in runs["study small"].data.tags["mlflow.note.content"]

@@ -144,7 +144,9 @@ def test_a_failure_is_told_apart(tmp_path: Path, store: str) -> None:
             raise ValueError("diverged")
         with tracker.run("good"):
             pass
-    assert {name: run.info.status for name, run in runs_of(store).items()} == {"bad": "FAILED", "good": "FINISHED"}
+    runs = runs_of(store)
+    assert {name: run.info.status for name, run in runs.items()} == {"bad": "FAILED", "good": "FINISHED"}
+    assert runs["bad"].data.tags["failure"] == "ValueError: diverged"
 
 
 def test_a_folder_has_one_tracker_at_a_time(tmp_path: Path, store: str) -> None:

@@ -56,6 +56,7 @@ def test_a_start_within_a_stage_keeps_the_moments_under_another_learning_rate(un
     changed = SHORT.model_copy(update={"stages": (faster, *SHORT.stages[1:])})
     second = trainer(tmp_path / "second", changed, start=first.save())
     assert second.seconds == first.seconds
+    assert second.samples == first.samples == 100 * SHORT.stages[0].batch_size
     report = next(second.reports())
     assert report.step == 120
     assert report.progress == 1.0

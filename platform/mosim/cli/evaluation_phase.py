@@ -10,10 +10,10 @@ from rich.table import Table
 
 from mosim.cli.notes import note
 from mosim.console import progress_bar, warn
-from mosim.evaluation import MODEL_NAME, Evaluation, evaluate, share_starts
+from mosim.evaluation import HORIZON_DIMENSIONS, MODEL_NAME, Evaluation, evaluate, rollout_speed, share_starts
 from mosim.systems import System
 from mosim.tracking import TrackedRun
-from mosim.training import load_simulator
+from mosim.training import load_simulator, read_checkpoint
 from mosim.trajectories import Dataset
 
 _MODELS = 3
@@ -55,9 +55,22 @@ def measure_simulator(
             on_progress=lambda name, count: progress.update(bar, advance=count, status=name),
         )
         progress.update(bar, status="")
-    tracked.set_tags({"dataset.heldout.id": dataset.id, "system": system.facts.name})
-    tracked.log_parameters({"horizons": list(horizons), "starts": starts, "seed": seed, "checkpoint": str(checkpoint)})
+    trained = read_checkpoint(checkpoint)
+    tracked.set_tags(
+        {
+            "dataset.heldout.id": dataset.id,
+            "dataset.id": trained.dataset_id,
+            "system": system.facts.name,
+            "model.kind": trained.model.kind,
+            "simulator": trained.id,
+        }
+    )
+    measured = {"horizons": list(horizons), "starts": starts, "seed": seed}
+    tracked.log_parameters({**trained.recipe, "evaluation": measured, "checkpoint": str(checkpoint)})
     track_curve(result.curve, tracked)
+    track_dimensions(pd.read_csv(out / HORIZON_DIMENSIONS), tracked)
+    speed = rollout_speed(model, trajectories.states, trajectories.actions, device)
+    tracked.log_metrics({"rollout_steps_per_second": speed}, step=0)
     track_horizons(result.table, tracked)
     tracked.describe(note(horizon_summary(result.table)))
     for file in result.files:
@@ -74,6 +87,22 @@ def track_curve(curve: pd.DataFrame, tracked: TrackedRun) -> None:
         tracked.log_metrics(
             {f"horizon_mse/{model}": row["mse"], f"horizon_mse_at/{model}": row["mse_at"]}, step=row["step"]
         )
+
+
+def track_dimensions(table: pd.DataFrame, tracked: TrackedRun) -> None:
+    """Tracks the rows of `horizon_dimensions.csv` that are of the simulator: `state_mse_16/00 qpos shoulder`.
+
+    The names have the dimension's place in the state, so that they stand in its order in MLflow too, and the horizon,
+    so that each is told with the run itself: whoever reads a thousand runs need not ask for every history.
+    """
+    rows = table[table["model"] == MODEL_NAME]
+    for horizon, of_horizon in rows.groupby("horizon"):
+        errors = zip(of_horizon["dimension"], of_horizon["mse"], strict=True)
+        metrics = {
+            f"state_mse_{horizon}/{place:02d} {name.replace('/', ' ')}": error
+            for place, (name, error) in enumerate(errors)
+        }
+        tracked.log_metrics(metrics, step=int(str(horizon)))
 
 
 def track_horizons(table: pd.DataFrame, tracked: TrackedRun) -> None:

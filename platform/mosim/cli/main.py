@@ -18,6 +18,7 @@ COMMANDS = {
     "zero-shot": "Train a policy in a simulator alone, and judge it in the true task.",
     "study": "Train and measure variants of recipes on several systems, as one YAML file says.",
     "sweep": "Search the settings of a training with Ray Tune, on this machine or on a cluster.",
+    "compare": "Show the runs of an experiment side by side, as one page that needs no server.",
     "show": "Film a simulator's prediction under the truth, with the growing error.",
     "data": "Tell what is in a dataset, and what in it tends to hurt training.",
     "ui": "Open MLflow's interface on the store that runs are tracked in.",

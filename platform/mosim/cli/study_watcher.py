@@ -7,11 +7,12 @@ import pandas as pd
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from mosim.cli.evaluation_phase import track_curve, track_horizons
+from mosim.cli.evaluation_phase import track_curve, track_dimensions, track_horizons
 from mosim.cli.training_phase import track_report
 from mosim.console import console, logger
-from mosim.evaluation import HORIZON_CURVE, HORIZON_TABLE
-from mosim.studies import Failure, Job, News, TrainingJob
+from mosim.evaluation import HORIZON_CURVE, HORIZON_DIMENSIONS, HORIZON_TABLE
+from mosim.files import read_json
+from mosim.studies import RESULT_FILE, Failure, Job, News, TrainingJob
 from mosim.tracking import TrackedRun
 
 _BAR_GRAIN = 1000
@@ -39,10 +40,11 @@ class StudyWatcher:
         self._since[job.name] = time.perf_counter()
         self._bars[job.name] = self._progress.add_task(job.name, total=_BAR_GRAIN, status="starting")
         run = self._runs[job.name] = self._tracked.child(job.name.replace("/", " "), tags={"phase": "study run"})
-        run.set_tags({"dataset.heldout.id": job.measurement.held_out_id})
+        task, variant, *_ = job.name.split("/")
+        run.set_tags({"dataset.heldout.id": job.measurement.held_out_id, "task": task, "variant": variant})
         if isinstance(job, TrainingJob):
             run.log_parameters({**job.recipe.model_dump(mode="json"), "system": job.measurement.source})
-            run.set_tags({"dataset.id": job.train_id})
+            run.set_tags({"dataset.id": job.train_id, "model.kind": job.recipe.model.kind})
 
     def told(self, job: Job, news: News) -> None:
         """Moves the bars, and tracks the training's report."""
@@ -68,6 +70,10 @@ class StudyWatcher:
         if failure is None:
             console.print(f"finished {job.name} in {seconds:.0f} s ({status})", markup=False)
             track_curve(pd.read_csv(job.out / HORIZON_CURVE), run)
+            track_dimensions(pd.read_csv(job.out / HORIZON_DIMENSIONS), run)
+            if isinstance(job, TrainingJob):
+                speed = read_json(job.out / RESULT_FILE)["rollout_steps_per_second"]
+                run.log_metrics({"rollout_steps_per_second": speed}, step=0)
             track_horizons(pd.read_csv(job.out / HORIZON_TABLE), run)
             run.finish()
         else:

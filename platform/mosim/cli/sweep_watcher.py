@@ -4,6 +4,7 @@ import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.live import Live
@@ -30,9 +31,10 @@ _SHOWN_FINISHED = 5
 _TRACKED_NAMES = {
     "loss": "train/loss",
     "samples_per_second": "train/samples_per_second",
+    "rollout_steps_per_second": "rollout_steps_per_second",
     "stage": "train/stage",
-    "true_return": "policy/return_true_mean",
-    "simulated_return": "policy/return_simulated",
+    "true_return": "return/true_mean",
+    "simulated_return": "return/simulated",
     TRAIN_SECONDS: "train/seconds",
     WALL_SECONDS: "train/wall_seconds",
 }
@@ -47,6 +49,7 @@ class SweepWatcher:
         self._sweep, self._tracked, self._total = sweep, tracked, trials
         self._trials: dict[str, TrialResult] = {}
         self._runs: dict[str, TrackedRun] = {}
+        self._tags = {"phase": "trial", "task": Path(sweep.task).stem, "variant": sweep.name}
         self._began = time.perf_counter()
         self._lock = threading.Lock()
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
@@ -96,7 +99,7 @@ class SweepWatcher:
 
     def _run(self, trial: str, draw: Mapping[str, Any]) -> TrackedRun:
         if trial not in self._runs:
-            run = self._runs[trial] = self._tracked.child(trial_name(trial), tags={"phase": "trial"})
+            run = self._runs[trial] = self._tracked.child(trial_name(trial), tags=self._tags)
             run.log_parameters(draw)
         return self._runs[trial]
 

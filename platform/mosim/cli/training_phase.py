@@ -14,7 +14,7 @@ from mosim.console import progress_bar, warn
 from mosim.errors import MismatchError, MosimError
 from mosim.systems import SystemFacts
 from mosim.tracking import TrackedRun
-from mosim.training import Recipe, Report, Trainer, TrainingData, train_data_parallel
+from mosim.training import Recipe, Report, Trainer, TrainingData, read_checkpoint, train_data_parallel
 from mosim.trajectories import Dataset
 
 _BAR_GRAIN = 1000
@@ -82,13 +82,15 @@ def train_simulator(
     tracked.log_parameters({**recipe.model_dump(mode="json"), "system": system, "device": device, "workers": workers})
     stages = ", ".join(stage.name for stage in recipe.stages)
     tracked.describe(f"A simulator of {facts.name} from {dataset.metadata.episodes} episodes, in stages: {stages}.")
-    tracked.set_tags({"dataset.id": dataset.id, "system": facts.name})
+    tracked.set_tags({"dataset.id": dataset.id, "system": facts.name, "model.kind": recipe.model.kind})
     with progress_bar() as progress:
         bars = [
             progress.add_task(f"train {stage.name}", total=_BAR_GRAIN, status="", start=False)
             for stage in recipe.stages
         ]
-        return train(lambda report: _show(report, progress, bars, tracked))
+        checkpoint = train(lambda report: _show(report, progress, bars, tracked))
+    tracked.set_tags({"simulator": read_checkpoint(checkpoint).id})
+    return checkpoint
 
 
 def _train_in_workers(
@@ -135,14 +137,17 @@ def _show(report: Report, progress: Progress, bars: list[TaskID], tracked: Track
 
 
 def track_report(report: Report, tracked: TrackedRun) -> None:
-    """Tracks losses and rates by gradient step."""
+    """Tracks losses, rates and cost by gradient step, and the stage."""
     metrics = {
         "train/loss": report.loss,
         "train/learning_rate": report.learning_rate,
         "train/samples_per_second": report.samples_per_second,
         "train/calls_per_physics_step": report.calls_per_step,
         "train/stage": report.stage,
+        "train/samples": report.samples,
+        "train/seconds": report.seconds,
     }
     if report.validation is not None:
         metrics["validation/horizon_mse_16"] = report.validation
     tracked.log_metrics(metrics, step=report.step)
+    tracked.set_tags({"stage": report.name})

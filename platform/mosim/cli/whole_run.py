@@ -184,7 +184,8 @@ class WholeRun:
             )
             for name, source in sources.items()
         }
-        results = train_policies(jobs, {name: tracked.child(name) for name in jobs})
+        runs = {name: tracked.child(name, tags={"phase": name, "task": self._task.name}) for name in jobs}
+        results = train_policies(jobs, runs)
         random = random_return(self._task, action_repeat=self._policy_recipe.action_repeat)
         draw_returns(results, random.mean, f"{self._task.name}: returns", self._out / "returns.png")
         return {

@@ -24,7 +24,8 @@ from mosim.environments import TRUE_DYNAMICS, find_dataset, load_dynamics
 from mosim.errors import MismatchError
 from mosim.policies import POLICY_FOLDER, RETURNS_FILE, PolicyJob, PolicyRecipe, load_policy_recipe, random_return
 from mosim.systems import Task, load_task
-from mosim.training import find_checkpoint
+from mosim.tracking import TrackedRun
+from mosim.training import read_checkpoint
 from mosim.trajectories import Dataset
 
 
@@ -62,7 +63,8 @@ def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
     options = parse(Options, "zero-shot", arguments, default=_defaults(arguments))
     task = load_task(options.task)
-    checkpoint = find_checkpoint(options.checkpoint).resolve()
+    simulator = read_checkpoint(options.checkpoint)
+    checkpoint = simulator.path.resolve()
     load_dynamics(checkpoint, task)  # What does not fit is said before anything starts.
     places = {ZERO_SHOT: (str(checkpoint), options.out)}
     if options.compare:
@@ -80,8 +82,9 @@ def main(arguments: Sequence[str]) -> None:
         for name, (source, out) in places.items()
     }
     with tracked_command(options, options.out, "zero-shot", task.name) as tracked:
+        tracked.set_tags({"simulator": simulator.id, "system": task.facts.name, "model.kind": simulator.model.kind})
         warn_of_hidden_physics(task)
-        results = train_policies(jobs, {name: tracked.child(name) if name != ZERO_SHOT else tracked for name in jobs})
+        results = train_policies(jobs, {name: _run_of(name, tracked, task) for name in jobs})
         random = random_return(task, action_repeat=options.recipe.action_repeat)
         draw_returns(results, random.mean, f"{task.name}: returns", options.out / "returns.png")
         tracked.log_artifact(options.out / "returns.png")
@@ -104,6 +107,11 @@ def _starts(options: Options, checkpoint: Path, task: Task) -> str | None:
     if odd := dataset.facts.differences(task.facts):
         raise MismatchError(f"the dataset at {dataset.uri} does not fit task {task.name}: {'; '.join(odd)}.")
     return dataset.uri
+
+
+def _run_of(name: str, tracked: TrackedRun, task: Task) -> TrackedRun:
+    """The run of a training: of the zero-shot one the command's own."""
+    return tracked if name == ZERO_SHOT else tracked.child(name, tags={"phase": name, "task": task.name})
 
 
 def _defaults(arguments: Sequence[str]) -> Options:

@@ -92,6 +92,14 @@ class ModelConfig(Frozen):
     )
     integrator: IntegratorConfig = Field(default=IntegratorConfig(), description="From accelerations to states.")
 
+    @property
+    def kind(self) -> str:
+        """What it is made of, in a few words, such as `rigid_body + constraints + corrector`."""
+        parts: list[str] = [self.predictor]
+        parts += ["constraints"] * (self.constraints is not None)
+        parts += ["corrector"] * len(self.correctors)
+        return " + ".join(parts)
+
 
 def resolve_integrator(method: IntegratorMethod, facts: SystemFacts, constrained: bool) -> str:
     """The method that `auto` stands for on a system, with constraints or without; any other name is itself."""

@@ -16,6 +16,7 @@ from mosim.evaluation.plots import plot_horizon
 from mosim.evaluation.report import (
     HOLD_LAST,
     HORIZON_CURVE,
+    HORIZON_DIMENSIONS,
     HORIZON_PLOT,
     HORIZON_TABLE,
     MODEL_NAME,
@@ -26,10 +27,12 @@ from mosim.evaluation.report import (
     measure_horizons,
     write_tables,
 )
+from mosim.evaluation.speed import rollout_speed
 
 __all__ = [
     "HOLD_LAST",
     "HORIZON_CURVE",
+    "HORIZON_DIMENSIONS",
     "HORIZON_PLOT",
     "HORIZON_TABLE",
     "MODEL_NAME",
@@ -51,6 +54,7 @@ __all__ = [
     "measure_horizons",
     "measure_rollouts",
     "plot_horizon",
+    "rollout_speed",
     "share_starts",
     "write_contact_sheet",
     "write_tables",

@@ -8,21 +8,11 @@ import numpy as np
 import pandas as pd
 
 from mosim.files import atomic_path
+from mosim_analysis import names
 
 mpl.use("Agg")
 
 from matplotlib import pyplot as plt
-
-STYLES = {
-    "mosim": {"color": "#0072B2", "label": "neural simulator", "linewidth": 2.0},
-    "hold-last": {"color": "#999999", "label": "hold-last (predict no change)", "linestyle": "--"},
-    "perturbed-twin": {"color": "#D55E00", "label": "perturbed twin (MuJoCo, started 1e-6 away)", "linestyle": ":"},
-}
-"""Colours of Okabe and Ito, which stay apart for colour-blind eyes."""
-
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
-_LINES = ("-", "-.", (0, (5, 1)))
-"""What models without a style of their own get, in turn."""
 
 
 def plot_horizon(curve: pd.DataFrame, table: pd.DataFrame, path: Path) -> None:
@@ -58,9 +48,19 @@ def plot_horizon(curve: pd.DataFrame, table: pd.DataFrame, path: Path) -> None:
 
 
 def _styles(models: list[str]) -> dict[str, dict[str, Any]]:
-    """How each model is drawn: those of `STYLES` always alike, the others apart from one another."""
-    styles: dict[str, dict[str, Any]] = {model: STYLES[model] for model in models if model in STYLES}
-    for number, model in enumerate(model for model in models if model not in STYLES):
-        turn, place = divmod(number, len(_COLOURS))
-        styles[model] = {"label": model, "color": _COLOURS[place], "linestyle": _LINES[turn % len(_LINES)]}
-    return styles
+    """How each model is drawn: those of `names.MODELS` always alike, the others apart from one another."""
+    known = {names.SIMULATOR: names.Style(names.BLUE), **names.BASELINES}
+    styles = known | names.styles(model for model in models if model not in known)
+    return {
+        model: {
+            "color": styles[model].colour,
+            "linestyle": names.LINES[styles[model].dash],
+            "label": names.MODELS.get(model, model),
+            "linewidth": 2.0 if model == names.SIMULATOR else 1.5,
+        }
+        for model in models
+    }
+
+
+STYLES = _styles([names.SIMULATOR, names.HOLD_LAST, names.PERTURBED_TWIN])
+"""How the simulator and the baselines are drawn, as matplotlib takes it."""

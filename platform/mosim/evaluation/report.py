@@ -26,6 +26,7 @@ from mosim.trajectories import Trajectories
 MODEL_NAME, HOLD_LAST, PERTURBED_TWIN = "mosim", "hold-last", "perturbed-twin"
 
 HORIZON_TABLE, HORIZON_CURVE, HORIZON_PLOT = "horizon.csv", "horizon_curve.csv", "horizon.png"
+HORIZON_DIMENSIONS = "horizon_dimensions.csv"
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def write_tables(
     table = horizon_table(facts.name, dataset, measured)
     curve = horizon_curve(facts.name, dataset, measured)
     dimensions = dimension_table(facts.name, dataset, facts.state_names, measured)
-    files = tuple(out / name for name in (HORIZON_TABLE, HORIZON_CURVE, "horizon_dimensions.csv"))
+    files = tuple(out / name for name in (HORIZON_TABLE, HORIZON_CURVE, HORIZON_DIMENSIONS))
     for frame, path in zip((table, curve, dimensions), files, strict=True):
         with atomic_path(path) as aside:
             frame.to_csv(aside, index=False)

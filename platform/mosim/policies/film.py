@@ -15,6 +15,7 @@ from mosim.policies.policy import Policy, load_policy
 from mosim.rendering import Renderer, Strip, StripLine, frame_steps, label, write_film
 from mosim.shapes import Actions, State, States
 from mosim.systems import Task
+from mosim_analysis import names
 
 _PANEL_SHAPE, _STRIP_SHAPE = 0.6, 0.25
 """Height over width, of the picture and of the strip."""
@@ -22,7 +23,7 @@ _PANEL_SHAPE, _STRIP_SHAPE = 0.6, 0.25
 _LETTERS = 1 / 36
 """Size of the letters, as a share of the film's width."""
 
-_LINE = {"color": "#0072B2", "label": "reward", "linewidth": 2.0}
+_LINE = {"color": names.BLUE, "label": "reward", "linewidth": 2.0}
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,18 +8,19 @@ import numpy as np
 
 from mosim.files import atomic_path
 from mosim.policies.returns import ReturnRow
+from mosim_analysis import names
 
 mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")  # Okabe and Ito's.
-
 
 def plot_returns(trainings: Mapping[str, Sequence[ReturnRow]], random_return: float, title: str, path: Path) -> None:
     """Draws true returns as lines with a band of one standard error, simulated ones dashed; writes a PNG."""
     figure, axes = plt.subplots(figsize=(6.4, 4.8), layout="constrained")
-    for (name, rows), colour in zip(trainings.items(), _COLOURS, strict=False):
+    styles = names.styles(trainings)
+    for name, rows in trainings.items():
+        colour = styles[name].colour
         steps = np.array([row.steps for row in rows])
         mean = np.array([row.return_true_mean for row in rows])
         error = np.array([row.return_true_std / max(row.episodes, 1) ** 0.5 for row in rows])
@@ -28,7 +29,7 @@ def plot_returns(trainings: Mapping[str, Sequence[ReturnRow]], random_return: fl
         axes.fill_between(steps, mean - error, mean + error, color=colour, alpha=0.15, linewidth=0)
         if not np.array_equal(simulated, mean):
             axes.plot(steps, simulated, color=colour, linestyle="--", label=f"{name}, judged in the simulator")
-    axes.axhline(random_return, color="#999999", linestyle=":", label="random actions, true task")
+    axes.axhline(random_return, color=names.GREY, linestyle=":", label="random actions, true task")
     axes.set(xlabel="control steps of training", ylabel="return of an episode", title=title)
     axes.grid(visible=True, alpha=0.3)
     figure.legend(loc="outside lower center", frameon=False)

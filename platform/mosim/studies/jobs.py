@@ -11,12 +11,12 @@ import torch
 
 from mosim.dynamics import DynamicsModel
 from mosim.errors import MismatchError
-from mosim.evaluation import MODEL_NAME, RolloutErrors, baselines, measure_horizons, write_tables
+from mosim.evaluation import MODEL_NAME, RolloutErrors, baselines, measure_horizons, rollout_speed, write_tables
 from mosim.files import read_json, write_json
 from mosim.studies.training_log import TrainingLog
 from mosim.systems import Frozen, System, load_system
 from mosim.training import Recipe, Report, Trainer, TrainingData, load_simulator, read_checkpoint
-from mosim.trajectories import Dataset
+from mosim.trajectories import Dataset, Trajectories
 
 RUN_FILE, RESULT_FILE, BASELINES_FILE = "run.json", "result.json", "baselines.json"
 
@@ -65,10 +65,9 @@ class Measurement(Frozen):
         return self.model_dump(mode="json", exclude={"source", "held_out"})
 
     def write(
-        self, models: dict[str, DynamicsModel], system: System, out: Path, device: str
+        self, models: dict[str, DynamicsModel], system: System, trajectories: Trajectories, out: Path, device: str
     ) -> dict[str, list[dict[str, Any]]]:
         """Measures models, writes their tables into `out`, and returns the rows of `horizon.csv` by model."""
-        trajectories = Dataset.open(self.held_out).load()
         measured: dict[str, dict[int, RolloutErrors]] = {
             name: measure_horizons(
                 model, trajectories, horizons=self.horizons, starts=self.starts, seed=_STARTS_SEED, device=device
@@ -76,7 +75,8 @@ class Measurement(Frozen):
             for name, model in models.items()
         }
         table, _, _ = write_tables(out, system.facts, self.held_out_id, measured)
-        rows = table.drop(columns=["system", "dataset"]).to_dict("records")
+        kept = table.drop(columns=["system", "dataset"]).to_dict("records")
+        rows = [{str(column): value for column, value in row.items()} for row in kept]
         return {name: [row for row in rows if row["model"] == name] for name in models}
 
 
@@ -99,7 +99,8 @@ class BaselineJob(Frozen):
         del device  # MuJoCo has only the one.
         tell(News(0.0, "hold-last and perturbed twin"))
         system = load_system(self.measurement.source)
-        rows = self.measurement.write(baselines(system), system, self.out, "cpu")
+        trajectories = Dataset.open(self.measurement.held_out).load()
+        rows = self.measurement.write(baselines(system), system, trajectories, self.out, "cpu")
         content = {"measurement": self.measurement.key, "horizons": rows, **self.provenance, **_machine("cpu")}
         write_json(self.out / BASELINES_FILE, content)
 
@@ -177,7 +178,8 @@ class TrainingJob(Frozen):
         trainer.run(on_report)
         tell(News(1.0, "measuring"))
         model = load_simulator(self.out, device)
-        rows = self.measurement.write({MODEL_NAME: model}, system, self.out, device)
+        trajectories = Dataset.open(self.measurement.held_out).load()
+        rows = self.measurement.write({MODEL_NAME: model}, system, trajectories, self.out, device)
         content = {
             **self.origin,
             "measurement": self.measurement.key,
@@ -185,6 +187,7 @@ class TrainingJob(Frozen):
             "gradient_steps": log.steps,
             "samples_seen": log.samples,
             "train_seconds": round(log.seconds, 3),
+            "rollout_steps_per_second": rollout_speed(model, trajectories.states, trajectories.actions, device),
             "parameters": sum(weight.numel() for weight in model.parameters()),
             **self.provenance,
             **_machine(device),

@@ -13,6 +13,7 @@ import ray
 import torch
 from ray import tune
 
+from mosim.evaluation import rollout_speed
 from mosim.files import read_json, write_json
 from mosim.sweeps.failures import lasting_failure
 from mosim.sweeps.plan import SimulatorPlan
@@ -34,10 +35,6 @@ from mosim.training import Report, Trainer, TrainingData, read_checkpoint
 _HORIZONS = (16, 100)
 
 _CURVE_STEPS = max(_HORIZONS)
-
-_SPEED_BATCH = 256
-_SPEED_STEPS = 20
-"""Of the rollouts by which a simulator's speed is told, in a fraction of a second."""
 
 
 def train_simulator_trial(
@@ -113,7 +110,8 @@ class _Trial:
             starts = {seed: kept / seed_folder(seed) for seed in plan.sweep.seeds}
         self._runs = {seed: self._seed_run(seed, starts.get(seed)) for seed in plan.sweep.seeds}
         self._since_seconds = self._train_seconds
-        self._speed = _rollout_speed(next(iter(self._runs.values())).trainer, data)
+        model = next(iter(self._runs.values())).trainer.model
+        self._speed = rollout_speed(model, *data.tensors(torch.device("cpu")), next(model.parameters()).device)
 
     def run(self) -> None:
         """Trains and reports until all seeds are through; a trial that was through already reports once more."""
@@ -172,6 +170,7 @@ class _Trial:
             "rollout_steps_per_second": self._speed,
             STAGE: min(run.stage for run in runs),
             "gradient_steps": min(run.steps for run in runs),
+            "samples": min(run.trainer.samples for run in runs),
             TRAIN_SECONDS: self._train_seconds,
             SINCE_SECONDS: self._since_seconds,
             WALL_SECONDS: self._wall_before + time.perf_counter() - self._began,
@@ -203,17 +202,3 @@ def _horizon_curve(trainer: Trainer) -> dict[int, float]:
     """The horizon error by physics step; that of a rollout which comes to no number is infinite, to be compared."""
     errors = trainer.horizon_errors(range(1, _CURVE_STEPS + 1))
     return {step: math.inf if math.isnan(error) else error for step, error in errors.items()}
-
-
-def _rollout_speed(trainer: Trainer, data: TrainingData) -> float:
-    """Physics steps a second that a model predicts open loop, in batches, here and now."""
-    states, actions = data.tensors(torch.device("cpu"))
-    rows = torch.linspace(0, len(states) - 1, _SPEED_BATCH).long()
-    device = next(trainer.model.parameters()).device
-    state = states[rows].to(device)
-    held = actions[rows].unsqueeze(1).expand(-1, _SPEED_STEPS, -1).to(device)
-    with torch.no_grad():
-        trainer.model.rollout(state, held[:, :1])
-        began = time.perf_counter()
-        trainer.model.rollout(state, held).sum().item()  # Whose number a GPU must have come to.
-    return _SPEED_BATCH * _SPEED_STEPS / (time.perf_counter() - began)

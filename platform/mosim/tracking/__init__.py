@@ -1,8 +1,9 @@
 """MLflow: what runs say goes to a journal on disk first, and from there to the tracking server, now or later."""
 
-from mosim.tracking.destination import default_tracking_uri, ui_command
+from mosim.tracking.destination import absolute_uri, default_tracking_uri, ui_command, without_password
 from mosim.tracking.events import RunStatus
 from mosim.tracking.interface import Interface, server_address
+from mosim.tracking.limits import reason
 from mosim.tracking.mlflow_settings import import_mlflow
 from mosim.tracking.model_folder import ModelFolder, read_model_folder
 from mosim.tracking.provenance import environment_tags, git_commit
@@ -15,12 +16,15 @@ __all__ = [
     "RunStatus",
     "TrackedRun",
     "Tracker",
+    "absolute_uri",
     "default_tracking_uri",
     "environment_tags",
     "git_commit",
     "import_mlflow",
     "read_model_folder",
+    "reason",
     "server_address",
     "sync",
     "ui_command",
+    "without_password",
 ]

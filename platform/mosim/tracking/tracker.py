@@ -28,6 +28,7 @@ from mosim.tracking.limits import (
     fitting_model_name,
     fitting_name,
     flattened,
+    reason,
     shortened,
 )
 from mosim.tracking.model_folder import read_model_folder
@@ -250,6 +251,8 @@ class TrackedRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, Exception):
+            self.set_tags({"failure": f"{type(error).__name__}: {reason(error)}"})
         self.finish(_status_after(kind))
 
 

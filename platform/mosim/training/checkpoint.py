@@ -28,6 +28,8 @@ FORMAT = 1
 _WEIGHTS, _TRAINING, _MANIFEST = "weights.safetensors", "training.safetensors", "checkpoint.json"
 _STATISTICS = "statistics."
 
+_ID_LENGTH = 12
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -41,6 +43,7 @@ class Checkpoint:
       recipe: the whole recipe, as JSON.
       dataset_id: of the dataset it was trained on.
       cursor: where training stands, as JSON; `finished` when all stages are done.
+      id: of the weights, the first characters of their checksum.
     """
 
     path: Path
@@ -50,6 +53,7 @@ class Checkpoint:
     recipe: dict[str, Any]
     dataset_id: str
     cursor: dict[str, Any]
+    id: str
 
 
 def save_checkpoint(
@@ -138,6 +142,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             recipe=manifest["recipe"],
             dataset_id=manifest["dataset_id"],
             cursor=manifest["cursor"],
+            id=manifest["sha256"][_WEIGHTS][:_ID_LENGTH],
         )
     except (KeyError, TypeError) as error:
         raise DamagedFileError(f"{path / _MANIFEST} is damaged: {error} is missing or not what it should be.") from None

@@ -17,6 +17,8 @@ class Report(NamedTuple):
       calls_per_step: calls of the networks for each predicted physics step: 1, or what the integrator takes.
       validation: horizon error at 16 steps on episodes kept from training, in raw units squared; None within a stage.
       note: a sentence where something ended early, else empty.
+      samples: physics steps of training data since training began, repetitions counted.
+      seconds: of gradient steps since training began.
     """
 
     stage: int
@@ -30,3 +32,5 @@ class Report(NamedTuple):
     calls_per_step: float
     validation: float | None = None
     note: str = ""
+    samples: int = 0
+    seconds: float = 0.0

@@ -87,7 +87,8 @@ class Trainer:
             )
         self._compile = compile_steps
         self._errors: Callable[[NeuralSimulator, Tensor, Tensor], Tensor] = rollout_errors
-        self._stage_index, self._cursor, self._total_steps, self._stages_seconds = 0, StageCursor(), 0, 0.0
+        self._stage_index, self._cursor, self._total_steps = 0, StageCursor(), 0
+        self._stages_seconds, self._stages_samples = 0.0, 0
         self._stage_ends: list[str] = []
         self._optimizer: torch.optim.Optimizer | None = None
         self._restored: dict[str, Tensor] = {}
@@ -117,6 +118,14 @@ class Trainer:
     def seconds(self) -> float:
         """Wall-clock seconds of gradient steps since training began, those before a resume included."""
         return self._stages_seconds + self._cursor.seconds
+
+    @property
+    def samples(self) -> int:
+        """Physics steps of training data since training began, repetitions counted, those before a resume included."""
+        if self.finished:
+            return self._stages_samples
+        stage = self._recipe.stages[self._stage_index]
+        return self._stages_samples + self._cursor.step * stage.batch_size * stage.horizon
 
     def run(self, on_report: Callable[[Report], None]) -> Path:
         """Trains what is left of the stages and returns the last checkpoint's path.
@@ -178,7 +187,7 @@ class Trainer:
                     self._save()
                     unsaved_seconds = 0.0
             watch.lap()  # What reports and checkpoints cost is not the stage's time.
-        self._stages_seconds += cursor.seconds
+        self._stages_seconds, self._stages_samples = self.seconds, self.samples
         self._stage_index += 1
         self._cursor, self._optimizer = StageCursor(), None
         self._stage_ends.append(self._name)
@@ -214,6 +223,8 @@ class Trainer:
             samples_per_second=samples_per_second,
             learning_rate=learning_rate(stage, self._cursor),
             calls_per_step=calls_per_step,
+            samples=self.samples,
+            seconds=self.seconds,
         )
 
     def _train_step(
@@ -284,6 +295,7 @@ class Trainer:
                 "stage": self._stage_index,
                 "total_steps": self._total_steps,
                 "stages_seconds": self._stages_seconds,
+                "stages_samples": self._stages_samples,
                 "stage_ends": self._stage_ends,
                 "finished": self.finished,
                 **self._cursor.as_json(),
@@ -305,7 +317,7 @@ class Trainer:
             raise MismatchError(f"{checkpoint.path} cannot be resumed: {'; '.join(wrong)}.")
         cursor = dict(checkpoint.cursor)
         self._stage_index, self._total_steps = cursor.pop("stage"), cursor.pop("total_steps")
-        self._stages_seconds = cursor.pop("stages_seconds", 0.0)
+        self._stages_seconds, self._stages_samples = cursor.pop("stages_seconds", 0.0), cursor.pop("stages_samples", 0)
         stage_ends = cursor.pop("stage_ends")
         self._stage_ends = stage_ends if own else []
         del cursor["finished"]
