@@ -51,8 +51,8 @@ def test_spaces_are_the_tasks(reacher: Task) -> None:
 @pytest.mark.parametrize("name", ["reacher-easy", "hopper-hop"])
 def test_a_batch_of_one_is_a_row_of_a_batch(name: str) -> None:
     task = load_task(name)
-    batch = make(task, 3, step_limit=15, action_repeat=2)
-    singles = [MoSimEnv(task, MujocoDynamics(task), step_limit=15, action_repeat=2, first_index=i) for i in range(3)]
+    batch = make(task, 3, horizon=15, action_repeat=2)
+    singles = [MoSimEnv(task, MujocoDynamics(task), horizon=15, action_repeat=2, first_index=i) for i in range(3)]
     actions = drawn_actions(batch, 20)
     observation, _ = batch.reset(seed=7)
     alone = [env.reset(seed=7)[0] for env in singles]
@@ -88,7 +88,7 @@ def test_each_env_has_its_own_start_and_context_and_the_seed_determines_them(rea
 
 def test_the_step_after_an_episode_is_a_reset(reacher: Task) -> None:
     assert MoSimVectorEnv.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
-    envs = make(reacher, 2, step_limit=5)
+    envs = make(reacher, 2, horizon=5)
     envs.reset(seed=1)
     actions = drawn_actions(envs, 12)
     seen = [envs.step(action) for action in actions]
@@ -104,7 +104,7 @@ def test_the_step_after_an_episode_is_a_reset(reacher: Task) -> None:
 
 
 def test_the_time_limit_is_the_tasks_and_cuts_a_held_action_short(reacher: Task) -> None:
-    envs = make(reacher, 1, action_repeat=3, step_limit=10)
+    envs = make(reacher, 1, action_repeat=3, horizon=10)
     envs.reset(seed=0)
     cuts = [envs.step(action)[3][0] for action in drawn_actions(envs, 4)]
     assert cuts == [False, False, False, True]
@@ -187,14 +187,14 @@ def test_evaluator_starts_and_ending_may_be_others(reacher: Task) -> None:
 
 def test_a_snapshot_goes_on_as_if_nothing_had_been() -> None:
     task = load_task("finger-spin")
-    envs = make(task, 3, step_limit=7)
+    envs = make(task, 3, horizon=7)
     envs.reset(seed=2)
     actions = drawn_actions(envs, 20)
     for action in actions[:10]:
         envs.step(action)
     snapshot = envs.snapshot()
     expected = [envs.step(action) for action in actions[10:]]
-    restored = make(task, 3, step_limit=7)
+    restored = make(task, 3, horizon=7)
     restored.restore(snapshot)
     for action, own in zip(actions[10:], expected, strict=True):
         for ours, theirs in zip(restored.step(action)[:4], own[:4], strict=True):

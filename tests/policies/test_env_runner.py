@@ -16,7 +16,7 @@ from mosim.policies.env_runner import BatchedEnvRunner
 from mosim.policies.export import export_policy, observation_filter
 from mosim.systems import load_task
 
-RECIPE = PolicyRecipe(num_envs=3, fragment=30, minibatch=16, epochs=1, hidden=(8, 5), episode_steps=50)
+RECIPE = PolicyRecipe(num_envs=3, fragment=30, minibatch=16, epochs=1, hidden=(8, 5), horizon=50)
 
 pytestmark = pytest.mark.usefixtures("ray_of_two")
 

@@ -22,7 +22,7 @@ TINY = {
     "minibatch": 32,
     "epochs": 1,
     "hidden": [8],
-    "episode_steps": 100,
+    "horizon": 100,
     "judge_every": 256,
     "judge_episodes": 1,
     "checkpoint_every": 256,

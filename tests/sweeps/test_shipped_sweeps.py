@@ -1,22 +1,26 @@
 """The sweeps that come with mosim are valid, and are what they say."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
+from mosim.errors import MosimError
 from mosim.sweeps.config import read_sweep
 from mosim.sweeps.plan import PolicyPlan, SimulatorPlan, plan_sweep
-from mosim.systems import load_task
 from mosim.training import Recipe, Trainer, TrainingData
-from mosim.trajectories import PoissonBehaviour, Trajectories, collect_episode
+from mosim.trajectories import collect
 
 FOLDER = Path(__file__).parent.parent.parent / "tune_configs"
 
 NAMES = sorted(file.stem for file in FOLDER.glob("*.yaml"))
 
 STAGED = [name for name in NAMES if name.endswith("-staged")]
+
+POLICIES = {"zero-shot-reacher": 10, "horizons-zero-shot-acrobot": 6, "horizons-zero-shot-cartpole": 6}
+"""Sweeps of policies, and how many trials they have."""
 
 
 def planned(name: str) -> SimulatorPlan:
@@ -43,7 +47,7 @@ def test_all_that_are_promised_are_there() -> None:
         "integrators",
         "pbt-learning-rates",
         "accuracy-vs-speed",
-        "zero-shot-reacher",
+        *POLICIES,
     }
 
 
@@ -56,7 +60,7 @@ def test_each_says_what_it_answers_and_how_to_run_it(name: str) -> None:
     assert read_sweep(FOLDER / f"{name}.yaml").name == name
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"zero-shot-reacher"}))
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(POLICIES)))
 def test_every_trial_of_each_has_a_valid_recipe(name: str) -> None:
     plan = planned(name)
     plan.check()
@@ -123,20 +127,37 @@ def test_accuracy_and_speed_are_both_wanted() -> None:
     assert planned("accuracy-vs-speed").sweep.modes == ("min", "max")
 
 
-def test_policies_are_trained_in_the_simulator_of_a_whole_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", POLICIES)
+def test_policies_are_trained_in_the_simulator_of_a_whole_run(
+    name: str, ray_of_two: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    task = load_task("reacher-easy")
-    episodes = [collect_episode(task, PoissonBehaviour(), 20, 0, index) for index in range(2)]
-    data = TrainingData.of(Trajectories.of(task.facts, episodes), "test")
+    file = FOLDER / f"{name}.yaml"
+    sweep = read_sweep(file)
+    run = tmp_path / "runs" / sweep.task
+    dataset = collect(sweep.task, run / "data" / "train", episodes=2, steps=20, workers=1)
     recipe = Recipe.model_validate({"stages": [{"name": "a", "learns": ["predictor"], "steps": 1}]})
-    out = tmp_path / "runs" / "reacher-easy" / "simulator"
-    Trainer(system=task.source, recipe=recipe, data=data, out=out).run(lambda report: None)
-    file = FOLDER / "zero-shot-reacher.yaml"
-    plan = plan_sweep(read_sweep(file), file)
+    data = TrainingData.load(dataset)
+    Trainer(system=sweep.task, recipe=recipe, data=data, out=run / "simulator").run(lambda report: None)
+    plan = plan_sweep(sweep, file)
     assert isinstance(plan, PolicyPlan)
     plan.check()
-    assert plan.simulator.parent == out / "checkpoints"
-    assert len(plan.draws()) == 10
+    assert plan.simulator.parent == run / "simulator" / "checkpoints"
+    assert plan.data == dataset.uri
+    assert len(plan.draws()) == POLICIES[name]
+    shutil.rmtree(run / "data")
+    if all(plan.recipe(draw, 0).start == "initial" for draw in plan.draws()):
+        plan_sweep(sweep, file).check()
+    else:
+        with pytest.raises(MosimError, match=r"line \d+: key 'simulator': start is mixed.*give data\.path.*horizon=25"):
+            plan_sweep(sweep, file).check()
+
+
+def test_horizons_are_met_by_both_kinds_of_starts_and_differ_in_nothing_else() -> None:
+    twins = [(FOLDER / f"horizons-zero-shot-{name}.yaml").read_text() for name in ("acrobot", "cartpole")]
+    acrobot, cartpole = (yaml.safe_load(text.replace("cartpole", "acrobot")) for text in twins)
+    assert acrobot == cartpole
+    assert acrobot["space"] == {"horizon": {"grid": [25, 100, 500]}, "start": {"grid": ["initial", "mixed"]}}
 
 
 def test_the_sweeps_that_the_documentation_shows_are_valid(tmp_path: Path) -> None:

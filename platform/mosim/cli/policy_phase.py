@@ -7,11 +7,14 @@ from rich.table import Table
 
 from mosim.console import console, progress_bar, warn
 from mosim.policies import (
+    COUNTS_FILE,
+    EXPLOSIONS_FILE,
     PolicyJob,
     PolicyProgress,
     PolicyResult,
     film_policy,
     plot_returns,
+    read_explosions,
     read_returns,
     train_side_by_side,
 )
@@ -37,21 +40,27 @@ def train_policies(jobs: Mapping[str, PolicyJob], tracked: Mapping[str, TrackedR
             name: progress.add_task(name, total=job.recipe.control_steps, status="starting")
             for name, job in jobs.items()
         }
-        exploded = dict.fromkeys(jobs, False)
+        told: set[tuple[str, str]] = set()
+
+        def warn_once(name: str, of: str, sentence: str) -> None:
+            if (name, of) not in told:
+                told.add((name, of))
+                warn(f"{name}: {sentence}")
 
         def show(name: str, news: PolicyProgress) -> None:
             progress.update(bars[name], completed=min(news.steps, news.total_steps), status=_status(news))
             tracked[name].log_metrics(_metrics(news), step=news.steps)
-            if news.explosions and not exploded[name]:
-                exploded[name] = True
-                warn(
-                    f"{name}: the simulator predicted no motion in a training episode, which was ended; see explosions."
-                )
+            if news.explosions.explosions:
+                where = jobs[name].out / EXPLOSIONS_FILE
+                warn_once(name, "explosion", f"the simulator predicted no motion in a training episode, see {where}.")
+            if news.parted:
+                warn_once(name, "parted", _parting(news))
 
         results = train_side_by_side(jobs, show)
     for name, result in results.items():
         tracked[name].log_parameters(jobs[name].recipe.model_dump(mode="json") | {"task": jobs[name].task_name})
         tracked[name].log_artifact(result.returns)
+        _tell_explosions(name, jobs[name].out, tracked[name])
         tracked[name].log_artifact(result.policy)
     return results
 
@@ -98,10 +107,28 @@ def return_summary(returns: Mapping[str, Path], random_return: float) -> Table:
     return table
 
 
+def _tell_explosions(name: str, out: Path, tracked: TrackedRun) -> None:
+    if (counts := read_explosions(out)).explosions:
+        console.print(f"{name}: {counts}; see {out / EXPLOSIONS_FILE}", markup=False)
+        tracked.log_artifact(out / EXPLOSIONS_FILE)
+        tracked.log_artifact(out / COUNTS_FILE)
+
+
+def _parting(news: PolicyProgress) -> str:
+    """What to say where simulated and true return have parted."""
+    return (
+        f"after {news.steps:,} control steps the simulator promises {news.return_simulated:.0f} where the true task "
+        f"gives {news.return_true_mean:.0f}: the policy goes where the simulator is wrong."
+    )
+
+
 def _status(news: PolicyProgress) -> str:
+    count = news.explosions.explosions
+    explosions = f", {count:,} explosions, most in {next(iter(news.explosions.first_in))}" if count else ""
     if news.return_true_mean is None:
-        return "" if news.return_training is None else f"return {news.return_training:.0f} in training"
-    return f"return {news.return_simulated:.0f} simulated, {news.return_true_mean:.0f} true"
+        return "" if news.return_training is None else f"return {news.return_training:.0f} in training{explosions}"
+    sign = " ≠" if news.parted else ","
+    return f"return {news.return_simulated:.0f} simulated{sign} {news.return_true_mean:.0f} true{explosions}"
 
 
 def _metrics(news: PolicyProgress) -> dict[str, float]:
@@ -110,7 +137,9 @@ def _metrics(news: PolicyProgress) -> dict[str, float]:
         "return/simulated": news.return_simulated,
         "return/true_mean": news.return_true_mean,
         "return/true_std": news.return_true_std,
-        "explosions": news.explosions,
+        "episodes": news.explosions.episodes,
+        "explosions": news.explosions.explosions,
         "wall_seconds": news.wall_seconds,
     }
+    values |= {f"exploded_first/{name}": count for name, count in news.explosions.first_in.items()}
     return {name: float(value) for name, value in values.items() if value is not None}

@@ -97,11 +97,15 @@ def full_training(plan: SimulatorPlan | PolicyPlan, recipe: Path, dataset: str |
     shown, place = os.path.relpath(recipe), os.path.relpath(f"{recipe.parent}-full")
     if isinstance(plan, PolicyPlan):
         simulator = os.path.relpath(plan.simulator)
-        arguments = ["zero-shot", simulator, "--task", plan.sweep.task, "--recipe", shown, "--out", place]
+        data = _data(plan.data if plan.sweep.data.path else None)
+        arguments = ["zero-shot", simulator, "--task", plan.sweep.task, "--recipe", shown, *data, "--out", place]
     else:
-        data = [] if dataset is None else ["--data", dataset if "://" in dataset else os.path.relpath(dataset)]
-        arguments = ["train", plan.source, "--recipe", shown, *data, "--out", place]
+        arguments = ["train", plan.source, "--recipe", shown, *_data(dataset), "--out", place]
     return shlex.join(["mosim", *arguments])
+
+
+def _data(dataset: str | None) -> list[str]:
+    return [] if dataset is None else ["--data", dataset if "://" in dataset else os.path.relpath(dataset)]
 
 
 def _best_seed(result: TrialResult, plan: SimulatorPlan | PolicyPlan) -> int:

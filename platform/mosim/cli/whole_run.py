@@ -180,6 +180,7 @@ class WholeRun:
                 dynamics_source=source,
                 out=self._out / name,
                 resume=True,
+                data=str((self._out / "data" / "train").resolve()),
             )
             for name, source in sources.items()
         }

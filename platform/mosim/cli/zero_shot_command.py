@@ -20,11 +20,13 @@ from mosim.cli.policy_phase import (
 )
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
 from mosim.console import console
-from mosim.environments import TRUE_DYNAMICS, load_dynamics
+from mosim.environments import TRUE_DYNAMICS, find_dataset, load_dynamics
+from mosim.errors import MismatchError
 from mosim.policies import POLICY_FOLDER, RETURNS_FILE, PolicyJob, PolicyRecipe, load_policy_recipe, random_return
 from mosim.systems import Task, load_task
 from mosim.tracking import TrackedRun
 from mosim.training import read_checkpoint
+from mosim.trajectories import Dataset
 
 
 class Options(TrackedOptions):
@@ -41,6 +43,11 @@ class Options(TrackedOptions):
     out: Path = Field(description="Folder for returns, checkpoints and the policy.")
     recipe_file: Annotated[Path | None, tyro.conf.arg(name="recipe", metavar="FILE")] = Field(
         default=None, description="A YAML file; by default the task's own recipe, or a general one."
+    )
+    data: Annotated[str | None, tyro.conf.arg(metavar="PATH|URI")] = Field(
+        default=None,
+        description="A dataset for --start data or mixed; by default the one that the simulator was trained on, where "
+        "it lies beside the run or in data/.",
     )
     compare: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
         default=False, description="Train the same recipe in the true task beside it, into OUT/true-trained."
@@ -62,9 +69,15 @@ def main(arguments: Sequence[str]) -> None:
     places = {ZERO_SHOT: (str(checkpoint), options.out)}
     if options.compare:
         places[TRUE_TRAINED] = (TRUE_DYNAMICS, options.out / TRUE_TRAINED)
+    data = _starts(options, checkpoint, task)
     jobs = {
         name: PolicyJob(
-            recipe=options.recipe, task_name=task.name, dynamics_source=source, out=out, resume=options.resume
+            recipe=options.recipe,
+            task_name=task.name,
+            dynamics_source=source,
+            out=out,
+            resume=options.resume,
+            data=data,
         )
         for name, (source, out) in places.items()
     }
@@ -84,6 +97,16 @@ def main(arguments: Sequence[str]) -> None:
     console.print(f"returns  {options.out / RETURNS_FILE}, {options.out / 'returns.png'}")
     if filmed:
         console.print(f"video    {film}")
+
+
+def _starts(options: Options, checkpoint: Path, task: Task) -> str | None:
+    """Where the data lie whose states episodes start in."""
+    if options.recipe.start == "initial":
+        return None
+    dataset = find_dataset(checkpoint) if options.data is None else Dataset.open(options.data)
+    if odd := dataset.facts.differences(task.facts):
+        raise MismatchError(f"the dataset at {dataset.uri} does not fit task {task.name}: {'; '.join(odd)}.")
+    return dataset.uri
 
 
 def _run_of(name: str, tracked: TrackedRun, task: Task) -> TrackedRun:

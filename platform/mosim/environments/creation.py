@@ -5,6 +5,7 @@ from typing import Any
 
 from mosim.dynamics import DynamicsModel, MujocoDynamics
 from mosim.environments.single_env import MoSimEnv
+from mosim.environments.starts import StartKind, make_starts, start_states
 from mosim.environments.vector_env import MoSimVectorEnv
 from mosim.errors import MismatchError, MosimError
 from mosim.systems import SystemFacts, Task, load_task
@@ -47,14 +48,57 @@ def load_dynamics(source: str | Path | None, task: Task, device: str = "cpu") ->
 
 
 def make_vector_env(
-    num_envs: int, task: str, checkpoint: str | Path | None = None, device: str = "cpu", **options: Any
+    num_envs: int,
+    task: str,
+    checkpoint: str | Path | None = None,
+    device: str = "cpu",
+    *,
+    start: StartKind = "initial",
+    data: str | Path | None = None,
+    **options: Any,
 ) -> MoSimVectorEnv:
-    """Makes a batch of envs; `options` are those of `MoSimVectorEnv`. See `load_dynamics` for what it raises."""
-    loaded = load_task(task)
-    return MoSimVectorEnv(loaded, load_dynamics(checkpoint, loaded, device), num_envs, **options)
+    """Makes a batch of envs.
+
+    Args:
+      num_envs: size of the batch.
+      task: a task's name.
+      checkpoint: the simulator, see `load_dynamics`.
+      device: where the simulator runs.
+      start: where episodes start.
+      data: what they start from unless `start` is initial, see `start_states`; None for the data that the simulator was
+        trained on.
+      options: of `MoSimVectorEnv`; `horizon` is that of the episodes.
+
+    Raises:
+      MosimError: see `load_dynamics` and `start_states`.
+    """
+    loaded, dynamics = _loaded(task, checkpoint, device)
+    return MoSimVectorEnv(loaded, dynamics, num_envs, **_with_starts(loaded, checkpoint, start, data, options))
 
 
-def make_env(task: str, checkpoint: str | Path | None = None, device: str = "cpu", **options: Any) -> MoSimEnv:
-    """Makes one env; `options` are those of `MoSimEnv`. See `load_dynamics` for what it raises."""
+def make_env(
+    task: str,
+    checkpoint: str | Path | None = None,
+    device: str = "cpu",
+    *,
+    start: StartKind = "initial",
+    data: str | Path | None = None,
+    **options: Any,
+) -> MoSimEnv:
+    """Makes one env; takes and raises what `make_vector_env` does, but for `num_envs`."""
+    loaded, dynamics = _loaded(task, checkpoint, device)
+    return MoSimEnv(loaded, dynamics, **_with_starts(loaded, checkpoint, start, data, options))
+
+
+def _loaded(task: str, checkpoint: str | Path | None, device: str) -> tuple[Task, DynamicsModel]:
     loaded = load_task(task)
-    return MoSimEnv(loaded, load_dynamics(checkpoint, loaded, device), **options)
+    return loaded, load_dynamics(checkpoint, loaded, device)
+
+
+def _with_starts(
+    task: Task, checkpoint: str | Path | None, start: StartKind, data: str | Path | None, options: dict[str, Any]
+) -> dict[str, Any]:
+    if start == "initial":
+        return options
+    simulator = None if str(checkpoint) == TRUE_DYNAMICS else checkpoint
+    return options | {"starts": make_starts(start, task, start_states(task, data, simulator))}

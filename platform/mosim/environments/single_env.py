@@ -36,5 +36,5 @@ class MoSimEnv(gymnasium.Env):
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Advances by `action_repeat` control steps under an action of shape `(nu,)`, or to the end of the episode."""
         observation, reward, terminated, truncated, info = self.batch.step(np.asarray(action)[None])
-        told = {"exploded": True} if info else {}
+        told = {"exploded": True, "explosion": info["explosion"][0]} if info else {}
         return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), told

@@ -11,15 +11,12 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from mosim.dynamics import DynamicsModel, MujocoDynamics
-from mosim.systems import EpisodeStart, Evaluation, Evaluator, Task, evaluator_for
-
-STATE_LIMIT = 1e4
-"""Magnitude of a state, in radians, metres and their rates, beyond which a prediction is no longer a motion."""
+from mosim.environments.explosions import evaluation_explosion, state_explosion
+from mosim.environments.limits import StateLimits, limits_of
+from mosim.environments.starts import Starts
+from mosim.systems import Evaluation, Evaluator, Task, evaluator_for
 
 _LARGEST_SEED = 2**32
-
-Starts = Callable[[Sequence[int]], EpisodeStart]
-"""Draws the start of an episode from integers: seed, index of the env, number of the episode."""
 
 Ending = Callable[[Tensor, Evaluation], Tensor]
 """Says which episodes end, `(batch,)` bool, of the states `(batch, nq + nv)` and what the task says of them."""
@@ -35,8 +32,9 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
     """A task over a dynamics model: its spaces, starts, rewards and time limit; the model's motion.
 
     An env whose episode has ended is reset by the next step, which ignores that env's action and gives reward 0
-    (`AutoresetMode.NEXT_STEP`). An env whose predicted state is not finite, or beyond `state_limit`, ends there:
-    terminated, reward 0, the observation before it kept, `info["exploded"]` set.
+    (`AutoresetMode.NEXT_STEP`). The horizon cuts an episode: truncated and not terminated, so that an algorithm reckons
+    with what would have followed. An env whose predicted state is not finite, or beyond `limits`, ends there:
+    terminated, reward 0, the observation before it kept, and `info` has `exploded` and an `Explosion` as `explosion`.
 
     Attributes:
       task, dynamics: as given.
@@ -44,6 +42,8 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
       state: `[qpos, qvel]` of all envs, `(num_envs, nq + nv)`.
       context: of all envs, `(num_envs, context_size)`.
       ended: `(num_envs,)` bool, whose episode is over and whose next step is a reset.
+      limits: of a state, `(nq + nv,)` each.
+      first_index: of the first env; env i draws its starts from the seed, `first_index + i` and the episode's number.
       explosions: how many episodes have ended by an explosion so far.
     """
 
@@ -57,11 +57,11 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         seed: int | None = None,
         *,
         action_repeat: int = 1,
-        step_limit: int | None = None,
+        horizon: int | None = None,
         evaluator: Evaluator | None = None,
         starts: Starts | None = None,
         ending: Ending = task_ending,
-        state_limit: float = STATE_LIMIT,
+        limits: StateLimits | None = None,
         first_index: int = 0,
     ) -> None:
         """Makes the envs; they start at `reset`.
@@ -72,12 +72,12 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
           num_envs: size of the batch.
           seed: of a first `reset` without a seed; None draws one.
           action_repeat: control steps that an action is held, at least 1; the rewards are summed.
-          step_limit: control steps of an episode; None is the task's own.
+          horizon: control steps after which an episode is cut; None is the task's own time limit.
           evaluator: gives observation and reward; None is the task's own.
           starts: draws where episodes start; None is the task's own.
           ending: says which episodes end, apart from the time limit; the task's own unless given.
-          state_limit: magnitude of a state that counts as an explosion.
-          first_index: index of the first env, which enters the draw of its starts.
+          limits: of a state, beyond which it counts as an explosion; None is those of the dynamics, see `limits_of`.
+          first_index: see above; envs that are one batch in several processes have each an index of their own.
         """
         facts = task.facts
         self.task, self.dynamics, self.num_envs = task, dynamics, num_envs
@@ -88,12 +88,12 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._action_repeat = action_repeat
-        self._step_limit = step_limit or task.step_limit or np.inf
+        self._horizon = horizon or task.step_limit or np.inf
         self._evaluator = evaluator or evaluator_for(task)
         self._starts = starts or task.reset
         self._ending = ending
-        self._state_limit = state_limit
-        self._indices = range(first_index, first_index + num_envs)
+        self.limits = limits or limits_of(dynamics)
+        self.first_index = first_index
         self._seeds = [_drawn_seed() if seed is None else seed] * num_envs
         weight = next(dynamics.parameters(), None)
         kind = torch.empty(0, dtype=torch.float64) if weight is None else weight.detach()
@@ -134,7 +134,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
 
         Returns:
           Observations `(num_envs, observation_size)` float32; summed rewards, terminated and truncated, each
-          `(num_envs,)`; and an info, with `exploded` where an env's prediction was no motion.
+          `(num_envs,)`; and an info, with `exploded` and `explosion` where an env's prediction was no motion.
         """
         control = torch.as_tensor(np.clip(actions, self.control_lower, self.control_upper)).to(self.state)
         controls = control.unsqueeze(-2).expand(-1, self.task.n_substeps, -1)
@@ -142,15 +142,16 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         alive = ~self.ended
         rewards = np.zeros(self.num_envs)
         terminated, truncated, exploded = (np.zeros(self.num_envs, bool) for _ in range(3))
+        explosions: np.ndarray = np.full(self.num_envs, None, object)
         for _ in range(self._action_repeat):
-            evaluation, moved = self._advance(control, controls, alive)
+            evaluation, moved = self._advance(control, controls, alive, explosions)
             self._steps += alive
             exploded |= alive & ~moved
             alive = alive & moved
             rewards[alive] += evaluation.reward.cpu().numpy()[alive]
             self._observation[alive] = evaluation.observation.cpu().numpy()[alive]
             # As in dm_control, an episode that reaches its time limit is cut there and not ended by the task.
-            truncated |= alive & (self._steps >= self._step_limit)
+            truncated |= alive & (self._steps >= self._horizon)
             terminated |= alive & ~truncated & self._ending(self.state, evaluation).cpu().numpy()
             alive = alive & ~truncated & ~terminated
             if not alive.any():
@@ -161,7 +162,9 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         self.explosions += int(exploded.sum())
         if reset.size:
             self._begin(reset)
-        info = {"exploded": exploded, "_exploded": exploded} if exploded.any() else {}
+        info: dict[str, Any] = {}
+        if exploded.any():
+            info = {"exploded": exploded, "explosion": explosions, "_exploded": exploded, "_explosion": exploded}
         return self._observation.copy(), rewards, terminated, truncated, info
 
     def snapshot(self) -> dict[str, np.ndarray]:
@@ -188,10 +191,15 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         self.explosions = int(snapshot["explosions"])
         self._tell_contexts()
 
-    def _advance(self, control: Tensor, controls: Tensor, alive: np.ndarray) -> tuple[Evaluation, np.ndarray]:
-        """One control step of the rows that are alive; says also which rows are where a motion can be."""
+    def _advance(
+        self, control: Tensor, controls: Tensor, alive: np.ndarray, explosions: np.ndarray
+    ) -> tuple[Evaluation, np.ndarray]:
+        """One control step of the rows that are alive; says which are where a motion can be, and why others are not."""
         states = self.dynamics.rollout(self.state, controls)
-        sane = ((states.abs() <= self._state_limit).flatten(1).all(dim=-1)).cpu().numpy() & alive
+        sane = self.limits.hold(states).flatten(1).all(dim=-1).cpu().numpy() & alive
+        for row in np.flatnonzero(alive & ~sane):
+            step = int(self._steps[row]) + 1
+            explosions[row] = state_explosion(self.task.facts, self.limits, states[row], self.state[row], step)
         if sane.all():
             state, previous = states[:, -1], states[:, -2] if states.shape[1] > 1 else self.state
         else:
@@ -200,13 +208,17 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
             previous = torch.where(keep, states[:, -2] if states.shape[1] > 1 else self.state, self.state)
         evaluation = self._evaluator(state, control, self.context, previous)
         told = torch.isfinite(evaluation.reward) & torch.isfinite(evaluation.observation).all(dim=-1)
+        for row in np.flatnonzero(sane & ~told.cpu().numpy()):
+            explosions[row] = evaluation_explosion(evaluation, int(row), state[row], int(self._steps[row]) + 1)
         self.state = state
         return evaluation, sane & told.cpu().numpy()
 
     def _begin(self, rows: np.ndarray) -> None:
         """Starts the next episode of the envs in `rows`."""
         self._episodes[rows] += 1
-        starts = [self._starts((self._seeds[row], self._indices[row], int(self._episodes[row]))) for row in rows]
+        starts = [
+            self._starts((self._seeds[row], self.first_index + int(row), int(self._episodes[row]))) for row in rows
+        ]
         # A new tensor, since the old one may be shared with whoever looked at it.
         self.state, self.context = self.state.clone(), self.context.clone()
         self.state[rows] = torch.from_numpy(np.stack([start.state for start in starts])).to(self.state)

@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mosim.policies.explosions import COUNTS_FILE, EXPLOSIONS_FILE, ExplosionCounts, read_explosions
 from mosim.policies.film import PolicyEpisode, film_policy, true_episode
 from mosim.policies.judging import JUDGE_SEED, Judgement, judge, random_return
 from mosim.policies.plots import plot_returns
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
     from mosim.policies.training import train_policy
 
 __all__ = [
+    "COUNTS_FILE",
+    "EXPLOSIONS_FILE",
     "JUDGE_SEED",
     "POLICY_FOLDER",
     "RETURNS_FILE",
+    "ExplosionCounts",
     "Judgement",
     "Policy",
     "PolicyEpisode",
@@ -35,6 +39,7 @@ __all__ = [
     "load_policy_recipe",
     "plot_returns",
     "random_return",
+    "read_explosions",
     "read_returns",
     "save_policy",
     "train_policy",

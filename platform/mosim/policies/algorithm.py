@@ -26,7 +26,11 @@ _METRICS = "metrics_logger"
 
 
 def make_algorithm(
-    recipe: PolicyRecipe, task_name: str, source: str | Path, sample_seed: int | None = None
+    recipe: PolicyRecipe,
+    task_name: str,
+    source: str | Path,
+    sample_seed: int | None = None,
+    data: str | Path | None = None,
 ) -> Algorithm:
     """Builds the algorithm that a recipe describes; Ray must have been started.
 
@@ -35,10 +39,15 @@ def make_algorithm(
       task_name: such as `reacher-easy`.
       source: a simulator's checkpoint, or `"true"`; see `mosim.environments.load_dynamics`.
       sample_seed: seed of weights and training episodes; the recipe's own by default.
+      data: states that episodes start from, where the recipe says so; see `mosim.environments.start_states`.
     """
-    environment = {"checkpoint": str(source), "action_repeat": recipe.action_repeat}
-    if recipe.episode_steps:
-        environment["step_limit"] = recipe.episode_steps
+    environment = {
+        "checkpoint": str(source),
+        "action_repeat": recipe.action_repeat,
+        "horizon": recipe.horizon,
+        "start": recipe.start,
+        "data": None if data is None else str(data),
+    }
     config = (
         PPOConfig()
         # Named with its module, so that every env runner's process imports mosim and so registers the env itself.

@@ -12,8 +12,8 @@ from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 from mosim.environments import MoSimVectorEnv
 from mosim.policies.observation_filter import ObservationFilter
 
-EXPLOSIONS = "num_explosions"
-"""Key of RLlib's results: episodes that have ended since the dynamics predicted no motion."""
+EXPLOSIONS = "explosions"
+"""Key of RLlib's results: the `Explosion` of each episode that has ended since the dynamics predicted no motion."""
 
 _Step = dict[str, np.ndarray]
 
@@ -45,6 +45,11 @@ class BatchedEnvRunner(SingleAgentEnvRunner):
             self._returns, self._lengths = snapshot["returns"].copy(), snapshot["lengths"].copy()
             self._needs_initial_reset = False
 
+    def make_env(self) -> None:
+        """Makes the envs; those of all runners together start as if they were the envs of one."""
+        super().make_env()
+        self._envs.first_index = max(self.worker_index - 1, 0) * self.num_envs
+
     @property
     def _envs(self) -> MoSimVectorEnv:
         envs = self.env.unwrapped if self.env is not None else None
@@ -69,7 +74,8 @@ class BatchedEnvRunner(SingleAgentEnvRunner):
     ) -> list[SingleAgentEpisode]:
         """Takes RLlib's arguments; at least `num_timesteps` actions, or `num_episodes` episodes to their end."""
         if force_reset or num_episodes is not None or self._needs_initial_reset:
-            observation, _ = self._envs.reset(seed=self._seed if self._needs_initial_reset else None)
+            # Not the seed that RLlib gives this runner alone, which is its next neighbour's under the next seed.
+            observation, _ = self._envs.reset(seed=self.config.seed if self._needs_initial_reset else None)
             self._observation = self._filter.filter_batch(observation, update=explore)
             self._returns, self._lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, int)
             self._needs_initial_reset = False
@@ -95,8 +101,8 @@ class BatchedEnvRunner(SingleAgentEnvRunner):
             step = self._act(explore)
             control = to_control(step[Columns.ACTIONS], envs)
         observation, reward, terminated, truncated, info = envs.step(control)
-        if "exploded" in info:
-            self.metrics.log_value(EXPLOSIONS, int(info["exploded"].sum()), reduce="sum")
+        for row in np.flatnonzero(info.get("exploded", ())):
+            self.metrics.log_value(EXPLOSIONS, info["explosion"][row], reduce="item_series")
         self._observation = self._filter.filter_batch(observation, update=explore)
         self._returns += reward
         self._lengths += valid

@@ -67,7 +67,7 @@ def true_episode(
         )
     recorder, repeat = _Recorder(task), policy.facts.action_repeat
     limit = task.step_limit or UNLIMITED_STEPS
-    envs = MoSimVectorEnv(task, recorder, 1, seed, action_repeat=repeat, step_limit=limit, first_index=episode)
+    envs = MoSimVectorEnv(task, recorder, 1, seed, action_repeat=repeat, horizon=limit, first_index=episode)
     observation, _ = envs.reset()
     recorder.states.append(envs.state.numpy().copy())
     rewards: list[float] = []

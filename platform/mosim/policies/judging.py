@@ -65,7 +65,7 @@ def judge(
         episodes,
         seed,
         action_repeat=action_repeat,
-        step_limit=task.step_limit or UNLIMITED_STEPS,
+        horizon=task.step_limit or UNLIMITED_STEPS,
     )
     observation, _ = envs.reset()
     returns, running = np.zeros(episodes), np.ones(episodes, bool)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from mosim.policies.explosions import ExplosionCounts
 from mosim.policies.returns import RETURNS_FILE, ReturnRow
 from mosim.systems import Frozen
 
@@ -17,7 +18,8 @@ class PolicyProgress(Frozen):
       wall_seconds: seconds trained for, interruptions not counted.
       return_training: mean return of the training episodes that ended last, while exploring; None before the first.
       return_simulated, return_true_mean, return_true_std: the last judgement; None before the first.
-      explosions: training episodes that have ended since the dynamics predicted no motion.
+      parted: whether simulated and true return of the last judgement have parted, see `ReturnRow.parted`.
+      explosions: training episodes so far, and those that have ended since the dynamics predicted no motion.
       finished: whether the policy is written.
     """
 
@@ -28,7 +30,8 @@ class PolicyProgress(Frozen):
     return_simulated: float | None = None
     return_true_mean: float | None = None
     return_true_std: float | None = None
-    explosions: int = 0
+    parted: bool = False
+    explosions: ExplosionCounts = ExplosionCounts()
     finished: bool = False
 
 
@@ -61,7 +64,7 @@ def progress_of(
     wall_seconds: float,
     judged: ReturnRow | None,
     return_training: float | None = None,
-    explosions: int = 0,
+    explosions: ExplosionCounts = ExplosionCounts(),  # noqa: B008 It is frozen.
     finished: bool = False,
 ) -> PolicyProgress:
     """Progress with the last judgement, if there is one."""
@@ -73,6 +76,7 @@ def progress_of(
         return_simulated=judged and judged.return_simulated,
         return_true_mean=judged and judged.return_true_mean,
         return_true_std=judged and judged.return_true_std,
+        parted=judged is not None and judged.parted,
         explosions=explosions,
         finished=finished,
     )

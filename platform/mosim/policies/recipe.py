@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from mosim.configuration import read_yaml_model
+from mosim.environments import StartKind
 from mosim.systems import Frozen
 
 _RECIPES = "recipes/policies"
@@ -21,8 +22,16 @@ class PolicyRecipe(Frozen):
     seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of weights, exploration and training episodes.")
 
     action_repeat: int = Field(default=2, ge=1, description="Control steps that each action is held.")
-    episode_steps: int | None = Field(
-        default=None, ge=1, description="Control steps of a training episode; the task's own time limit by default."
+    start: StartKind = Field(
+        default="initial",
+        description="Where training episodes start: in the task's own initial states, in states of the data that the "
+        "simulator was trained on, or in each of them half of the time.",
+    )
+    horizon: int | None = Field(
+        default=None,
+        ge=1,
+        description="Control steps after which a training episode is cut, as if it went on; by default the task's own "
+        "time limit.",
     )
     num_envs: int = Field(default=64, ge=1, description="Environments stepped as one batch.")
     num_env_runners: int = Field(

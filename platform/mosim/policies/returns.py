@@ -10,6 +10,9 @@ from mosim.files import write_text
 
 RETURNS_FILE = "returns.csv"
 
+PARTED_SHARE, PARTED_ERRORS = 0.2, 2.0
+"""Simulated and true return have parted where they differ by this share, and by this many standard errors."""
+
 
 class ReturnRow(NamedTuple):
     """One judgement; the fields are the columns of `returns.csv`.
@@ -28,6 +31,13 @@ class ReturnRow(NamedTuple):
     return_true_mean: float
     return_true_std: float
     episodes: int
+
+    @property
+    def parted(self) -> bool:
+        """Whether the two returns differ by more than a share of the larger, and than chance."""
+        gap = abs(self.return_simulated - self.return_true_mean)
+        larger = max(abs(self.return_simulated), abs(self.return_true_mean))
+        return gap > max(PARTED_SHARE * larger, PARTED_ERRORS * self.return_true_std / max(self.episodes, 1) ** 0.5)
 
 
 def write_returns(path: Path, rows: list[ReturnRow]) -> None:

@@ -25,13 +25,14 @@ _PATIENCE_SECONDS = 5.0
 
 
 class PolicyJob(Frozen):
-    """What `train_policy` takes; `resume` says whether `out` may hold the training's beginning."""
+    """What `train_policy` takes."""
 
     recipe: PolicyRecipe
     task_name: str
     dynamics_source: str
     out: Path
     resume: bool = False
+    data: str | None = None
 
 
 class _Trainer:
@@ -48,7 +49,13 @@ class _Trainer:
         resume = job.resume or bool(ray.get_runtime_context().was_current_actor_reconstructed)
         try:
             return train_policy(
-                job.recipe, job.task_name, job.dynamics_source, job.out, on_progress=self._tell, resume=resume
+                job.recipe,
+                job.task_name,
+                job.dynamics_source,
+                job.out,
+                on_progress=self._tell,
+                resume=resume,
+                data=job.data,
             )
         except MosimError as error:
             # As the plain kind, since not every exception of ours can be rebuilt from its message in another process.

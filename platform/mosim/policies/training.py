@@ -8,7 +8,8 @@ from typing import Any
 from ray.rllib.algorithms.algorithm import Algorithm
 
 from mosim.dynamics import DynamicsModel, MujocoDynamics
-from mosim.environments import TRUE_DYNAMICS, load_dynamics
+from mosim.environments import TRUE_DYNAMICS, StartStates, find_dataset, load_dynamics
+from mosim.errors import MosimError
 from mosim.files import atomic_folder
 from mosim.policies.algorithm import (
     algorithm_state,
@@ -19,6 +20,7 @@ from mosim.policies.algorithm import (
 )
 from mosim.policies.claim import claim, fingerprint
 from mosim.policies.env_runner import EXPLOSIONS
+from mosim.policies.explosions import ExplosionLog, read_explosions
 from mosim.policies.export import export_policy
 from mosim.policies.judging import judge
 from mosim.policies.policy import save_policy
@@ -28,8 +30,11 @@ from mosim.policies.returns import RETURNS_FILE, ReturnRow, read_returns, write_
 from mosim.policies.state_folder import read_tree, write_tree
 from mosim.ray_cluster import started
 from mosim.systems import Task, load_task
+from mosim.trajectories import Dataset
 
 CHECKPOINTS_FOLDER = "checkpoints"
+STARTS_FILE = "starts.safetensors"
+"""States of a dataset, drawn once, the same for every env runner, wherever it runs."""
 
 _CHECKPOINTS_KEPT = 2
 
@@ -41,11 +46,13 @@ def train_policy(
     out: Path,
     on_progress: OnProgress | None = None,
     resume: bool = False,
+    data: str | Path | None = None,
 ) -> PolicyResult:
     """Trains a policy, and judges it in the true task at fixed intervals.
 
-    Writes `returns.csv`, `checkpoints/`, `recipe.json` and at the end `policy/` into `out`. With `num_env_runners=0` on
-    the CPU, a training that is resumed gives the same policy as one that was never stopped.
+    Writes `returns.csv`, `explosions.csv`, `explosions.json`, `checkpoints/`, `recipe.json`, the states of a dataset
+    that it starts from, and at the end `policy/` into `out`. With `num_env_runners=0` on the CPU, a training that is
+    resumed gives the same policy as one that was never stopped.
 
     Args:
       recipe: how to train.
@@ -54,24 +61,35 @@ def train_policy(
       out: folder for all of it.
       on_progress: called after every update.
       resume: go on from the last checkpoint in `out`, or begin where there is none; else `out` must hold no training.
+      data: path or URI of a dataset to start episodes from, where the recipe says so; None for the one that the
+        simulator was trained on.
 
     Raises:
-      MosimError: `out` holds a training already.
+      MosimError: `out` holds a training already, or there are no data to start from.
       MismatchError: the training to resume is another one, or the checkpoint does not fit the task.
       DamagedFileError: a checkpoint is not what was written.
     """
     task = load_task(task_name)
     # Loaded here, where RLlib would wrap the sentence of a failure in its own.
     dynamics = load_dynamics(dynamics_source, task)
-    claim(out, {"task": task_name, "dynamics": fingerprint(dynamics), **recipe.model_dump(mode="json")}, resume)
+    identity = {"task": task_name, "dynamics": fingerprint(dynamics), **recipe.model_dump(mode="json")}
+    if starts := _dataset(recipe, dynamics_source, data):
+        identity["data"] = starts.id
+    claim(out, identity, resume)
     if row := _last_row(out, recipe):
         if on_progress:
-            on_progress(progress_of(row.steps, recipe.control_steps, row.wall_seconds, row, finished=True))
+            counts = read_explosions(out)
+            on_progress(
+                progress_of(row.steps, recipe.control_steps, row.wall_seconds, row, explosions=counts, finished=True)
+            )
         return result_of(out, row)
     if str(dynamics_source) != TRUE_DYNAMICS:
         dynamics_source = Path(dynamics_source).resolve()  # Env runners have working directories of their own.
+    states = (out / STARTS_FILE).resolve() if starts else None
+    if starts and states and not states.is_file():
+        StartStates.of(starts, task).save(states)
     with started(num_cpus=recipe.num_env_runners + 1):
-        training = _Training(recipe, task, dynamics, dynamics_source, out)
+        training = _Training(recipe, task, dynamics, dynamics_source, out, states)
         try:
             training.restore()
             while training.steps < recipe.control_steps:
@@ -90,12 +108,19 @@ class _Training:
     """The state of a training between two updates."""
 
     def __init__(
-        self, recipe: PolicyRecipe, task: Task, dynamics: DynamicsModel, source: str | Path, out: Path
+        self,
+        recipe: PolicyRecipe,
+        task: Task,
+        dynamics: DynamicsModel,
+        source: str | Path,
+        out: Path,
+        starts: Path | None,
     ) -> None:
         self.recipe, self.task, self.out = recipe, task, out
         self.dynamics = dynamics
-        self.algorithm: Algorithm = make_algorithm(recipe, task.name, source)
-        self.iteration = self.steps = self.explosions = 0
+        self.algorithm: Algorithm = make_algorithm(recipe, task.name, source, data=starts)
+        self.explosions = ExplosionLog(out, task.facts.state_names)
+        self.iteration = self.steps = 0
         self.seconds = 0.0
         self.return_training: float | None = None
         self.rows: list[ReturnRow] = []
@@ -116,7 +141,7 @@ class _Training:
         before = self.steps
         self.iteration += 1
         self.steps += int(sampled["num_env_steps_sampled"]) * recipe.action_repeat
-        self.explosions += int(sampled.get(EXPLOSIONS, 0))
+        self.explosions.add(self.steps, int(sampled["num_episodes"]), sampled.get(EXPLOSIONS, []))
         mean = sampled.get("episode_return_mean")
         self.return_training = float(mean) if mean is not None and mean == mean else self.return_training
         if before // recipe.judge_every < self.steps // recipe.judge_every and self.steps < recipe.control_steps:
@@ -125,7 +150,7 @@ class _Training:
             self.save()
 
     def judge(self) -> None:
-        """Judges the policy as it is, and writes `returns.csv`."""
+        """Judges the policy as it is, and writes what has come of it so far."""
         policy = export_policy(self.algorithm, self.recipe, self.task)
         options: dict[str, Any] = {"episodes": self.recipe.judge_episodes, "action_repeat": self.recipe.action_repeat}
         true = judge(policy.act, self.task, **options)
@@ -134,6 +159,7 @@ class _Training:
         row = ReturnRow(self.steps, round(self._elapsed(), 3), simulated.mean, true.mean, true.std, len(true.returns))
         self.rows.append(row)
         write_returns(self.out / RETURNS_FILE, self.rows)
+        self.explosions.write()
 
     def save(self) -> None:
         """Writes a checkpoint, and removes those that are no longer needed."""
@@ -141,11 +167,12 @@ class _Training:
             "algorithm": algorithm_state(self.algorithm),
             "iteration": self.iteration,
             "steps": self.steps,
-            "explosions": self.explosions,
+            "explosions": self.explosions.counts.model_dump(mode="json"),
             "seconds": self._elapsed(),
             "return_training": self.return_training,
             "rows": [list(row) for row in self.rows],
         }
+        self.explosions.write()  # Before the checkpoint, whose counts they must reach.
         folder = self.out / CHECKPOINTS_FOLDER
         with atomic_folder(folder / f"{self.steps:012d}") as aside:
             write_tree(aside, state)
@@ -158,11 +185,12 @@ class _Training:
             shutil.rmtree(unfinished)
         if not (checkpoints := _checkpoints(self.out)):
             write_returns(self.out / RETURNS_FILE, [])
+            self.explosions.write()
             return
         state = read_tree(checkpoints[-1])
         set_algorithm_state(self.algorithm, state["algorithm"])
         self.iteration, self.steps, self.seconds = state["iteration"], state["steps"], state["seconds"]
-        self.explosions = state["explosions"]
+        self.explosions.restore(state["explosions"], self.steps)
         self.return_training = state["return_training"]
         self.rows = [ReturnRow(*row) for row in state["rows"]]
         # What was judged after the checkpoint is judged again.
@@ -183,12 +211,23 @@ class _Training:
             self._elapsed(),
             self.rows[-1] if self.rows else None,
             return_training=self.return_training,
-            explosions=self.explosions,
+            explosions=self.explosions.counts,
             finished=finished,
         )
 
     def _elapsed(self) -> float:
         return self.seconds + time.perf_counter() - self._resumed_at
+
+
+def _dataset(recipe: PolicyRecipe, dynamics_source: str | Path, data: str | Path | None) -> Dataset | None:
+    """The dataset in whose states episodes start, where the recipe says so."""
+    if recipe.start == "initial":
+        return None
+    if data is not None:
+        return Dataset.open(data)
+    if str(dynamics_source) == TRUE_DYNAMICS:
+        raise MosimError(f"start is {recipe.start}, and the true task has no data of its own; give a dataset as data.")
+    return find_dataset(dynamics_source)
 
 
 def _last_row(out: Path, recipe: PolicyRecipe) -> ReturnRow | None:

@@ -94,7 +94,9 @@ class Sweep(Frozen):
     trains: Trained = Field(default="simulator", description="What a trial trains.")
     task: str = Field(description="A task as domain-task, or the path of an MJCF file beside the sweep's file.")
     data: SweepData = Field(
-        default=SweepData(), description="Of simulators: a dataset, or how to collect one; by default standard data."
+        default=SweepData(),
+        description="Of simulators: a dataset, or how to collect one; by default standard data. Of policies that start "
+        "in states of data: the path alone; by default the data that the simulator was trained on.",
     )
     simulator: Path | None = Field(
         default=None,
@@ -165,8 +167,10 @@ class Sweep(Frozen):
             raise LocatedError(("simulator",), "a policy is trained in a simulator; give the folder of a training run")
         if self.minutes is not None:
             raise LocatedError(("minutes",), "a policy is trained for control_steps, and not for minutes; set those")
-        if self.data.model_dump(exclude_defaults=True):
-            raise LocatedError(("data",), "only simulators are trained on data")
+        if self.data.model_dump(exclude={"path"}, exclude_defaults=True):
+            raise LocatedError(
+                ("data",), "only simulators are trained on data; a policy can start in those of data.path"
+            )
 
     def _check_metric(self) -> None:
         known = [name for name, metric in METRICS.items() if metric.of == self.trains]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mosim.configuration import Location, YamlFile, read_yaml_file, with_values
-from mosim.environments import check_fit
+from mosim.environments import check_fit, find_dataset
 from mosim.errors import MismatchError, MosimError
 from mosim.policies import PolicyRecipe, load_policy_recipe
 from mosim.sweeps.config import Sweep
@@ -180,14 +180,23 @@ class PolicyPlan(SweepPlan):
     Attributes:
       base: the recipe that trials change.
       simulator: the absolute path of its checkpoint.
+      data: the path or URI of data to start episodes from; None where there are none.
     """
 
     base: PolicyRecipe
     simulator: Path
+    data: str | None
 
     def recipe(self, draw: Mapping[str, Scalar], seed: int) -> PolicyRecipe:
         """See `SweepPlan`."""
-        return self._changed(self.base, draw, seed)
+        recipe = self._changed(self.base, draw, seed)
+        if recipe.start != "initial" and self.data is None:
+            with self._told_of(draw):
+                raise MosimError(
+                    f"{self.places['simulator',]}: key 'simulator': start is {recipe.start}, and the data that the "
+                    "simulator was trained on are not beside it; give data.path."
+                )
+        return recipe
 
     full_recipe = recipe
 
@@ -217,7 +226,12 @@ def plan_sweep(sweep: Sweep, file: Path) -> SimulatorPlan | PolicyPlan:
     if sweep.trains == "policy":
         with _said_of(yaml, "recipe"):
             policy_recipe = load_policy_recipe(sweep.task, _policy_recipe_file(sweep, file))
-        return PolicyPlan(**common, base=policy_recipe, simulator=_simulator(sweep, yaml))
+        simulator = _simulator(sweep, yaml)
+        if (starts := _dataset(sweep, system.facts, yaml)) is None:
+            with contextlib.suppress(MosimError):  # Not every trial needs them.
+                starts = find_dataset(simulator)
+        data = None if starts is None else starts.uri
+        return PolicyPlan(**common, base=policy_recipe, simulator=simulator, data=data)
     with _said_of(yaml, "recipe"):
         named = sweep.recipe is not None and sweep.recipe.endswith(_RECIPE_ENDINGS)
         recipe = load_recipe(system.facts.name, file.parent / str(sweep.recipe) if named else sweep.recipe)
@@ -257,7 +271,7 @@ def _dataset(sweep: Sweep, facts: SystemFacts, yaml: YamlFile) -> Dataset | None
 
 def _places(sweep: Sweep, yaml: YamlFile) -> dict[Location, str]:
     """Where everything stands that recipes take from the sweep."""
-    locations: list[Location] = [(), ("data",), ("minutes",), *(("set", name) for name in sweep.set)]
+    locations: list[Location] = [(), ("data",), ("minutes",), ("simulator",), *(("set", name) for name in sweep.set)]
     for name, dimension in sweep.space.items():
         locations.append(("space", name, dimension.kind_name))
         changes = dimension.options.root if dimension.options else ()

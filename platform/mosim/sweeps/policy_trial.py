@@ -52,6 +52,7 @@ class _Trial:
                 self._folder / seed_folder(seed),
                 on_progress=lambda progress, seed=seed: self._note(seed, progress),
                 resume=True,
+                data=self._plan.data,
             )
 
     def _note(self, seed: int, progress: PolicyProgress) -> None:
@@ -70,7 +71,7 @@ class _Trial:
             "true_return": statistics.median(each.return_true_mean or 0.0 for each in judged),
             "simulated_return": statistics.median(each.return_simulated or 0.0 for each in judged),
             "control_steps": sum(each.steps for each in judged),
-            "explosions": sum(each.explosions for each in judged),
+            "explosions": sum(each.explosions.explosions for each in judged),
             TRAIN_SECONDS: sum(each.wall_seconds for each in judged),
             WALL_SECONDS: self._wall_before + time.perf_counter() - self._began,
             FINISHED: finished,

@@ -1,0 +1,82 @@
+"""`mosim zero-shot` in a simulator that explodes, from states of the data."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from mosim.cli.policy_phase import _metrics, _status
+from mosim.policies import ExplosionCounts, ReturnRow, read_explosions
+from mosim.policies.progress import progress_of
+from mosim.training import Recipe, Trainer, TrainingData
+from mosim.trajectories import Dataset, collect
+
+QUICK = [
+    "--control-steps", "1500", "--judge-every", "600", "--judge-episodes", "2", "--num-envs", "4", "--fragment", "16",
+    "--minibatch", "32", "--epochs", "1", "--hidden", "8", "--no-video",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(ray_of_two: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Has hopper's data in data/hopper-stand, and in sim a simulator that was hardly trained on them."""
+    folder = tmp_path_factory.mktemp("zero-shot")
+    collect("hopper-stand", folder / "data" / "hopper-stand", episodes=4, steps=200, workers=1)
+    network = {"width": 16, "depth": 1}
+    stages = [{"name": "a", "learns": ["predictor"], "steps": 5, "batch_size": 32}]
+    recipe = Recipe.model_validate({"model": {"inertia": network, "bias": network}, "stages": stages})
+    data = TrainingData.load(Dataset.open(folder / "data" / "hopper-stand"))
+    Trainer(system="hopper-stand", recipe=recipe, data=data, out=folder / "sim").run(lambda report: None)
+    return folder
+
+
+def zero_shot(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = "from mosim.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "zero-shot", "sim", "--task", "hopper-stand", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_explosions_are_told_and_tracked(folder: Path) -> None:
+    result = zero_shot(folder, "--out", "out", "--start", "mixed", "--horizon", "50", *QUICK)
+    assert result.returncode == 0, result.stdout + result.stderr
+    said = " ".join(result.stdout.split())
+    assert "warning: zero-shot: the simulator predicted no motion in a training episode" in said
+    counts = read_explosions(folder / "out")
+    assert f"zero-shot: {counts}; see out/explosions.csv" in said
+    assert re.search(r"explosions \d+ in \d+ episodes, first in: qpos/\w+ \(\d+\)", said)
+    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    (run,) = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    assert run.data.metrics["explosions"] == counts.explosions
+    most = next(iter(counts.first_in))
+    assert run.data.metrics[f"exploded_first/{most}"] == counts.first_in[most]
+    assert len(client.get_metric_history(run.info.run_id, "explosions")) > 3
+    assert {"explosions.csv", "explosions.json"} <= {each.path for each in client.list_artifacts(run.info.run_id)}
+    assert (run.data.params["start"], run.data.params["horizon"]) == ("mixed", "50")
+
+
+def test_data_that_are_not_there_or_do_not_fit_are_told_before_anything_starts(folder: Path) -> None:
+    (folder / "data" / "hopper-stand").rename(folder / "elsewhere")
+    try:
+        result = zero_shot(folder, "--out", "none", "--start", "data", *QUICK)
+        assert result.returncode == 2
+        assert "was trained on, is in none of" in result.stderr
+    finally:
+        (folder / "elsewhere").rename(folder / "data" / "hopper-stand")
+    collect("pendulum-swingup", folder / "pendulum", episodes=1, steps=5, workers=1)
+    result = zero_shot(folder, "--out", "none", "--start", "data", "--data", "pendulum", *QUICK)
+    assert result.returncode == 2
+    assert "does not fit task hopper-stand" in result.stderr
+    assert not (folder / "none").exists()
+
+
+def test_the_progress_line_marks_where_simulated_and_true_return_part() -> None:
+    news = progress_of(1000, 2000, 1.0, ReturnRow(1000, 1.0, 812.0, 240.0, 10.0, episodes=10))
+    assert _status(news) == "return 812 simulated ≠ 240 true"
+    counts = ExplosionCounts(episodes=3400, first_in={"qvel/rfoot": 1200, "qpos/root[2]": 3})
+    news = news.model_copy(update={"parted": False, "explosions": counts})
+    assert _status(news) == "return 812 simulated, 240 true, 1,203 explosions, most in qvel/rfoot"
+    assert str(counts) == "explosions 1,203 in 3,400 episodes, first in: qvel/rfoot (1,200), qpos/root[2] (3)"
+    assert _metrics(news)["exploded_first/qpos/root[2]"] == 3
