@@ -9,6 +9,7 @@ from mosim.console import console, progress_bar, warn
 from mosim.policies import (
     COUNTS_FILE,
     EXPLOSIONS_FILE,
+    RETURNS_FILE,
     PolicyJob,
     PolicyProgress,
     PolicyResult,
@@ -41,6 +42,7 @@ def train_policies(jobs: Mapping[str, PolicyJob], tracked: Mapping[str, TrackedR
             for name, job in jobs.items()
         }
         told: set[tuple[str, str]] = set()
+        judgements = {name: _Judgements(job.out / RETURNS_FILE, tracked[name]) for name, job in jobs.items()}
 
         def warn_once(name: str, of: str, sentence: str) -> None:
             if (name, of) not in told:
@@ -50,6 +52,7 @@ def train_policies(jobs: Mapping[str, PolicyJob], tracked: Mapping[str, TrackedR
         def show(name: str, news: PolicyProgress) -> None:
             progress.update(bars[name], completed=min(news.steps, news.total_steps), status=_status(news))
             tracked[name].log_metrics(_metrics(news), step=news.steps)
+            judgements[name].track()
             if news.explosions.explosions:
                 where = jobs[name].out / EXPLOSIONS_FILE
                 warn_once(name, "explosion", f"the simulator predicted no motion in a training episode, see {where}.")
@@ -58,6 +61,7 @@ def train_policies(jobs: Mapping[str, PolicyJob], tracked: Mapping[str, TrackedR
 
         results = train_side_by_side(jobs, show)
     for name, result in results.items():
+        judgements[name].track()
         tracked[name].log_parameters(jobs[name].recipe.model_dump(mode="json") | {"task": jobs[name].task_name})
         tracked[name].log_artifact(result.returns)
         _tell_explosions(name, jobs[name].out, tracked[name])
@@ -107,6 +111,25 @@ def return_summary(returns: Mapping[str, Path], random_return: float) -> Table:
     return table
 
 
+class _Judgements:
+    """Tracks each judgement at the control steps that it was made at, however seldom anyone looks."""
+
+    def __init__(self, returns: Path, tracked: TrackedRun) -> None:
+        self._returns, self._tracked, self._count = returns, tracked, 0
+
+    def track(self) -> None:
+        """Tracks those that have been added to `returns.csv`."""
+        rows = read_returns(self._returns)
+        for row in rows[self._count :]:
+            values = {
+                "return/simulated": row.return_simulated,
+                "return/true_mean": row.return_true_mean,
+                "return/true_std": row.return_true_std,
+            }
+            self._tracked.log_metrics(values, step=row.steps)
+        self._count = len(rows)
+
+
 def _tell_explosions(name: str, out: Path, tracked: TrackedRun) -> None:
     if (counts := read_explosions(out)).explosions:
         console.print(f"{name}: {counts}; see {out / EXPLOSIONS_FILE}", markup=False)
@@ -134,9 +157,6 @@ def _status(news: PolicyProgress) -> str:
 def _metrics(news: PolicyProgress) -> dict[str, float]:
     values = {
         "return/training": news.return_training,
-        "return/simulated": news.return_simulated,
-        "return/true_mean": news.return_true_mean,
-        "return/true_std": news.return_true_std,
         "episodes": news.explosions.episodes,
         "explosions": news.explosions.explosions,
         "wall_seconds": news.wall_seconds,

@@ -8,7 +8,7 @@ from typing import Any
 from ray.rllib.algorithms.algorithm import Algorithm
 
 from mosim.dynamics import DynamicsModel, MujocoDynamics
-from mosim.environments import TRUE_DYNAMICS, StartStates, find_dataset, load_dynamics
+from mosim.environments import TRUE_DYNAMICS, Explosion, StartStates, find_dataset, load_dynamics
 from mosim.errors import MosimError
 from mosim.files import atomic_folder
 from mosim.policies.algorithm import (
@@ -141,7 +141,10 @@ class _Training:
         before = self.steps
         self.iteration += 1
         self.steps += int(sampled["num_env_steps_sampled"]) * recipe.action_repeat
-        self.explosions.add(self.steps, int(sampled["num_episodes"]), sampled.get(EXPLOSIONS, []))
+        told = sampled.get(EXPLOSIONS, [])
+        # RLlib takes a series of a single item out of its list.
+        explosions = [told] if isinstance(told, Explosion) else told
+        self.explosions.add(self.steps, int(sampled["num_episodes"]), explosions)
         mean = sampled.get("episode_return_mean")
         self.return_training = float(mean) if mean is not None and mean == mean else self.return_training
         if before // recipe.judge_every < self.steps // recipe.judge_every and self.steps < recipe.control_steps:

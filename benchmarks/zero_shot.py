@@ -1,0 +1,189 @@
+"""What policies are worth in the true task that were trained in a simulator alone.
+
+    python benchmarks/zero_shot.py
+    python benchmarks/zero_shot.py --only reacher
+
+Every command that it runs is printed, can be repeated by hand, and goes on where it was stopped. Two simulators, or the
+two trainings of a comparison, run at a time, one core each. Writes a row for each task and seed into
+benchmarks/results/zero_shot.csv, of all that is finished so far, and a plot of each task's returns into docs/zero-shot.
+"""
+
+import csv
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import tyro
+from common import RESULTS, commit, hardware, write_table
+
+from mosim.configuration import read_yaml_model
+from mosim.policies import plot_returns, random_return, read_explosions, read_returns
+from mosim.systems import Frozen, load_task
+
+_FOLDER = Path(__file__).parent
+
+
+class Simulator(Frozen):
+    """A simulator, and what its commands are given beside the task.
+
+    Attributes:
+      task: whose data it learns.
+      collect, train: flags of `mosim collect` and `mosim train`.
+    """
+
+    task: str
+    collect: tuple[str, ...] = ()
+    train: tuple[str, ...] = ()
+
+
+class Row(Frozen):
+    """A task's trainings.
+
+    Attributes:
+      task: what the policies learn.
+      simulator: by its name.
+      seeds: of the policies.
+      flags: of `mosim zero-shot`.
+      asked_return: median true return of the zero-shot policies that is aimed at.
+      asked_ratio: of that to the true-trained ones'.
+    """
+
+    task: str
+    simulator: str
+    seeds: tuple[int, ...]
+    flags: tuple[str, ...] = ()
+    asked_return: float | None = None
+    asked_ratio: float | None = None
+
+
+class Benchmark(Frozen):
+    """What `zero_shot.yaml` says."""
+
+    simulators: dict[str, Simulator]
+    rows: tuple[Row, ...]
+
+
+def main(
+    file: tyro.conf.Positional[Path] = _FOLDER / "zero_shot.yaml",
+    out: Path = Path("runs", "zero-shot"),
+    results: Path = RESULTS / "zero_shot.csv",
+    plots: Path = _FOLDER.parent / "docs" / "zero-shot",
+    only: str = "",
+    workers: int = 2,
+) -> None:
+    """Trains what is left to train, and writes what has come of it.
+
+    Args:
+      file: what to measure.
+      out: folder of datasets, simulators and policies.
+      results: the CSV.
+      plots: folder of the plots.
+      only: rows whose task has this in its name.
+      workers: simulators that are trained at a time.
+    """
+    benchmark = read_yaml_model(file, Benchmark)
+    chosen = [row for row in benchmark.rows if only in row.task]
+    wanted = {row.simulator: benchmark.simulators[row.simulator] for row in chosen}
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda item: _make_simulator(item[1], out / "simulators" / item[0]), wanted.items()))
+    for row in chosen:
+        for seed in row.seeds:
+            _run(_command(row, seed, out))
+        _write(benchmark, out, results)
+        _plot(row, out, plots)
+
+
+def _make_simulator(simulator: Simulator, folder: Path) -> None:
+    data, model = folder / "data" / "train", folder / "model"
+    _run(["mosim", "collect", simulator.task, "--out", str(data), "--resume", "--workers", "1", *simulator.collect])
+    _run(["mosim", "train", simulator.task, "--data", str(data), "--out", str(model), "--resume", *simulator.train])
+
+
+def _command(row: Row, seed: int, out: Path) -> list[str]:
+    simulator = out / "simulators" / row.simulator / "model"
+    where = ["--out", str(_folder(row, seed, out)), "--seed", str(seed)]
+    return ["mosim", "zero-shot", str(simulator), "--task", row.task, *where, "--compare", "--resume", *row.flags]
+
+
+def _folder(row: Row, seed: int, out: Path) -> Path:
+    return out / row.task / f"seed-{seed}"
+
+
+def _run(command: list[str]) -> None:
+    print(f"$ {shlex.join(command)}", flush=True)
+    subprocess.run([str(Path(sys.executable).parent / command[0]), *command[1:]], check=True)
+
+
+def _write(benchmark: Benchmark, out: Path, results: Path) -> None:
+    """Writes the CSV of all that is finished; the commit is the one that a training was written down under."""
+    known = _known(results)
+    rows: list[dict[str, Any]] = []
+    for row in benchmark.rows:
+        finished = [seed for seed in row.seeds if (_folder(row, seed, out) / "true-trained" / "policy").is_dir()]
+        random = random_return(load_task(row.task)).mean if finished else None
+        for seed in finished:
+            measured = _measured(row, seed, out) | {"random": random}
+            told = {key: f"{value:.6g}" if isinstance(value, float) else str(value) for key, value in measured.items()}
+            before = known.get((row.task, str(seed)), {})
+            same = all(before.get(key) == value for key, value in told.items())
+            where = {
+                "hardware": before["hardware"] if same else hardware(),
+                "commit": before["commit"] if same else commit(),
+                "command": shlex.join(_command(row, seed, out)),
+            }
+            rows.append({"task": row.task, "seed": str(seed)} | told | where)
+    if rows:
+        write_table(results, rows)
+
+
+def _measured(row: Row, seed: int, out: Path) -> dict[str, Any]:
+    folder = _folder(row, seed, out)
+    ours, theirs = (read_returns(each / "returns.csv")[-1] for each in (folder, folder / "true-trained"))
+    exploded = read_explosions(folder)
+    return {
+        "algorithm": json.loads((folder / "recipe.json").read_text())["algorithm"],
+        "true_return": ours.return_true_mean,
+        "true_std": ours.return_true_std,
+        "simulated_return": ours.return_simulated,
+        "true_trained_return": theirs.return_true_mean,
+        "ratio": ours.return_true_mean / theirs.return_true_mean,
+        "control_steps": ours.steps,
+        "seconds": ours.wall_seconds,
+        "true_trained_seconds": theirs.wall_seconds,
+        "judged_episodes": ours.episodes,
+        "training_episodes": exploded.episodes,
+        "explosions": exploded.explosions,
+        "asked_return": "" if row.asked_return is None else row.asked_return,
+        "asked_ratio": "" if row.asked_ratio is None else row.asked_ratio,
+    }
+
+
+def _known(results: Path) -> dict[tuple[str, str], dict[str, str]]:
+    if not results.is_file():
+        return {}
+    with results.open(newline="") as file:
+        return {(row["task"], row["seed"]): row for row in csv.DictReader(file)}
+
+
+def _plot(row: Row, out: Path, plots: Path) -> None:
+    """Draws the seed whose zero-shot return is the median."""
+    plots.mkdir(parents=True, exist_ok=True)
+    returns = {seed: read_returns(_folder(row, seed, out) / "returns.csv") for seed in row.seeds}
+    median = statistics.median_low([rows[-1].return_true_mean for rows in returns.values()])
+    seed = next(seed for seed, rows in returns.items() if rows[-1].return_true_mean == median)
+    trainings = {"zero-shot": _folder(row, seed, out), "true-trained": _folder(row, seed, out) / "true-trained"}
+    plot_returns(
+        {name: read_returns(folder / "returns.csv") for name, folder in trainings.items()},
+        random_return(load_task(row.task)).mean,
+        f"{row.task}, seed {seed}",
+        plots / f"{row.task}.png",
+    )
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
