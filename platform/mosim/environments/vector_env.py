@@ -14,6 +14,7 @@ from mosim.dynamics import DynamicsModel, MujocoDynamics
 from mosim.environments.explosions import evaluation_explosion, state_explosion
 from mosim.environments.limits import StateLimits, limits_of
 from mosim.environments.starts import Starts
+from mosim.errors import MosimError
 from mosim.systems import Evaluation, Evaluator, Task, evaluator_for
 
 _LARGEST_SEED = 2**32
@@ -108,21 +109,30 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Starts an episode in every env.
+        """Starts an episode in every env, or in those that a mask names.
 
         Args:
           seed: an integer for all envs, or one for each; with it an env's episodes are counted from 0 again. Without,
             each env goes on to its next episode.
-          options: unused.
+          options: may have `reset_mask`, `(num_envs,)` bool, as Gymnasium's own vector envs take it: the envs that
+            start an episode, while the others stay where they are. What has ended and been reset so is not reset by
+            the next step, so a trainer that wants its resets in the same step can have them.
 
         Returns:
           Observations `(num_envs, observation_size)`, and an empty info.
+
+        Raises:
+          MosimError: the mask is no bool array of one an env.
         """
-        del options
+        mask = (options or {}).get("reset_mask")
+        rows = np.arange(self.num_envs) if mask is None else self._masked(mask)
         if seed is not None:
-            self._seeds = [seed] * self.num_envs if isinstance(seed, int | np.integer) else list(seed)
-            self._episodes[:] = -1
-        self._begin(np.arange(self.num_envs))
+            seeds = [seed] * self.num_envs if isinstance(seed, int | np.integer) else list(seed)
+            for row in rows:
+                self._seeds[row] = seeds[row]
+            self._episodes[rows] = -1
+        if rows.size:
+            self._begin(rows)
         return self._observation.copy(), {}
 
     @torch.no_grad()
@@ -228,6 +238,11 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         self._observation[rows] = evaluation.observation.cpu().numpy()
         self._steps[rows] = 0
         self.ended[rows] = False
+
+    def _masked(self, mask: np.ndarray) -> np.ndarray:
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
+            raise MosimError(f"reset_mask must be an array of {self.num_envs} bools, one an env, not {mask!r}.")
+        return np.flatnonzero(mask)
 
     def _tell_contexts(self) -> None:
         if isinstance(self.dynamics, MujocoDynamics):
