@@ -86,9 +86,9 @@ class Settings:
 
     checkpoint: str  # The simulator: a run's folder, or "true" for the true task.
     task: str = "reacher-easy"
-    control_steps: int = 200_000
+    control_steps: int = 120_000
     action_repeat: int = 4
-    num_envs: int = 16
+    num_envs: int = 8
     updates: int = 8  # Gradient steps after a step of all envs.
     learning_starts: int = 1000  # Random actions before the first gradient step.
     gamma: float = 0.95
@@ -119,7 +119,7 @@ def main(settings: Settings) -> None:
         device="cpu",
         verbose=1,
     )
-    model.learn(settings.control_steps // repeat, log_interval=4 * settings.num_envs)
+    model.learn(settings.control_steps // repeat, log_interval=2 * settings.num_envs)
 
     def act(observation: np.ndarray) -> np.ndarray:
         return model.predict(observation, deterministic=True)[0]
