@@ -130,12 +130,17 @@ def windows(trajectories: Trajectories, batch: int, horizon: int, seed: int) -> 
 
 def write_rows(file: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Writes a CSV, each row with where it comes from."""
+    where = origin()
+    write_table(file, [row | where for row in rows])
+
+
+def write_table(file: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes rows, which have the same keys, as a CSV."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    told = [row | origin() for row in rows]
     with file.open("w", newline="") as out:
-        writer = csv.DictWriter(out, told[0])
+        writer = csv.DictWriter(out, rows[0])
         writer.writeheader()
-        writer.writerows(told)
+        writer.writerows(rows)
 
 
 def origin() -> dict[str, str]:

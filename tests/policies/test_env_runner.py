@@ -10,13 +10,14 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
-from mosim.policies import PolicyRecipe, load_policy, save_policy
+from mosim.policies import PPORecipe, load_policy, save_policy
 from mosim.policies.algorithm import make_algorithm, seed_everything
 from mosim.policies.env_runner import BatchedEnvRunner
-from mosim.policies.export import export_policy, observation_filter
+from mosim.policies.export import export_policy
+from mosim.policies.observation_filter import observation_filter
 from mosim.systems import load_task
 
-RECIPE = PolicyRecipe(num_envs=3, fragment=30, minibatch=16, epochs=1, hidden=(8, 5), horizon=50)
+RECIPE = PPORecipe(num_envs=3, fragment=30, minibatch=16, epochs=1, hidden=(8, 5), horizon=50)
 
 pytestmark = pytest.mark.usefixtures("ray_of_two")
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from mosim.configuration import read_yaml_model, validate
 from mosim.errors import MosimError
-from mosim.policies import PolicyRecipe, load_policy_recipe
+from mosim.policies import PPORecipe, load_policy_recipe
 from mosim.systems import Frozen, task_names
 
 
@@ -40,7 +40,7 @@ def test_a_task_without_its_own_recipe_has_the_default_one() -> None:
 
 def test_a_file_takes_the_place_of_the_shipped_recipe(tmp_path: Path) -> None:
     recipe = load_policy_recipe("reacher-easy", recipe_file(tmp_path, "gamma: 0.5\nhidden: [8]\n"))
-    assert recipe == PolicyRecipe(gamma=0.5, hidden=(8,))
+    assert recipe == PPORecipe(gamma=0.5, hidden=(8,))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_file_takes_the_place_of_the_shipped_recipe(tmp_path: Path) -> None:
     [
         ("gama: 0.9\n", r"recipe\.yaml, line 1: unknown key 'gama'; allowed are: action_repeat, .*gamma"),
         ("gamma: 1.5\n", r"recipe\.yaml, line 1: key 'gamma' is 1\.5; input should be less than or equal to 1"),
-        ("algorithm: DQN\n", r"key 'algorithm' is 'DQN'; input should be 'PPO'"),
+        ("algorithm: DQN\n", "unknown algorithm 'DQN'; allowed are: ppo, appo"),
         (
             "num_envs: 2\nfragment: 4\nminibatch: 16\n",
             r"recipe\.yaml: .*minibatch must be at most num_envs \* fragment",

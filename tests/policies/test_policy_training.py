@@ -14,9 +14,9 @@ from mosim.errors import DamagedFileError, MismatchError, MosimError
 from mosim.policies import (
     PolicyJob,
     PolicyProgress,
-    PolicyRecipe,
     PolicyResult,
     PolicyTrainer,
+    PPORecipe,
     judge,
     load_policy,
     read_returns,
@@ -28,7 +28,7 @@ from mosim.training.checkpoint import save_checkpoint
 
 TASK = "reacher-easy"
 
-TINY = PolicyRecipe(
+TINY = PPORecipe(
     control_steps=1400,
     num_envs=4,
     fragment=16,

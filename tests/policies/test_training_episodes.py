@@ -11,14 +11,14 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 
 from mosim.errors import MosimError
-from mosim.policies import PolicyProgress, PolicyRecipe, PolicyResult, read_explosions, train_policy
+from mosim.policies import PolicyProgress, PolicyResult, PPORecipe, read_explosions, train_policy
 from mosim.policies.algorithm import make_algorithm
 from mosim.policies.env_runner import EXPLOSIONS
 from mosim.systems import load_task
 from mosim.training import Recipe, Trainer, TrainingData
 from mosim.trajectories import Dataset, collect
 
-TINY = PolicyRecipe(
+TINY = PPORecipe(
     control_steps=2400,
     num_envs=4,
     fragment=16,

@@ -27,11 +27,7 @@ class CommandOptions(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            mistake = error.errors(include_url=False)[0]
-            flag = ".".join(str(part).replace("_", "-") for part in mistake["loc"])
-            reason = mistake["msg"][0].lower() + mistake["msg"][1:]
-            # tyro would print a ValidationError as it stands.
-            raise MosimError(f"--{flag} {mistake['input']}: {reason}.") from None
+            raise MosimError(_sentence(error)) from None  # tyro would print a ValidationError as it stands.
 
 
 Options = TypeVar("Options")
@@ -45,11 +41,17 @@ def parse(options: type[Options], command: str, arguments: Sequence[str], defaul
       command: the command's name, for usage lines.
       arguments: what follows the command's name.
       default: values for the flags that are not given, where the type's own defaults are not meant.
+
+    Raises:
+      MosimError: as `CommandOptions`.
     """
     program = f"mosim {command}"
-    if default is None:
-        return tyro.cli(options, prog=program, args=list(arguments))
-    return tyro.cli(options, prog=program, args=list(arguments), default=default)
+    try:
+        if default is None:
+            return tyro.cli(options, prog=program, args=list(arguments))
+        return tyro.cli(options, prog=program, args=list(arguments), default=default)
+    except ValidationError as error:  # Of a recipe whose fields are flags.
+        raise MosimError(_sentence(error)) from None
 
 
 def peek(arguments: Sequence[str], flag: str) -> str | None:
@@ -77,3 +79,13 @@ def with_recipe(options: type[Options], **recipes: BaseModel) -> Options:
         for name, field in options.model_fields.items()  # pyright: ignore[reportAttributeAccessIssue]
     }
     return options.model_construct(**values | recipes)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _sentence(error: ValidationError) -> str:
+    """What is wrong with a flag, or with several together."""
+    mistake = error.errors(include_url=False)[0]
+    reason = mistake["msg"][0].lower() + mistake["msg"][1:]
+    if not mistake["loc"]:
+        return f"{reason.removeprefix('value error, ')}."
+    flag = ".".join(str(part).replace("_", "-") for part in mistake["loc"])
+    return f"--{flag} {mistake['input']}: {reason}."

@@ -24,5 +24,7 @@ def _defaults(arguments: Sequence[str]) -> RunOptions:
     return with_recipe(
         RunOptions,
         simulator=load_recipe("" if task is None else load_task(task).facts.name, simulator),
-        policy=load_policy_recipe(task or "", None if policy is None else Path(policy)),
+        policy=load_policy_recipe(
+            task or "", None if policy is None else Path(policy), peek(arguments, "--policy.algorithm")
+        ),
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from pydantic import Field
+from pydantic import Field, SerializeAsAny
 
 from mosim.cli.tracked_command import TrackedOptions
 from mosim.evaluation import STANDARD_HORIZONS
@@ -50,4 +50,4 @@ class RunOptions(TrackedOptions):
         default=False, description="Go on with the run in --out, if there is one; finished phases are not repeated."
     )
     simulator: Recipe
-    policy: PolicyRecipe
+    policy: SerializeAsAny[PolicyRecipe]

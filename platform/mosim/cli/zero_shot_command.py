@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from pydantic import Field
+from pydantic import Field, SerializeAsAny
 
 from mosim.cli.notes import note
 from mosim.cli.parsing import parse, peek, with_recipe
@@ -19,6 +19,7 @@ from mosim.cli.policy_phase import (
     warn_of_hidden_physics,
 )
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
+from mosim.configuration import with_values
 from mosim.console import console
 from mosim.environments import TRUE_DYNAMICS, find_dataset, load_dynamics
 from mosim.errors import MismatchError
@@ -32,17 +33,21 @@ from mosim.trajectories import Dataset
 class Options(TrackedOptions):
     """Train a policy with RLlib in a simulator alone, and judge it in the true task at fixed intervals.
 
-    Every field of the policy's recipe is a flag below. Writes returns.csv, returns.png, the policy, and policy.mp4, its
-    first seconds in the true task, where there is OpenGL.
+    Every field of the policy's recipe is a flag below; --algorithm NAME --help shows those of another algorithm. Writes
+    returns.csv, returns.png, the policy, and policy.mp4, its first seconds in the true task, where there is OpenGL.
 
       mosim zero-shot runs/reacher --task reacher-easy --out runs/reacher/zero-shot
+      mosim zero-shot runs/reacher --task reacher-easy --out runs/reacher/sac --algorithm sac
     """
 
     checkpoint: tyro.conf.Positional[Path] = Field(description="A checkpoint, or the folder of a training run.")
     task: str = Field(description="A task as domain-task, of the system that the simulator has learned.")
     out: Path = Field(description="Folder for returns, checkpoints and the policy.")
     recipe_file: Annotated[Path | None, tyro.conf.arg(name="recipe", metavar="FILE")] = Field(
-        default=None, description="A YAML file; by default the task's own recipe, or a general one."
+        default=None, description="A YAML file; by default the algorithm's own recipe for the task, or a general one."
+    )
+    workers: Annotated[int | None, tyro.conf.arg(metavar="INT")] = Field(
+        default=None, ge=0, description="Ray actors that sample; the same as --num-env-runners."
     )
     data: Annotated[str | None, tyro.conf.arg(metavar="PATH|URI")] = Field(
         default=None,
@@ -56,12 +61,15 @@ class Options(TrackedOptions):
         default=False, description="Go on from the last checkpoint in --out, if there is one."
     )
     video: bool = Field(default=True, description="Film the policy in the true task, into OUT/policy.mp4.")
-    recipe: Annotated[PolicyRecipe, tyro.conf.arg(name="")]
+    recipe: Annotated[SerializeAsAny[PolicyRecipe], tyro.conf.arg(name="")]
 
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
     options = parse(Options, "zero-shot", arguments, default=_defaults(arguments))
+    if options.workers is not None:
+        recipe = with_values(options.recipe, {"num_env_runners": options.workers}, "--workers")
+        options = options.model_copy(update={"recipe": recipe})
     task = load_task(options.task)
     simulator = read_checkpoint(options.checkpoint)
     checkpoint = simulator.path.resolve()
@@ -117,4 +125,5 @@ def _run_of(name: str, tracked: TrackedRun, task: Task) -> TrackedRun:
 def _defaults(arguments: Sequence[str]) -> Options:
     """Options whose recipe is the one that the arguments name, so that its fields become flags with these defaults."""
     task, file = peek(arguments, "--task"), peek(arguments, "--recipe")
-    return with_recipe(Options, recipe=load_policy_recipe(task or "", None if file is None else Path(file)))
+    recipe = load_policy_recipe(task or "", None if file is None else Path(file), peek(arguments, "--algorithm"))
+    return with_recipe(Options, recipe=recipe)

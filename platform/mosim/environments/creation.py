@@ -9,7 +9,6 @@ from mosim.environments.starts import StartKind, make_starts, start_states
 from mosim.environments.vector_env import MoSimVectorEnv
 from mosim.errors import MismatchError, MosimError
 from mosim.systems import SystemFacts, Task, load_task
-from mosim.training import load_simulator
 
 TRUE_DYNAMICS = "true"
 """Stands for MuJoCo itself where a simulator's checkpoint is expected."""
@@ -42,6 +41,9 @@ def load_dynamics(source: str | Path | None, task: Task, device: str = "cpu") ->
         )
     if str(source) == TRUE_DYNAMICS:
         return MujocoDynamics(task)
+    # Which brings Ray, and a policy that is loaded has no need of it.
+    from mosim.training import load_simulator
+
     dynamics = load_simulator(source, device)
     check_fit(dynamics.facts, task)
     return dynamics.eval().requires_grad_(False)

@@ -12,7 +12,6 @@ from safetensors.numpy import load_file, save_file
 from mosim.errors import DamagedFileError, MismatchError, MosimError
 from mosim.files import atomic_path
 from mosim.systems import EpisodeStart, Task
-from mosim.training import read_checkpoint
 from mosim.trajectories import Dataset
 
 StartKind = Literal["initial", "data", "mixed"]
@@ -115,6 +114,8 @@ def find_dataset(checkpoint: str | Path) -> Dataset:
     Raises:
       MosimError: it is in none of these places; names them.
     """
+    from mosim.training import read_checkpoint  # Which brings Ray.
+
     trained = read_checkpoint(checkpoint)
     beside = trained.path.absolute().parents[2] / "data"
     places = [beside / "train", beside / Path(trained.system).stem, Path("data", Path(trained.system).stem)]

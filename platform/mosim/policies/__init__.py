@@ -3,13 +3,24 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mosim.policies.algorithms import (
+    ALGORITHMS,
+    APPORecipe,
+    IMPALARecipe,
+    OtherRecipe,
+    PPORecipe,
+    SACRecipe,
+    TQCRecipe,
+    load_policy_recipe,
+    recipe_class,
+)
 from mosim.policies.explosions import COUNTS_FILE, EXPLOSIONS_FILE, ExplosionCounts, read_explosions
 from mosim.policies.film import PolicyEpisode, film_policy, true_episode
 from mosim.policies.judging import JUDGE_SEED, Judgement, judge, random_return
 from mosim.policies.plots import plot_returns
 from mosim.policies.policy import Policy, PolicyFacts, load_policy, save_policy
 from mosim.policies.progress import POLICY_FOLDER, PolicyProgress, PolicyResult
-from mosim.policies.recipe import PolicyRecipe, load_policy_recipe
+from mosim.policies.recipe import PolicyRecipe
 from mosim.policies.returns import RETURNS_FILE, ReturnRow, read_returns
 
 if TYPE_CHECKING:
@@ -17,13 +28,18 @@ if TYPE_CHECKING:
     from mosim.policies.training import train_policy
 
 __all__ = [
+    "ALGORITHMS",
     "COUNTS_FILE",
     "EXPLOSIONS_FILE",
     "JUDGE_SEED",
     "POLICY_FOLDER",
     "RETURNS_FILE",
+    "APPORecipe",
     "ExplosionCounts",
+    "IMPALARecipe",
     "Judgement",
+    "OtherRecipe",
+    "PPORecipe",
     "Policy",
     "PolicyEpisode",
     "PolicyFacts",
@@ -33,6 +49,8 @@ __all__ = [
     "PolicyResult",
     "PolicyTrainer",
     "ReturnRow",
+    "SACRecipe",
+    "TQCRecipe",
     "film_policy",
     "judge",
     "load_policy",
@@ -41,6 +59,7 @@ __all__ = [
     "random_return",
     "read_explosions",
     "read_returns",
+    "recipe_class",
     "save_policy",
     "train_policy",
     "train_side_by_side",

@@ -10,17 +10,12 @@ import gymnasium
 import numpy as np
 import torch
 from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.algorithms.ppo import PPOConfig
-from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 
+from mosim.errors import MosimError
 from mosim.policies.env_runner import BatchedEnvRunner
-from mosim.policies.learner import LeanPPOLearner
 from mosim.policies.observation_filter import ObservationFilter
 from mosim.policies.recipe import PolicyRecipe
 from mosim.registration import environment_id
-
-_UNCLIPPED = 1e9
-"""Stands for no limit where RLlib wants a number."""
 
 _METRICS = "metrics_logger"
 
@@ -49,7 +44,7 @@ def make_algorithm(
         "data": None if data is None else str(data),
     }
     config = (
-        PPOConfig()
+        recipe.rllib_config()
         # Named with its module, so that every env runner's process imports mosim and so registers the env itself.
         .environment(f"mosim:{environment_id(task_name)}", env_config=environment, disable_env_checking=True)
         .env_runners(
@@ -61,32 +56,16 @@ def make_algorithm(
             env_to_module_connector=_observation_filter,
         )
         .learners(num_learners=0)
-        .training(
-            learner_class=LeanPPOLearner,
-            lr=recipe.learning_rate,
-            gamma=recipe.gamma,
-            lambda_=recipe.gae_lambda,
-            train_batch_size_per_learner=recipe.batch,
-            minibatch_size=recipe.minibatch,
-            num_epochs=recipe.epochs,
-            grad_clip=recipe.gradient_clip,
-            grad_clip_by="global_norm",
-            clip_param=recipe.clip,
-            entropy_coeff=recipe.entropy,
-            vf_loss_coeff=recipe.value_weight,
-            vf_clip_param=_UNCLIPPED,
-            use_kl_loss=False,
-        )
-        .rl_module(
-            model_config=DefaultModelConfig(
-                fcnet_hiddens=list(recipe.hidden),
-                fcnet_activation="tanh",
-                vf_share_layers=False,
-                free_log_std=recipe.free_log_std,
-            )
+        .training(gamma=recipe.gamma)
+        .reporting(
+            min_time_s_per_iteration=None, min_sample_timesteps_per_iteration=1, min_train_timesteps_per_iteration=None
         )
         .debugging(seed=recipe.seed if sample_seed is None else sample_seed, log_level="ERROR")
     )
+    try:
+        config.validate()
+    except ValueError as error:
+        raise MosimError(f"RLlib does not take this recipe of {recipe.algorithm}: {_first_line(error)}") from None
     algorithm = config.build_algo()
     # RLlib makes an empty folder in the user's home for every algorithm, and has no use for it here.
     with contextlib.suppress(OSError):
@@ -99,11 +78,11 @@ def _observation_filter(env: Any = None, spaces: Any = None, device: Any = None)
     return ObservationFilter()
 
 
-def set_rates(algorithm: Algorithm, learning_rate: float, entropy: float) -> None:
-    """Sets Adam's step size and the weight of the entropy bonus for the next iteration."""
-
-    group: Any = algorithm.learner_group
-    group.foreach_learner(lambda learner: learner.set_rates(learning_rate, entropy))
+def set_rates(algorithm: Algorithm, rates: dict[str, float]) -> None:
+    """Sets the rates of a recipe for the next iteration, such as Adam's step size."""
+    if rates:
+        group: Any = algorithm.learner_group
+        group.foreach_learner(lambda learner: learner.set_rates(**rates))
 
 
 def seed_everything(*seed: int) -> None:
@@ -129,3 +108,7 @@ def set_algorithm_state(algorithm: Algorithm, state: dict[str, Any]) -> None:
     runner = algorithm.env_runner
     if isinstance(runner, BatchedEnvRunner) and algorithm.config is not None and not algorithm.config.num_env_runners:
         runner.restore(state["sampling"])
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

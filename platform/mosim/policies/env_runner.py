@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from ray.rllib.core.columns import Columns
+from ray.rllib.core.distribution.torch.torch_distribution import TorchSquashedGaussian
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
@@ -63,6 +64,42 @@ class BatchedEnvRunner(SingleAgentEnvRunner):
         return next(piece for piece in pipeline.connectors if isinstance(piece, ObservationFilter))
 
     @torch.no_grad()
+    def sample_transitions(self, fragment: int, random_actions: bool = False) -> dict[str, np.ndarray]:
+        """Takes `fragment` actions in every env, those of an env that is reset among them.
+
+        Args:
+          fragment: at least 1.
+          random_actions: draw actions from the whole control range, and not from the policy.
+
+        Returns:
+          What `mosim.policies.replay_buffer.ReplayBuffer.add` takes, with observations as the envs gave them.
+        """
+        self._begin(force_reset=False, explore=True)
+        raw, steps = [self._envs.snapshot()["observation"]], []
+        for _ in range(fragment):
+            steps.append(self._step(explore=True, random_actions=random_actions))
+            raw.append(steps[-1].pop("raw"))
+        stacked = {key: np.stack([step[key] for step in steps]) for key in steps[0]}
+        ended = stacked["terminated"] | stacked["truncated"]
+        taken = int(stacked["valid"].sum())
+        self._log_env_steps(metric=self._metrics_num_env_steps_sampled, num_steps=taken)
+        self._increase_sampled_metrics(taken, int(ended.sum()))
+        return {
+            "observation": np.stack(raw),
+            "action": stacked[Columns.ACTIONS],
+            "reward": stacked["reward"].astype(np.float32),
+            "terminated": stacked["terminated"],
+            "ended": ended,
+            "valid": stacked["valid"],
+        }
+
+    def sample_get_state_and_metrics(self) -> Any:
+        """RLlib's, after which what the filter has seen counts as told: asked again, it does not tell it twice."""
+        result = super().sample_get_state_and_metrics()
+        self._filter.told()
+        return result
+
+    @torch.no_grad()
     def _sample(
         self,
         *,
@@ -73,12 +110,7 @@ class BatchedEnvRunner(SingleAgentEnvRunner):
         force_reset: bool = False,
     ) -> list[SingleAgentEpisode]:
         """Takes RLlib's arguments; at least `num_timesteps` actions, or `num_episodes` episodes to their end."""
-        if force_reset or num_episodes is not None or self._needs_initial_reset:
-            # Not the seed that RLlib gives this runner alone, which is its next neighbour's under the next seed.
-            observation, _ = self._envs.reset(seed=self.config.seed if self._needs_initial_reset else None)
-            self._observation = self._filter.filter_batch(observation, update=explore)
-            self._returns, self._lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, int)
-            self._needs_initial_reset = False
+        self._begin(force_reset or num_episodes is not None, explore)
         observations, steps = [self._observation], []
         taken = finished = 0
         while taken < num_timesteps if num_timesteps is not None else finished < (num_episodes or 0):
@@ -90,16 +122,25 @@ class BatchedEnvRunner(SingleAgentEnvRunner):
         self._increase_sampled_metrics(taken, finished)
         return self._episodes(np.stack(observations), {key: np.stack([s[key] for s in steps]) for key in steps[0]})
 
+    def _begin(self, force_reset: bool, explore: bool) -> None:
+        """Starts all episodes anew, the first time or where it is asked for."""
+        if force_reset or self._needs_initial_reset:
+            # Not the seed that RLlib gives this runner alone, which is its next neighbour's under the next seed.
+            observation, _ = self._envs.reset(seed=self.config.seed if self._needs_initial_reset else None)
+            self._observation = self._filter.filter_batch(observation, update=explore)
+            self._returns, self._lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, int)
+            self._needs_initial_reset = False
+
     def _step(self, explore: bool, random_actions: bool) -> _Step:
         envs = self._envs
         # An env that ended with its last step is reset by this one, which is then no step of any episode.
         valid = ~envs.ended
         if random_actions:
-            step: _Step = {Columns.ACTIONS: envs.action_space.sample()}
-            control = step[Columns.ACTIONS]
+            shape = envs.action_space.shape or ()
+            step: _Step = {Columns.ACTIONS: 2.0 * torch.rand(shape).numpy() - 1.0}
         else:
             step = self._act(explore)
-            control = to_control(step[Columns.ACTIONS], envs)
+        control = to_control(step[Columns.ACTIONS], envs)
         observation, reward, terminated, truncated, info = envs.step(control)
         for row in np.flatnonzero(info.get("exploded", ())):
             self.metrics.log_value(EXPLOSIONS, info["explosion"][row], reduce="item_series")
@@ -109,7 +150,8 @@ class BatchedEnvRunner(SingleAgentEnvRunner):
         for row in np.flatnonzero(terminated | truncated):
             self._log_episode_metrics(int(self._lengths[row]), float(self._returns[row]), 0.0)
             self._returns[row] = self._lengths[row] = 0
-        return step | {"valid": valid, "reward": reward, "terminated": terminated, "truncated": truncated}
+        told = {"reward": reward, "terminated": terminated, "truncated": truncated}
+        return step | told | {"valid": valid, "raw": observation}
 
     def _act(self, explore: bool) -> _Step:
         if self.module is None:
@@ -117,8 +159,7 @@ class BatchedEnvRunner(SingleAgentEnvRunner):
         batch = {Columns.OBS: torch.from_numpy(self._observation)}
         if not explore:
             inputs = self.module.forward_inference(batch)[Columns.ACTION_DIST_INPUTS]
-            likeliest: Any = self.module.get_inference_action_dist_cls().from_logits(inputs).to_deterministic()
-            return {Columns.ACTIONS: likeliest.sample().numpy()}
+            return {Columns.ACTIONS: likeliest(self.module, inputs).numpy()}
         inputs = self.module.forward_exploration(batch)[Columns.ACTION_DIST_INPUTS]
         distribution: Any = self.module.get_exploration_action_dist_cls().from_logits(inputs)
         actions = distribution.sample()
@@ -149,6 +190,16 @@ class BatchedEnvRunner(SingleAgentEnvRunner):
                     )
                 )
         return episodes
+
+
+def likeliest(module: Any, inputs: torch.Tensor) -> torch.Tensor:
+    """The middle of what a module's outputs stand for, in [-1, 1] or beyond.
+
+    RLlib's own is that of a squashed Gaussian before it is squashed.
+    """
+    distribution = module.get_inference_action_dist_cls().from_logits(inputs)
+    actions = distribution.to_deterministic().sample()
+    return torch.tanh(actions) if isinstance(distribution, TorchSquashedGaussian) else actions
 
 
 def to_control(actions: np.ndarray, envs: MoSimVectorEnv) -> np.ndarray:

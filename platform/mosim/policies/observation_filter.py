@@ -110,6 +110,10 @@ class ObservationFilter(ConnectorV2):
         del components, not_components, kwargs
         return {"seen": self.seen.as_dict(), "new": self._new.as_dict()}
 
+    def told(self) -> None:
+        """Counts what has been seen as known to whoever merges states; nothing is new then."""
+        self._new = Moments.none()
+
     def set_state(self, state: dict[str, Any]) -> None:
         """Takes over what `state` has seen; nothing is new then."""
         self.seen = Moments(**state["seen"])
@@ -122,3 +126,10 @@ class ObservationFilter(ConnectorV2):
             seen = seen.joined(Moments(**state["new"]))
         self.set_state({"seen": seen.as_dict()})
         return self.get_state()
+
+
+def observation_filter(algorithm: Any) -> ObservationFilter:
+    """The filter in front of an algorithm's module, with all that its env runners have seen."""
+    runner = algorithm.env_runner
+    pipeline = algorithm.env_to_module_connector if runner is None else runner._env_to_module
+    return next(piece for piece in pipeline.connectors if isinstance(piece, ObservationFilter))

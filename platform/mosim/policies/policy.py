@@ -19,13 +19,25 @@ WEIGHTS_FILE = "policy.safetensors"
 FACTS_FILE = "policy.json"
 
 
+Activation = Literal["tanh", "relu", "elu", "silu"]
+
+_ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+}
+
+
 class PolicyFacts(Frozen):
     """What a policy is, beside its weights.
 
     Attributes:
       task: the task it was trained for.
       observation_size, action_size: widths.
-      hidden: widths of the hidden layers, which are tanh.
+      hidden: widths of the hidden layers.
+      activation: after each hidden layer.
+      squash: whether the last layer is followed by a tanh.
       clip: largest magnitude of a filtered observation.
       action_repeat: control steps that each of its actions is to be held.
     """
@@ -37,10 +49,12 @@ class PolicyFacts(Frozen):
     hidden: tuple[int, ...]
     clip: float
     action_repeat: int
+    activation: Activation = "tanh"
+    squash: bool = False
 
 
 class Policy(nn.Module):
-    """Observation filter, layers of tanh, and actions brought from [-1, 1] to the control range and clipped to it.
+    """Observation filter, fully connected layers, and actions brought from [-1, 1] to the control range and clipped.
 
     Attributes:
       facts: what it is.
@@ -57,7 +71,7 @@ class Policy(nn.Module):
         widths = (facts.observation_size, *facts.hidden, facts.action_size)
         layers: list[nn.Module] = []
         for narrow, wide in itertools.pairwise(widths):
-            layers += [nn.Linear(narrow, wide), nn.Tanh()]
+            layers += [nn.Linear(narrow, wide), _ACTIVATIONS[facts.activation]()]
         self.layers = nn.Sequential(*layers[:-1])
         for name in ("mean", "deviation"):
             self.register_buffer(name, torch.ones(facts.observation_size, dtype=torch.float64))
@@ -67,8 +81,10 @@ class Policy(nn.Module):
     def forward(self, observation: Tensor) -> Tensor:
         """The most likely action: `(..., observation_size)` to `(..., action_size)`, float32, in actuator units."""
         filtered = ((observation - self.mean) / self.deviation).clamp(-self.facts.clip, self.facts.clip)
-        squashed = self.layers(filtered.float())
-        control = self.lower + (squashed + 1.0) * (self.upper - self.lower) / 2.0
+        action = self.layers(filtered.float())
+        if self.facts.squash:
+            action = action.tanh()
+        control = self.lower + (action + 1.0) * (self.upper - self.lower) / 2.0
         return control.clamp(self.lower, self.upper)
 
     @torch.no_grad()
@@ -102,6 +118,11 @@ def load_policy(path: str | Path, device: str = "cpu") -> Policy:
     except (ValidationError, RuntimeError) as error:
         raise DamagedFileError(f"{folder} does not hold a policy of this version: {_first_line(error)}") from None
     return policy.to(device).eval().requires_grad_(False)
+
+
+def activation_of(layer: nn.Module) -> Activation | None:
+    """The name of a layer that is one of the activations of a `Policy`; else None."""
+    return next((name for name, kind in _ACTIVATIONS.items() if type(layer) is kind), None)
 
 
 def _first_line(error: Any) -> str:

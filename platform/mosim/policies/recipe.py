@@ -1,23 +1,25 @@
-"""How a policy is trained: a recipe per task, as YAML."""
+"""What every recipe of a policy has, whatever the algorithm."""
 
-from importlib import resources
-from pathlib import Path
-from typing import Literal, Self
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from mosim.configuration import read_yaml_model
 from mosim.environments import StartKind
 from mosim.systems import Frozen
 
-_RECIPES = "recipes/policies"
-_DEFAULT = "default.yaml"
 
+class PolicyRecipe(Frozen, ABC):
+    """Settings of an RLlib algorithm and of how its policy is judged; a control step is the unit of all durations.
 
-class PolicyRecipe(Frozen):
-    """Settings of an RLlib algorithm and of how its policy is judged; a control step is the unit of all durations."""
+    Each algorithm has a recipe of its own, which adds its fields; see `mosim.policies.recipe_class`.
+    """
 
-    algorithm: Literal["PPO"] = Field(default="PPO", description="RLlib's algorithm.")
+    algorithm: str = Field(
+        default="",
+        description="RLlib's algorithm: ppo, appo, impala, sac, tqc, or the name of a config class of RLlib's or "
+        "package.module:Class; each has flags of its own.",
+    )
     control_steps: int = Field(default=2_000_000, ge=1, description="Control steps to train for, over all envs.")
     seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of weights, exploration and training episodes.")
 
@@ -39,14 +41,74 @@ class PolicyRecipe(Frozen):
     )
     fragment: int = Field(default=64, ge=1, description="Actions that each env takes between two updates.")
 
-    minibatch: int = Field(default=512, ge=2, description="Actions in a minibatch.")
-    epochs: int = Field(default=10, ge=1, description="Passes over what was sampled, an update.")
+    gamma: float = Field(default=0.97, gt=0, le=1, description="Discount an action.")
+    hidden: tuple[int, ...] = Field(
+        default=(64, 64), min_length=1, description="Widths of the hidden layers, for policy and value."
+    )
+
+    judge_every: int = Field(
+        default=200_000, ge=1, description="Control steps between two judgements of the policy in the true task."
+    )
+    judge_episodes: int = Field(default=20, ge=1, description="Episodes of a judgement.")
+    checkpoint_every: int = Field(default=200_000, ge=1, description="Control steps between two checkpoints.")
+
+    activation: ClassVar[str] = "tanh"
+    """Of the hidden layers, by RLlib's name."""
+
+    @field_validator("algorithm")
+    @classmethod
+    def _is_this_one(cls, value: str) -> str:
+        own = cls.model_fields["algorithm"].default
+        if value.upper() != own:
+            raise ValueError(f"{value!r} is another algorithm than {own}, whose recipe this is; each has its own")
+        return own
+
+    @model_validator(mode="after")
+    def _envs_are_shared_evenly(self) -> Self:
+        if self.num_env_runners and self.num_envs % self.num_env_runners:
+            raise ValueError("num_envs must be a multiple of num_env_runners, which share them")
+        return self
+
+    @property
+    def batch(self) -> int:
+        """Actions of all envs between two updates."""
+        return self.num_envs * self.fragment
+
+    @abstractmethod
+    def rllib_config(self) -> Any:
+        """RLlib's config of the algorithm; envs, runners and seed are up to `make_algorithm`."""
+
+    def rates(self, share: float) -> dict[str, float]:
+        """What the learner's `set_rates` takes when `share` of the training is done, in [0, 1]; empty where none is."""
+        del share
+        return {}
+
+    def model_config_of(self, **more: Any) -> Any:
+        """RLlib's description of networks with these hidden layers."""
+        # RLlib takes seconds to import, and to read a recipe has no need of it.
+        from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
+
+        options = {"fcnet_hiddens": list(self.hidden), "fcnet_activation": self.activation, "vf_share_layers": False}
+        return DefaultModelConfig(**options | more)
+
+
+class ScheduledRecipe(PolicyRecipe):
+    """A recipe whose step size changes linearly."""
+
     learning_rate: float = Field(default=3e-4, gt=0, description="Adam's step size at the start.")
     final_learning_rate: float = Field(default=3e-4, ge=0, description="Adam's step size at the end, linearly.")
+
+    def rates(self, share: float) -> dict[str, float]:
+        """See `PolicyRecipe`."""
+        return {"learning_rate": self.learning_rate + share * (self.final_learning_rate - self.learning_rate)}
+
+
+class OnPolicyRecipe(ScheduledRecipe):
+    """What PPO, APPO and IMPALA share: gradients of what was sampled last, and a value function."""
+
+    minibatch: int = Field(default=512, ge=2, description="Actions in a minibatch.")
+    epochs: int = Field(default=10, ge=1, description="Passes over what was sampled, an update.")
     gradient_clip: float | None = Field(default=0.5, gt=0, description="Largest norm of a gradient.")
-    gamma: float = Field(default=0.97, gt=0, le=1, description="Discount an action.")
-    gae_lambda: float = Field(default=0.95, ge=0, le=1, description="Decay of generalised advantage estimation.")
-    clip: float = Field(default=0.2, gt=0, description="How far PPO moves an action's probability, as a ratio less 1.")
     entropy: float = Field(default=0.0, ge=0, description="Weight of the entropy bonus at the start.")
     entropy_until: float = Field(
         default=1.0,
@@ -55,37 +117,26 @@ class PolicyRecipe(Frozen):
         description="Share of the training in which the entropy bonus fades to nothing, linearly.",
     )
     value_weight: float = Field(default=0.5, ge=0, description="Weight of the value loss.")
-    hidden: tuple[int, ...] = Field(default=(64, 64), description="Widths of the hidden layers, for policy and value.")
     free_log_std: bool = Field(default=False, description="Exploration noise of the same size in all states.")
 
-    judge_every: int = Field(
-        default=200_000, ge=1, description="Control steps between two judgements of the policy in the true task."
-    )
-    judge_episodes: int = Field(default=20, ge=1, description="Episodes of a judgement.")
-    checkpoint_every: int = Field(default=200_000, ge=1, description="Control steps between two checkpoints.")
-
     @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.minibatch > self.num_envs * self.fragment:
+    def _minibatch_is_a_part(self) -> Self:
+        if self.minibatch > self.batch:
             raise ValueError("minibatch must be at most num_envs * fragment, the actions of an update")
-        if self.num_env_runners and self.num_envs % self.num_env_runners:
-            raise ValueError("num_envs must be a multiple of num_env_runners, which share them")
         return self
 
-    @property
-    def batch(self) -> int:
-        """Actions of an update."""
-        return self.num_envs * self.fragment
+    def rates(self, share: float) -> dict[str, float]:
+        """See `PolicyRecipe`."""
+        return super().rates(share) | {"entropy": self.entropy * max(0.0, 1.0 - share / self.entropy_until)}
 
-
-def load_policy_recipe(task_name: str, file: Path | None = None) -> PolicyRecipe:
-    """Reads the recipe in `file`, or else the one shipped for a task, or else the default one.
-
-    Raises:
-      MosimError: the file is missing or wrong; names the file, the key and what is allowed.
-    """
-    if file is not None:
-        return read_yaml_model(file, PolicyRecipe)
-    with resources.as_file(resources.files("mosim") / _RECIPES) as folder:
-        shipped = folder / f"{task_name}.yaml"
-        return read_yaml_model(shipped if shipped.is_file() else folder / _DEFAULT, PolicyRecipe)
+    def training_settings(self) -> dict[str, Any]:
+        """What RLlib's configs of these algorithms call the same in `training`."""
+        return {
+            "lr": self.learning_rate,
+            "train_batch_size_per_learner": self.batch,
+            "num_epochs": self.epochs,
+            "grad_clip": self.gradient_clip,
+            "grad_clip_by": "global_norm",
+            "entropy_coeff": self.entropy,
+            "vf_loss_coeff": self.value_weight,
+        }

@@ -7,6 +7,7 @@ from typing import Any
 
 import ray
 import torch
+from pydantic import SerializeAsAny
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from mosim.errors import MosimError
@@ -27,7 +28,7 @@ _PATIENCE_SECONDS = 5.0
 class PolicyJob(Frozen):
     """What `train_policy` takes."""
 
-    recipe: PolicyRecipe
+    recipe: SerializeAsAny[PolicyRecipe]
     task_name: str
     dynamics_source: str
     out: Path

@@ -119,6 +119,7 @@ class _Training:
         self.recipe, self.task, self.out = recipe, task, out
         self.dynamics = dynamics
         self.algorithm: Algorithm = make_algorithm(recipe, task.name, source, data=starts)
+        export_policy(self.algorithm, recipe, task)  # What cannot be judged is not trained.
         self.explosions = ExplosionLog(out, task.facts.state_names)
         self.iteration = self.steps = 0
         self.seconds = 0.0
@@ -132,16 +133,12 @@ class _Training:
         # Seeded anew each time, so that no generator's state has to be kept.
         seed_everything(recipe.seed, self.iteration)
         share = min(self.steps / recipe.control_steps, 1.0)
-        set_rates(
-            self.algorithm,
-            recipe.learning_rate + share * (recipe.final_learning_rate - recipe.learning_rate),
-            recipe.entropy * max(0.0, 1.0 - share / recipe.entropy_until),
-        )
+        set_rates(self.algorithm, recipe.rates(share))
         sampled = self.algorithm.train()["env_runners"]
         before = self.steps
         self.iteration += 1
-        self.steps += int(sampled["num_env_steps_sampled"]) * recipe.action_repeat
-        self.explosions.add(self.steps, int(sampled["num_episodes"]), sampled.get(EXPLOSIONS, []))
+        self.steps += int(sampled.get("num_env_steps_sampled", 0)) * recipe.action_repeat
+        self.explosions.add(self.steps, int(sampled.get("num_episodes", 0)), sampled.get(EXPLOSIONS, []))
         mean = sampled.get("episode_return_mean")
         self.return_training = float(mean) if mean is not None and mean == mean else self.return_training
         if before // recipe.judge_every < self.steps // recipe.judge_every and self.steps < recipe.control_steps:

@@ -225,7 +225,10 @@ def plan_sweep(sweep: Sweep, file: Path) -> SimulatorPlan | PolicyPlan:
     }
     if sweep.trains == "policy":
         with _said_of(yaml, "recipe"):
-            policy_recipe = load_policy_recipe(sweep.task, _policy_recipe_file(sweep, file))
+            algorithm = sweep.set.get("algorithm")
+            policy_recipe = load_policy_recipe(
+                sweep.task, _policy_recipe_file(sweep, file), None if algorithm is None else str(algorithm)
+            )
         simulator = _simulator(sweep, yaml)
         if (starts := _dataset(sweep, system.facts, yaml)) is None:
             with contextlib.suppress(MosimError):  # Not every trial needs them.

@@ -5,12 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import ray
-import ray.exceptions
-
-from mosim import ray_cluster
 from mosim.console import warn
 from mosim.errors import MosimError
 from mosim.storage import Folder
@@ -18,7 +13,7 @@ from mosim.systems import System, Task, load_system
 from mosim.trajectories.behaviours import Behaviour, PoissonBehaviour, Policy, PolicyBehaviour, resolve_policy
 from mosim.trajectories.dataset import Dataset
 from mosim.trajectories.episodes import collect_episode, policy_needs_task
-from mosim.trajectories.metadata import Metadata, Shard, begin, describe, write_metadata
+from mosim.trajectories.metadata import Metadata, Shard, begin, describe
 from mosim.trajectories.storage import checksum, encode_shard
 
 EPISODES_PER_SHARD = 5
@@ -26,12 +21,6 @@ EPISODES_PER_SHARD = 5
 
 _JOB_SECONDS = 0.2
 """An actor begins no further shard of a job after this: long beside the milliseconds between two jobs."""
-
-_LOSSES_PER_WORKER = 3
-"""Actors that may die, for each worker asked for, before it is taken for more than bad luck."""
-
-_PATIENCE = 60.0
-"""Seconds without any actor placed before the user is told."""
 
 LoadPolicy = Callable[[str], Policy]
 
@@ -78,8 +67,12 @@ def collect(
     if not metadata.complete:
         finished = {shard.first for shard in metadata.shards}
         firsts = deque(first for first in range(0, episodes, EPISODES_PER_SHARD) if first not in finished)
+        # What reads trajectories, such as a simulator that somebody else trained, has no need of Ray.
+        from mosim import ray_cluster
+        from mosim.trajectories.crew import Crew
+
         with ray_cluster.started(num_cpus=workers):
-            crew = _Crew(workers, (folder.uri, metadata, load_policy))
+            crew = Crew(workers, Collector, (folder.uri, metadata, load_policy))
             metadata = crew.work(firsts, folder, metadata, on_progress or _ignore)
     return Dataset(folder, metadata)
 
@@ -122,74 +115,6 @@ class Collector:
         return Shard(name=name, first=first, episodes=len(episodes), rows=rows, sha256=checksum(content))
 
 
-class _Crew:
-    """The actors of one collection: each has one job at a time, some shards, and one that dies is replaced."""
-
-    def __init__(self, size: int, arguments: tuple[str, Metadata, LoadPolicy]) -> None:
-        self._size = size
-        self._arguments = arguments
-        self._waiting: dict[ray.ObjectRef, tuple[Any, list[int]]] = {}
-        self._actors: list[Any] = []
-        self._losses = 0
-
-    def work(
-        self, firsts: deque[int], folder: Folder, metadata: Metadata, on_progress: Callable[[int, int], None]
-    ) -> Metadata:
-        """Collects the shards that start with `firsts`, and returns the metadata with all shards."""
-        on_progress(metadata.finished_episodes, metadata.episodes)
-        try:
-            for _ in range(min(self._size, len(firsts))):
-                self._hire()
-            while not metadata.complete:
-                actor, job, shards = self._next_report()
-                firsts.extendleft(reversed(job[len(shards) :]))
-                if actor is None:
-                    self._hire()
-                elif firsts:
-                    self._assign(actor, firsts)
-                if shards:
-                    metadata = metadata.with_shards(shards)
-                    write_metadata(folder, metadata)
-                    on_progress(metadata.finished_episodes, metadata.episodes)
-            return metadata
-        finally:
-            for actor in self._actors:
-                ray.kill(actor)
-
-    def _hire(self) -> None:
-        # Placed wherever there is room: the whole cluster takes part, and what has no room waits without holding a job.
-        actor = ray.remote(num_cpus=1, scheduling_strategy="SPREAD")(Collector).remote(*self._arguments)
-        self._actors.append(actor)
-        self._waiting[actor.ready.remote()] = (actor, [])
-
-    def _assign(self, actor: Any, firsts: deque[int]) -> None:
-        # No more than half of an actor's part of what is left, so that none has much to do when the others are done.
-        job = [firsts.popleft() for _ in range(max(1, len(firsts) // (2 * self._size)))]
-        self._waiting[actor.collect_shards.remote(job)] = (actor, job)
-
-    def _next_report(self) -> tuple[Any | None, list[int], list[Shard]]:
-        """The next actor to be free, its job and the shards it made, the job's first; no actor where it died."""
-        done, _ = ray.wait(list(self._waiting), timeout=_PATIENCE)
-        if not done:
-            if not any(job for _, job in self._waiting.values()):
-                warn("no collector has a CPU yet; collection waits for the Ray cluster to have one free.")
-            done, _ = ray.wait(list(self._waiting))
-        actor, job = self._waiting.pop(done[0])
-        try:
-            return actor, job, ray.get(done[0]) or []
-        except ray.exceptions.RayActorError as error:
-            self._losses += 1
-            if self._losses > _LOSSES_PER_WORKER * self._size:
-                raise MosimError(
-                    f"{self._losses} collectors died, the last with: {_first_line(error)} "
-                    "Less memory a worker may help: try fewer workers. What was finished is kept."
-                ) from None
-            self._actors.remove(actor)
-            return None, job, []
-        except ray.exceptions.RayTaskError as error:
-            raise (error.cause if isinstance(error.cause, MosimError) else error) from None
-
-
 def _load_policy(behaviour: Behaviour, system: System, load_policy: LoadPolicy) -> Policy | None:
     if not isinstance(behaviour, PolicyBehaviour):
         return None
@@ -207,10 +132,6 @@ def _without_damage(folder: Folder, metadata: Metadata) -> Metadata:
 def _require(condition: bool, sentence: str) -> None:
     if not condition:
         raise MosimError(sentence)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
 
 
 def _ignore(done: int, total: int) -> None:

@@ -1,17 +1,17 @@
-"""RLlib's PPO learner for one small network on one device."""
+"""What the lean learners share."""
 
 from typing import Any
 
 import torch
-from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.utils.schedules.scheduler import Scheduler
 
 _UNBOUNDED = float("inf")
 
 
-class LeanPPOLearner(PPOTorchLearner):
-    """RLlib's PPO loss and minibatches, without what it does besides for each of them.
+class LeanUpdates(TorchLearner):
+    """RLlib's loss and minibatches, without what it does besides for each of them.
 
     For layers this small, RLlib's own bookkeeping of a minibatch (a dictionary of gradients, its clipping and checks
     tensor by tensor, Adam tensor by tensor, some ten metrics) takes about as long as its gradients.
@@ -25,9 +25,8 @@ class LeanPPOLearner(PPOTorchLearner):
         """
         for group in self._adam.param_groups:
             group["lr"] = learning_rate
-        self.entropy_coeff_schedulers_per_module[DEFAULT_MODULE_ID] = Scheduler(
-            fixed_value_or_schedule=entropy, framework=self.framework
-        )
+        schedulers: Any = self.entropy_coeff_schedulers_per_module  # pyright: ignore[reportAttributeAccessIssue]
+        schedulers[DEFAULT_MODULE_ID] = Scheduler(fixed_value_or_schedule=entropy, framework=self.framework)
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """Registers one fused Adam."""

@@ -1,0 +1,94 @@
+"""RLlib's algorithms: a module each, with its recipe and how RLlib's config is made of it."""
+
+from importlib import resources
+from pathlib import Path
+
+from mosim.configuration import read_yaml_file, read_yaml_model, validate
+from mosim.errors import MosimError
+from mosim.policies.algorithms.appo import APPORecipe
+from mosim.policies.algorithms.impala import IMPALARecipe
+from mosim.policies.algorithms.other import OtherRecipe
+from mosim.policies.algorithms.ppo import PPORecipe
+from mosim.policies.algorithms.sac import SACRecipe
+from mosim.policies.algorithms.tqc import TQCRecipe
+from mosim.policies.recipe import PolicyRecipe
+
+__all__ = [
+    "ALGORITHMS",
+    "APPORecipe",
+    "IMPALARecipe",
+    "OtherRecipe",
+    "PPORecipe",
+    "SACRecipe",
+    "TQCRecipe",
+    "load_policy_recipe",
+    "recipe_class",
+]
+
+ALGORITHMS: dict[str, type[PolicyRecipe]] = {
+    "PPO": PPORecipe,
+    "APPO": APPORecipe,
+    "IMPALA": IMPALARecipe,
+    "SAC": SACRecipe,
+    "TQC": TQCRecipe,
+}
+"""The recipe of each algorithm that has one of its own."""
+
+_RECIPES = "recipes/policies"
+_DEFAULT = "default.yaml"
+_FIRST = "PPO"
+
+
+def recipe_class(algorithm: str) -> type[PolicyRecipe]:
+    """The kind of recipe that an algorithm has, by its name in any case, or the name of its config class.
+
+    Raises:
+      MosimError: there is no such algorithm; says what is allowed.
+    """
+    if found := ALGORITHMS.get(algorithm.upper()):
+        return found
+    if algorithm.endswith("Config") or ":" in algorithm:
+        return OtherRecipe
+    names = ", ".join(name.lower() for name in ALGORITHMS)
+    raise MosimError(
+        f"unknown algorithm {algorithm!r}; allowed are: {names}, and the name of a config class of RLlib's, such as "
+        "MARWILConfig, or package.module:Class."
+    )
+
+
+def load_policy_recipe(task_name: str, file: Path | None = None, algorithm: str | None = None) -> PolicyRecipe:
+    """Reads the recipe in `file`, or else the one shipped for a task and an algorithm, or else the algorithm's default.
+
+    Args:
+      task_name: such as `reacher-easy`.
+      file: of a recipe, whose key `algorithm` says whose it is.
+      algorithm: see `recipe_class`; None for the file's, or else PPO.
+
+    Raises:
+      MosimError: the file is missing or wrong, or of another algorithm; names the file, the key and what is allowed.
+    """
+    if file is not None:
+        return _from_file(file, algorithm)
+    kind = recipe_class(algorithm or _FIRST)
+    if kind is OtherRecipe:
+        return validate({"algorithm": algorithm}, kind, "algorithm")
+    with resources.as_file(resources.files("mosim") / _RECIPES) as folder:
+        own = folder if kind is ALGORITHMS[_FIRST] else folder / kind.model_fields["algorithm"].default.lower()
+        shipped = own / f"{task_name}.yaml"
+        return read_yaml_model(shipped if shipped.is_file() else own / _DEFAULT, kind)
+
+
+def _from_file(file: Path, algorithm: str | None) -> PolicyRecipe:
+    yaml = read_yaml_file(file)
+    named = yaml.values.get("algorithm", algorithm or _FIRST)
+    if not isinstance(named, str):
+        raise MosimError(f"{yaml.place(('algorithm',))}: key 'algorithm' is {named!r}; it must be a name.")
+    try:
+        kind = recipe_class(named)
+    except MosimError as error:
+        raise MosimError(f"{yaml.place(('algorithm',))}: key 'algorithm': {error}") from None
+    if algorithm is not None and (recipe_class(algorithm) is not kind or (kind is OtherRecipe and named != algorithm)):
+        raise MosimError(f"{yaml.place(('algorithm',))}: the recipe is one of {named}, and {algorithm} was asked for.")
+    if kind is OtherRecipe and "algorithm" not in yaml.values:
+        return validate({"algorithm": named, **yaml.values}, kind, str(file))
+    return read_yaml_model(file, kind)
