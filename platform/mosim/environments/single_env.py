@@ -1,11 +1,12 @@
 """One environment of a task: a batch of one."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
 
 from mosim.dynamics import DynamicsModel
+from mosim.environments.pictures import RENDER_MODE
 from mosim.environments.vector_env import MoSimVectorEnv
 from mosim.systems import Task
 
@@ -17,13 +18,15 @@ class MoSimEnv(gymnasium.Env):
       batch: the batch of one that does the work.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata: dict[str, Any] = {"render_modes": [RENDER_MODE]}  # noqa: RUF012 Gymnasium's own; see the batch's.
 
     def __init__(self, task: Task, dynamics: DynamicsModel, seed: int | None = None, **options: Any) -> None:
         """Takes what `MoSimVectorEnv` takes, but for `num_envs`."""
         self.batch = MoSimVectorEnv(task, dynamics, 1, seed, **options)
         self.observation_space = self.batch.single_observation_space
         self.action_space = self.batch.single_action_space
+        self.render_mode = self.batch.render_mode
+        self.metadata = self.metadata | {"render_fps": self.batch.metadata["render_fps"]}
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -38,3 +41,12 @@ class MoSimEnv(gymnasium.Env):
         observation, reward, terminated, truncated, info = self.batch.step(np.asarray(action)[None])
         told = {"exploded": True, "explosion": info["explosion"][0]} if info else {}
         return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), told
+
+    def render(self) -> np.ndarray | None:
+        """A picture of the state, `(height, width, 3)` uint8; None without a render mode."""
+        pictures = self.batch.render()
+        return pictures[0] if pictures else None
+
+    def close(self) -> None:
+        """Lets go of OpenGL, where there are pictures."""
+        self.batch.close()

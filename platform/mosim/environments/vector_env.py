@@ -1,7 +1,7 @@
 """Many environments of one task, stepped as one batch by a dynamics model."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -13,7 +13,9 @@ from torch import Tensor
 from mosim.dynamics import DynamicsModel, MujocoDynamics
 from mosim.environments.explosions import evaluation_explosion, state_explosion
 from mosim.environments.limits import StateLimits, limits_of
+from mosim.environments.pictures import RENDER_MODE, Pictures, pictures_of
 from mosim.environments.starts import Starts
+from mosim.errors import MosimError
 from mosim.systems import Evaluation, Evaluator, Task, evaluator_for
 
 _LARGEST_SEED = 2**32
@@ -47,7 +49,10 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
       explosions: how many episodes have ended by an explosion so far.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": []}
+    metadata: dict[str, Any] = {  # noqa: RUF012 Gymnasium's own; frames a second are each batch's.
+        "autoreset_mode": AutoresetMode.NEXT_STEP,
+        "render_modes": [RENDER_MODE],
+    }
 
     def __init__(
         self,
@@ -63,6 +68,9 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         ending: Ending = task_ending,
         limits: StateLimits | None = None,
         first_index: int = 0,
+        render_mode: str | None = None,
+        width: int = 480,
+        height: int = 360,
     ) -> None:
         """Makes the envs; they start at `reset`.
 
@@ -78,7 +86,16 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
           ending: says which episodes end, apart from the time limit; the task's own unless given.
           limits: of a state, beyond which it counts as an explosion; None is those of the dynamics, see `limits_of`.
           first_index: see above; envs that are one batch in several processes have each an index of their own.
+          render_mode: `rgb_array` for pictures by `render`.
+          width: of a picture, in pixels.
+          height: likewise.
+
+        Raises:
+          MosimError: there is no such render mode; `NoOpenGLError`: nothing can be drawn here.
         """
+        # First, since Gymnasium closes whatever it has begun to make.
+        self._pictures: Pictures | None = None
+        self._pictures = pictures_of(task, render_mode, width, height)
         facts = task.facts
         self.task, self.dynamics, self.num_envs = task, dynamics, num_envs
         self.control_lower = np.array(facts.control_lower, np.float32)
@@ -104,25 +121,36 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         self._steps = np.zeros(num_envs, int)
         self.ended = np.zeros(num_envs, bool)
         self.explosions = 0
+        self.render_mode = render_mode
+        self.metadata = self.metadata | {"render_fps": 1.0 / (task.control_timestep * action_repeat)}
 
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Starts an episode in every env.
+        """Starts an episode in every env, or in those that a mask names.
 
         Args:
           seed: an integer for all envs, or one for each; with it an env's episodes are counted from 0 again. Without,
             each env goes on to its next episode.
-          options: unused.
+          options: may have `reset_mask`, `(num_envs,)` bool, as Gymnasium's own vector envs take it: the envs that
+            start an episode, while the others stay where they are. What has ended and been reset so is not reset by
+            the next step, so a trainer that wants its resets in the same step can have them.
 
         Returns:
           Observations `(num_envs, observation_size)`, and an empty info.
+
+        Raises:
+          MosimError: the mask is no bool array of one an env.
         """
-        del options
+        mask = (options or {}).get("reset_mask")
+        rows = np.arange(self.num_envs) if mask is None else self._masked(mask)
         if seed is not None:
-            self._seeds = [seed] * self.num_envs if isinstance(seed, int | np.integer) else list(seed)
-            self._episodes[:] = -1
-        self._begin(np.arange(self.num_envs))
+            seeds = [seed] * self.num_envs if isinstance(seed, int | np.integer) else list(seed)
+            for row in rows:
+                self._seeds[row] = seeds[row]
+            self._episodes[rows] = -1
+        if rows.size:
+            self._begin(rows)
         return self._observation.copy(), {}
 
     @torch.no_grad()
@@ -166,6 +194,18 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         if exploded.any():
             info = {"exploded": exploded, "explosion": explosions, "_exploded": exploded, "_explosion": exploded}
         return self._observation.copy(), rewards, terminated, truncated, info
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """A picture of each env's state, `(height, width, 3)` uint8; None without a render mode."""
+        if self._pictures is None:
+            return None
+        return self._pictures.draw(self.state.cpu().numpy(), self.context.cpu().numpy())
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Lets go of OpenGL, where there are pictures."""
+        del kwargs
+        if self._pictures is not None:
+            self._pictures.close()
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Everything that the next step depends on, but the dynamics; for `restore`."""
@@ -228,6 +268,11 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         self._observation[rows] = evaluation.observation.cpu().numpy()
         self._steps[rows] = 0
         self.ended[rows] = False
+
+    def _masked(self, mask: np.ndarray) -> np.ndarray:
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
+            raise MosimError(f"reset_mask must be an array of {self.num_envs} bools, one an env, not {mask!r}.")
+        return np.flatnonzero(mask)
 
     def _tell_contexts(self) -> None:
         if isinstance(self.dynamics, MujocoDynamics):
