@@ -74,6 +74,7 @@ _PARTS: tuple[Part, ...] = (
     ("minibatches", "ray/rllib/utils/minibatch_utils.py", ()),
     ("loss, gradients, Adam", "mosim/policies/learner", ()),
     ("rest of RLlib's learner", "ray/rllib/core/learner/", ()),
+    ("rest of the replay", "mosim/policies/replay_training.py", ()),
 )
 """Parts of an iteration; the first that a stack is in has it."""
 
