@@ -15,7 +15,8 @@
 An action is held for as many control steps as the recipe says, and counts as so many. What is measured of one number of
 envs is measured in turn, round after round; the medians are saved, with the lowest and the highest. Envs are spread
 over their episodes, so that each round has its share of resets. Without `--checkpoint` the simulator has the shipped
-recipe's sizes and the statistics of standard data, and weights drawn at random.
+recipe's sizes and the statistics of standard data, and weights drawn at random. SAC makes as many updates an action as
+its recipe, whatever the number of envs.
 """
 
 import itertools
@@ -41,13 +42,13 @@ from mosim import ray_cluster
 from mosim.console import console, quiet
 from mosim.dynamics import MujocoDynamics
 from mosim.environments import MoSimVectorEnv, load_dynamics
-from mosim.policies import PolicyRecipe, load_policy_recipe
+from mosim.policies import PolicyRecipe, SACRecipe, load_policy_recipe
 from mosim.policies.algorithm import make_algorithm
 from mosim.systems import Task, load_task
 from mosim.training import load_recipe
 from mosim.training.checkpoint import save_checkpoint
 
-ALGORITHMS = ("PPO",)
+ALGORITHMS = ("PPO", "SAC")
 """Those with a recipe of their own that are measured."""
 
 _RLLIBS_OWN = ("PPO",)
@@ -68,10 +69,12 @@ _PARTS: tuple[Part, ...] = (
     ("episodes for RLlib", "mosim/policies/env_runner.py", ("_episodes",)),
     ("metrics", "ray/rllib/utils/metrics/", ()),
     ("rest of the env runner", "mosim/policies/env_runner.py", ()),
+    ("replay", "mosim/policies/replay_buffer.py", ()),
     ("learner's connectors", "ray/rllib/connectors/", ()),
     ("minibatches", "ray/rllib/utils/minibatch_utils.py", ()),
     ("loss, gradients, Adam", "mosim/policies/learner", ()),
     ("rest of RLlib's learner", "ray/rllib/core/learner/", ()),
+    ("rest of the replay", "mosim/policies/replay_training.py", ()),
 )
 """Parts of an iteration; the first that a stack is in has it."""
 
@@ -94,7 +97,8 @@ class _Scale(NamedTuple):
 
 
 _FULL = _Scale(rounds=3, seconds=2.0, episodes=50, steps=1000, changes={})
-_QUICK = _Scale(rounds=1, seconds=0.05, episodes=2, steps=40, changes={"fragment": 8, "minibatch": 16, "epochs": 1})
+_TINY = {"fragment": 8, "minibatch": 16, "epochs": 1, "updates": 1, "batch_size": 16, "warm_up": 0}
+_QUICK = _Scale(rounds=1, seconds=0.05, episodes=2, steps=40, changes=_TINY)
 
 
 class _Subject(NamedTuple):
@@ -113,9 +117,12 @@ class _Subject(NamedTuple):
     scale: _Scale
 
     def recipe(self, algorithm: str) -> PolicyRecipe:
-        """The task's recipe of an algorithm, with so many envs."""
-        shipped = load_policy_recipe(self.task.name)
-        wanted = {"algorithm": algorithm, "num_envs": self.envs, **self.scale.changes}
+        """The task's recipe of an algorithm, with so many envs; those that replay learn as much from each action."""
+        shipped = load_policy_recipe(self.task.name, algorithm=algorithm)
+        wanted: dict[str, Any] = {"num_envs": self.envs}
+        if isinstance(shipped, SACRecipe):
+            wanted["updates"] = max(1, shipped.updates * self.envs // shipped.num_envs)
+        wanted |= self.scale.changes
         changes = {name: value for name, value in wanted.items() if name in type(shipped).model_fields}
         return type(shipped).model_validate(shipped.model_dump() | changes)
 
@@ -239,7 +246,7 @@ def _measured(subject: _Subject, algorithms: Sequence[str]) -> Iterator[dict[str
                 "highest": round(max(found)),
                 "target": _TARGET if goal else "",
                 "rounds": len(found),
-                "action_repeat": subject.recipe(algorithms[0]).action_repeat,
+                "action_repeat": subject.recipe(item.algorithm or ALGORITHMS[0]).action_repeat,
                 "explosions": item.explosions(),
             }
 
@@ -284,7 +291,7 @@ def _algorithms(subject: _Subject, algorithms: Sequence[str]) -> Iterator[list[_
     """RLlib's algorithms, each in the simulator and without physics; each has learned already."""
     made: list[Algorithm] = []
     items: list[_Item] = []
-    register_no_physics(subject.task)
+    _register_no_physics(subject.task)
     try:
         for name in algorithms:
             recipe = subject.recipe(name)
@@ -303,25 +310,33 @@ def _algorithms(subject: _Subject, algorithms: Sequence[str]) -> Iterator[list[_
 
 def _of_algorithm(algorithm: Algorithm, recipe: PolicyRecipe, name: str, ending: str) -> Iterator[_Item]:
     runner: Any = algorithm.env_runner
-    actions = recipe.num_envs * recipe.fragment
-    algorithm.train()
+    trained = _train_once(algorithm, recipe)
+    while trained < getattr(recipe, "warm_up", 0):
+        trained += _train_once(algorithm, recipe)
+    _train_once(algorithm, recipe)
     if not ending:
         snapshot = runner.snapshot()
         _spread(runner.env.unwrapped)
         runner.restore(snapshot | {"envs": runner.env.unwrapped.snapshot()})
 
     def sample() -> int:
-        episodes = runner.sample(num_timesteps=actions)
-        return sum(map(len, episodes)) * recipe.action_repeat
+        if isinstance(recipe, SACRecipe):
+            return int(runner.sample_transitions(recipe.fragment)["valid"].sum()) * recipe.action_repeat
+        return sum(map(len, runner.sample(num_timesteps=recipe.batch))) * recipe.action_repeat
 
     def train() -> int:
-        return int(algorithm.train()["env_runners"]["num_env_steps_sampled"]) * recipe.action_repeat
+        return _train_once(algorithm, recipe)
 
     def explosions() -> int:
         return runner.env.unwrapped.explosions
 
     yield _Item(f"sampling{ending}", name, sample, explosions)
     yield _Item(f"training{ending}", name, train, explosions)
+
+
+def _train_once(algorithm: Algorithm, recipe: PolicyRecipe) -> int:
+    """An iteration; returns its control steps."""
+    return int(algorithm.train()["env_runners"]["num_env_steps_sampled"]) * recipe.action_repeat
 
 
 def _rllibs_own(algorithm: Algorithm) -> Algorithm:
@@ -343,7 +358,7 @@ def _spread(envs: MoSimVectorEnv) -> None:
     envs.restore(snapshot | {"steps": np.random.default_rng(0).integers(0, limit, envs.num_envs)})
 
 
-def register_no_physics(task: Task) -> None:
+def _register_no_physics(task: Task) -> None:
     """Registers an env of the task's sizes that does nothing, under the name of a task."""
 
     def make(num_envs: int, action_repeat: int = 1, **options: Any) -> _NoPhysics:

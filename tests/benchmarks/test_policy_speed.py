@@ -27,12 +27,12 @@ def run(*arguments: str) -> str:
 
 
 def test_a_quick_run_saves_every_rate_it_prints(tmp_path: Path) -> None:
-    said = run("--out", str(tmp_path), "--envs", "4", "--algorithms", "PPO")
+    said = run("--out", str(tmp_path), "--envs", "4")
     with (tmp_path / "policy_speed.csv").open() as file:
         rows = list(csv.DictReader(file))
     in_rllib = [f"{item}{ending}" for ending in IN_RLLIB for item in ("sampling", "training")]
-    assert [row["item"] for row in rows] == ["rollout", "environment", *in_rllib]
-    assert [row["algorithm"] for row in rows] == ["", "", *["PPO"] * 6]
+    assert [row["item"] for row in rows] == ["rollout", "environment", *in_rllib, *in_rllib[:4]]
+    assert [row["algorithm"] for row in rows] == ["", "", *["PPO"] * 6, *["SAC"] * 4]
     for row in rows:
         named = ", ".join(filter(None, ("4 envs", "1 threads", row["item"], row["algorithm"])))
         assert f"{named}: {int(row['control_steps_per_second']):,} control steps/s" in said
