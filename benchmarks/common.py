@@ -164,6 +164,11 @@ def hardware() -> str:
 
 
 def commit() -> str:
-    """The commit that is measured, with a mark where the tree differs from it."""
-    described = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    return described.stdout.strip() or "uncommitted"
+    """The commit that is measured, with a mark where the tree, but for the results themselves, differs from it."""
+    known = _git("rev-parse", "--short", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)benchmarks/results")
+    return (f"{known}-dirty" if changed else known) or "uncommitted"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False).stdout.strip()
