@@ -100,7 +100,7 @@ def main(
 
 def _make_simulator(simulator: Simulator, folder: Path) -> None:
     data, model = folder / "data" / "train", folder / "model"
-    _run(["mosim", "collect", simulator.task, "--out", str(data), "--resume", "--workers", "1", *simulator.collect])
+    _run(["mosim", "collect", simulator.task, "--out", str(data), "--workers", "1", *simulator.collect])
     _run(["mosim", "train", simulator.task, "--data", str(data), "--out", str(model), "--resume", *simulator.train])
 
 
