@@ -5,7 +5,8 @@
 
 Every command that it runs is printed, can be repeated by hand, and goes on where it was stopped. Two simulators, or the
 two trainings of a comparison, run at a time, one core each. Writes a row for each task and seed into
-benchmarks/results/zero_shot.csv, of all that is finished so far, and a plot of each task's returns into docs/zero-shot.
+benchmarks/results/zero_shot.csv, of all that is finished so far, and a plot of each task's returns into docs/zero-shot;
+prints the README's table.
 """
 
 import csv
@@ -51,6 +52,7 @@ class Row(Frozen):
       flags: of `mosim zero-shot`.
       asked_return: median true return of the zero-shot policies that is aimed at.
       asked_ratio: of that to the true-trained ones'.
+      paper: what the MoSim paper says of the task.
     """
 
     task: str
@@ -59,6 +61,7 @@ class Row(Frozen):
     flags: tuple[str, ...] = ()
     asked_return: float | None = None
     asked_ratio: float | None = None
+    paper: str = ""
 
 
 class Benchmark(Frozen):
@@ -96,6 +99,7 @@ def main(
             _run(_command(row, seed, out))
         _write(benchmark, out, results)
         _plot(row, out, plots)
+    _print_table(benchmark, _known(results))
 
 
 def _make_simulator(simulator: Simulator, folder: Path) -> None:
@@ -161,6 +165,25 @@ def _measured(row: Row, seed: int, out: Path) -> dict[str, Any]:
         "asked_return": "" if row.asked_return is None else row.asked_return,
         "asked_ratio": "" if row.asked_ratio is None else row.asked_ratio,
     }
+
+
+def _print_table(benchmark: Benchmark, known: dict[tuple[str, str], dict[str, str]]) -> None:
+    """Prints medians over seeds as Markdown."""
+    columns = ["task", "paper", "zero-shot", "in the simulator", "true-trained", "ratio", "random", "steps", "minutes"]
+    table = [columns, ["---"] * len(columns)]
+    for row in benchmark.rows:
+        if rows := [known[row.task, str(seed)] for seed in row.seeds if (row.task, str(seed)) in known]:
+            returns = [
+                f"{_median(rows, name):.0f}" for name in ("true_return", "simulated_return", "true_trained_return")
+            ]
+            ratio, random = f"{_median(rows, 'ratio'):.2f}", f"{_median(rows, 'random'):.0f}"
+            steps, minutes = f"{_median(rows, 'control_steps') / 1e6:.1f} M", f"{_median(rows, 'seconds') / 60:.1f}"
+            table.append([row.task, row.paper, *returns, ratio, random, steps, minutes])
+    print("", *(f"| {' | '.join(cells)} |" for cells in table), sep="\n")
+
+
+def _median(rows: list[dict[str, str]], column: str) -> float:
+    return statistics.median(float(row[column]) for row in rows)
 
 
 def _known(results: Path) -> dict[tuple[str, str], dict[str, str]]:
