@@ -52,6 +52,7 @@ SAMPLED: dict[str, Any] = {"fragment": 16, "minibatch": 32, "epochs": 2}
 REPLAYED: dict[str, Any] = {
     "fragment": 16,
     "updates": 3,
+    "rounds": 2,
     "batch_size": 16,
     "warm_up": 256,
     "replay_capacity": 300,

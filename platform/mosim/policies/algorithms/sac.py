@@ -19,6 +19,9 @@ class SACRecipe(ScheduledRecipe):
         default=(256, 256), min_length=1, description="Widths of the hidden layers, for actor and critics."
     )
     updates: int = Field(default=8, ge=1, description="Updates in a round, a batch each.")
+    rounds: int = Field(
+        default=16, ge=1, description="Rounds of an iteration; only between two of them is anything judged or saved."
+    )
     batch_size: int = Field(default=256, ge=1, description="Replayed actions of an update.")
     replay_capacity: int = Field(default=1_000_000, ge=1, description="Actions kept for replay, over all envs.")
     warm_up: int = Field(default=10_000, ge=0, description="Control steps with random actions before the first update.")
