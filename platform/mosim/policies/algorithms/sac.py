@@ -66,6 +66,8 @@ class SACRecipe(ScheduledRecipe):
         from mosim.policies.replay_training import ReplaySACConfig
 
         config = ReplaySACConfig(self)
-        return config.training(learner_class=LeanSACLearner, **self.training_settings()).rl_module(
-            rl_module_spec=module_of(config, JointSACCatalog), model_config=self.model_config_of()
+        return (
+            config.learners(learner_class=LeanSACLearner)
+            .training(**self.training_settings())
+            .rl_module(rl_module_spec=module_of(config, JointSACCatalog), model_config=self.model_config_of())
         )
