@@ -27,6 +27,7 @@ from mosim.policies import (
     SACRecipe,
     TQCRecipe,
     load_policy_recipe,
+    random_return,
     read_returns,
     recipe_class,
     save_policy,
@@ -52,6 +53,7 @@ SAMPLED: dict[str, Any] = {"fragment": 16, "minibatch": 32, "epochs": 2}
 REPLAYED: dict[str, Any] = {
     "fragment": 16,
     "updates": 3,
+    "rounds": 2,
     "batch_size": 16,
     "warm_up": 256,
     "replay_capacity": 300,
@@ -282,3 +284,15 @@ def test_what_cannot_be_exported_is_told(tmp_path: Path) -> None:
     recipe = OtherRecipe(**SHORT, algorithm=f"{__name__}:RecurrentConfig", fragment=16)
     with pytest.raises(MosimError, match="cannot be exported"):
         train_policy(recipe, TASK, "true", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_it_learns_to_swing_the_true_pole_up(name: str, tmp_path: Path) -> None:
+    task = load_task("cartpole-swingup")
+    recipe = load_policy_recipe(task.name, algorithm=name)
+    steps = 60_000 if isinstance(recipe, SACRecipe) else 1_300_000
+    short = recipe.model_copy(update={"control_steps": steps, "judge_every": steps, "checkpoint_every": steps})
+    random = random_return(task, action_repeat=recipe.action_repeat).mean
+    assert train_policy(short, task.name, "true", tmp_path).return_true_mean > 2 * random

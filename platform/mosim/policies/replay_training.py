@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from ray.rllib.algorithms.sac import SAC, SACConfig
 from ray.rllib.algorithms.tqc import TQC, TQCConfig
-from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 
@@ -34,7 +33,18 @@ class _Replay(SAC):
         self._replay: ReplayBuffer | None = None
 
     def training_step(self) -> None:
-        """Samples a fragment of every env, and makes as many updates as the recipe says, once it is warm."""
+        """Samples a fragment of every env and, once it is warm, makes updates, as many rounds as the recipe says.
+
+        What RLlib does besides for an iteration takes as long as several updates.
+        """
+        group: Any = self.env_runner_group
+        alone = not group.num_remote_env_runners()
+        for _ in range(self._recipe.rounds):
+            self._round(group, alone)
+        results = group.foreach_env_runner(lambda runner: runner.get_metrics(), local_env_runner=alone)
+        self.metrics.aggregate(results, key=ENV_RUNNER_RESULTS)
+
+    def _round(self, group: Any, alone: bool) -> None:
         recipe = self._recipe
         transitions = self._sampled(random_actions=self._taken < recipe.warm_up)
         replay = self._buffer(transitions)
@@ -42,12 +52,14 @@ class _Replay(SAC):
         if self._taken < recipe.warm_up:
             return
         drawn = replay.sample(recipe.updates * recipe.batch_size, recipe.n_step, recipe.gamma)
-        group: Any = self.learner_group
+        learners: Any = self.learner_group
         batches = self._batches(drawn, recipe.batch_size)
-        group.foreach_learner(lambda learner: learner.learn(batches))
-        self.env_runner_group.sync_weights(  # pyright: ignore[reportOptionalMemberAccess]
-            from_worker_or_learner_group=group, policies=[DEFAULT_MODULE_ID], inference_only=True
-        )
+        learners.foreach_learner(lambda learner: learner.learn(batches))
+        if alone:
+            runner: Any = self.env_runner
+            learners.foreach_learner(lambda learner: learner.copy_to(runner.module))
+        else:
+            group.sync_weights(from_worker_or_learner_group=learners, inference_only=True)
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """RLlib's, and what is kept for replay."""
@@ -80,19 +92,17 @@ class _Replay(SAC):
         group: Any = self.env_runner_group
         fragment = self._recipe.fragment
 
-        def sample(runner: BatchedEnvRunner) -> tuple[Transitions, Any]:
-            return runner.sample_transitions(fragment, random_actions), runner.get_metrics()
+        def sample(runner: BatchedEnvRunner) -> Transitions:
+            return runner.sample_transitions(fragment, random_actions)
 
         alone = not group.num_remote_env_runners()
-        results = group.foreach_env_runner(sample, local_env_runner=alone)
-        self.metrics.aggregate([metrics for _, metrics in results], key=ENV_RUNNER_RESULTS)
+        each = group.foreach_env_runner(sample, local_env_runner=alone)
         if not alone:
             group.sync_env_runner_states(
                 config=self.config,
                 env_to_module=self.env_to_module_connector,
                 module_to_env=self.module_to_env_connector,
             )
-        each = [transitions for transitions, _ in results]
         return {name: np.concatenate([part[name] for part in each], axis=1) for name in each[0]}
 
     def _batches(self, drawn: Transitions, size: int) -> list[dict[str, torch.Tensor]]:

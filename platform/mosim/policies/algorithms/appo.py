@@ -26,8 +26,8 @@ class APPORecipe(VTraceRecipe):
 
         return (
             APPOConfig()
+            .learners(learner_class=LeanAPPOLearner)
             .training(
-                learner_class=LeanAPPOLearner,
                 clip_param=self.clip,
                 target_network_update_freq=self.copy_every,
                 tau=1.0,

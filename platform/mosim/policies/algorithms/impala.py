@@ -48,6 +48,7 @@ class IMPALARecipe(VTraceRecipe):
 
         return (
             IMPALAConfig()
-            .training(learner_class=LeanIMPALALearner, **self.training_settings())
+            .learners(learner_class=LeanIMPALALearner)
+            .training(**self.training_settings())
             .rl_module(model_config=self.model_config_of(free_log_std=self.free_log_std))
         )

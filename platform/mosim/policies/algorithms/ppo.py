@@ -25,8 +25,8 @@ class PPORecipe(OnPolicyRecipe):
 
         return (
             PPOConfig()
+            .learners(learner_class=LeanPPOLearner)
             .training(
-                learner_class=LeanPPOLearner,
                 lambda_=self.gae_lambda,
                 minibatch_size=self.minibatch,
                 clip_param=self.clip,

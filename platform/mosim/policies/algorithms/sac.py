@@ -19,6 +19,9 @@ class SACRecipe(ScheduledRecipe):
         default=(256, 256), min_length=1, description="Widths of the hidden layers, for actor and critics."
     )
     updates: int = Field(default=8, ge=1, description="Updates in a round, a batch each.")
+    rounds: int = Field(
+        default=16, ge=1, description="Rounds of an iteration; only between two of them is anything judged or saved."
+    )
     batch_size: int = Field(default=256, ge=1, description="Replayed actions of an update.")
     replay_capacity: int = Field(default=1_000_000, ge=1, description="Actions kept for replay, over all envs.")
     warm_up: int = Field(default=10_000, ge=0, description="Control steps with random actions before the first update.")
@@ -63,6 +66,8 @@ class SACRecipe(ScheduledRecipe):
         from mosim.policies.replay_training import ReplaySACConfig
 
         config = ReplaySACConfig(self)
-        return config.training(learner_class=LeanSACLearner, **self.training_settings()).rl_module(
-            rl_module_spec=module_of(config, JointSACCatalog), model_config=self.model_config_of()
+        return (
+            config.learners(learner_class=LeanSACLearner)
+            .training(**self.training_settings())
+            .rl_module(rl_module_spec=module_of(config, JointSACCatalog), model_config=self.model_config_of())
         )

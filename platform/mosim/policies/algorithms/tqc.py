@@ -30,10 +30,13 @@ class TQCRecipe(SACRecipe):
         from mosim.policies.replay_training import ReplayTQCConfig
 
         config = ReplayTQCConfig(self)
-        return config.training(
-            learner_class=LeanTQCLearner,
-            n_critics=self.critics,
-            n_quantiles=self.quantiles,
-            top_quantiles_to_drop_per_net=self.dropped_quantiles,
-            **self.training_settings(),
-        ).rl_module(rl_module_spec=module_of(config, JointTQCCatalog), model_config=self.model_config_of())
+        return (
+            config.learners(learner_class=LeanTQCLearner)
+            .training(
+                n_critics=self.critics,
+                n_quantiles=self.quantiles,
+                top_quantiles_to_drop_per_net=self.dropped_quantiles,
+                **self.training_settings(),
+            )
+            .rl_module(rl_module_spec=module_of(config, JointTQCCatalog), model_config=self.model_config_of())
+        )

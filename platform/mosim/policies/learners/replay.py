@@ -76,6 +76,14 @@ class _LeanReplay(SACTorchLearner):
             torch._foreach_lerp_(self._targets, self._followed, settings.tau)  # pyright: ignore[reportPrivateImportUsage]
         self._weights_seq_no += 1
 
+    @torch.no_grad()
+    def copy_to(self, module: torch.nn.Module) -> None:
+        """Gives a module of this process, such as one that only acts, the weights that it has in common."""
+        modules: Any = self.module
+        own = dict(modules[DEFAULT_MODULE_ID].named_parameters())
+        for name, parameter in module.named_parameters():
+            parameter.copy_(own[name])
+
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """RLlib's, and the entropy's weight."""
         return super().get_state(*args, **kwargs) | {_ALPHA: self._log_alpha.detach().cpu().numpy().copy()}
