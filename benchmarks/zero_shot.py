@@ -128,10 +128,11 @@ def _write(benchmark: Benchmark, out: Path, results: Path) -> None:
     known = _known(results)
     rows: list[dict[str, Any]] = []
     for row in benchmark.rows:
-        finished = [seed for seed in row.seeds if (_folder(row, seed, out) / "true-trained" / "policy").is_dir()]
-        random = random_return(load_task(row.task)).mean if finished else None
-        for seed in finished:
-            measured = _measured(row, seed, out) | {"random": random}
+        for seed in row.seeds:
+            folder = _folder(row, seed, out)
+            if not (folder / "true-trained" / "policy").is_dir():
+                continue
+            measured = _measured(row, folder)
             told = {key: f"{value:.6g}" if isinstance(value, float) else str(value) for key, value in measured.items()}
             before = known.get((row.task, str(seed)), {})
             same = all(before.get(key) == value for key, value in told.items())
@@ -140,17 +141,27 @@ def _write(benchmark: Benchmark, out: Path, results: Path) -> None:
                 "commit": before["commit"] if same else commit(),
                 "command": shlex.join(_command(row, seed, out)),
             }
-            rows.append({"task": row.task, "seed": str(seed)} | told | where)
+            rows.append(
+                {"task": row.task, "seed": str(seed)} | told | {"random": f"{_random(row, folder):.6g}"} | where
+            )
     if rows:
         write_table(results, rows)
 
 
-def _measured(row: Row, seed: int, out: Path) -> dict[str, Any]:
-    folder = _folder(row, seed, out)
+def _random(row: Row, folder: Path) -> float:
+    """The return of random actions, each held as long as the policy's."""
+    return random_return(load_task(row.task), action_repeat=_recipe(folder)["action_repeat"]).mean
+
+
+def _recipe(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "recipe.json").read_text())
+
+
+def _measured(row: Row, folder: Path) -> dict[str, Any]:
     ours, theirs = (read_returns(each / "returns.csv")[-1] for each in (folder, folder / "true-trained"))
     exploded = read_explosions(folder)
     return {
-        "algorithm": json.loads((folder / "recipe.json").read_text())["algorithm"],
+        "algorithm": _recipe(folder)["algorithm"],
         "true_return": ours.return_true_mean,
         "true_std": ours.return_true_std,
         "simulated_return": ours.return_simulated,
@@ -169,7 +180,18 @@ def _measured(row: Row, seed: int, out: Path) -> dict[str, Any]:
 
 def _print_table(benchmark: Benchmark, known: dict[tuple[str, str], dict[str, str]]) -> None:
     """Prints medians over seeds as Markdown."""
-    columns = ["task", "paper", "zero-shot", "in the simulator", "true-trained", "ratio", "random", "steps", "minutes"]
+    columns = [
+        "task",
+        "seeds",
+        "paper",
+        "zero-shot",
+        "in the simulator",
+        "true-trained",
+        "ratio",
+        "random",
+        "steps",
+        "minutes",
+    ]
     table = [columns, ["---"] * len(columns)]
     for row in benchmark.rows:
         if rows := [known[row.task, str(seed)] for seed in row.seeds if (row.task, str(seed)) in known]:
@@ -178,7 +200,7 @@ def _print_table(benchmark: Benchmark, known: dict[tuple[str, str], dict[str, st
             ]
             ratio, random = f"{_median(rows, 'ratio'):.2f}", f"{_median(rows, 'random'):.0f}"
             steps, minutes = f"{_median(rows, 'control_steps') / 1e6:.1f} M", f"{_median(rows, 'seconds') / 60:.1f}"
-            table.append([row.task, row.paper, *returns, ratio, random, steps, minutes])
+            table.append([row.task, str(len(rows)), row.paper, *returns, ratio, random, steps, minutes])
     print("", *(f"| {' | '.join(cells)} |" for cells in table), sep="\n")
 
 
@@ -202,7 +224,7 @@ def _plot(row: Row, out: Path, plots: Path) -> None:
     trainings = {"zero-shot": _folder(row, seed, out), "true-trained": _folder(row, seed, out) / "true-trained"}
     plot_returns(
         {name: read_returns(folder / "returns.csv") for name, folder in trainings.items()},
-        random_return(load_task(row.task)).mean,
+        _random(row, trainings["zero-shot"]),
         f"{row.task}, seed {seed}",
         plots / f"{row.task}.png",
     )
