@@ -321,8 +321,11 @@ def _of_algorithm(algorithm: Algorithm, recipe: PolicyRecipe, name: str, ending:
 
     def sample() -> int:
         if isinstance(recipe, SACRecipe):
-            return int(runner.sample_transitions(recipe.fragment)["valid"].sum()) * recipe.action_repeat
-        return sum(map(len, runner.sample(num_timesteps=recipe.batch))) * recipe.action_repeat
+            actions = int(runner.sample_transitions(recipe.fragment)["valid"].sum())
+        else:
+            actions = sum(map(len, runner.sample(num_timesteps=recipe.batch)))
+        runner.get_metrics()  # Or the next iteration would count these actions as its own.
+        return actions * recipe.action_repeat
 
     def train() -> int:
         return _train_once(algorithm, recipe)
