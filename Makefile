@@ -30,6 +30,7 @@ bench: bench-speed
 	$(BIN)/mosim study benchmarks/general.yaml --workers 2 --results benchmarks/results/general.csv --resume
 	$(BIN)/python benchmarks/whole_runs.py
 	$(BIN)/mosim study studies/ablation.yaml --workers 2 --results benchmarks/results/ablation.csv --resume
+	$(BIN)/python benchmarks/zero_shot.py
 
 bench-speed: $(VENV)/.installed
 	$(BIN)/python benchmarks/speed.py
