@@ -189,8 +189,8 @@ def test_a_replayed_cut_bootstraps_and_a_replayed_end_does_not() -> None:
         algorithm.stop()
 
 
-def test_vtrace_of_a_policy_that_has_not_changed_is_the_discounted_return() -> None:
-    recipe = RECIPES["IMPALA"].model_copy(update={"minibatch": 64, "gamma": 0.9, "horizon": 32})
+def test_vtrace_of_a_policy_that_has_not_changed_is_the_discounted_return_of_the_scaled_rewards() -> None:
+    recipe = RECIPES["IMPALA"].model_copy(update={"minibatch": 64, "gamma": 0.9, "horizon": 32, "reward_scale": 0.5})
     algorithm: Any = make_algorithm(recipe, TASK, "true")
     try:
         learner = learner_of(algorithm)
@@ -205,7 +205,7 @@ def test_vtrace_of_a_policy_that_has_not_changed_is_the_discounted_return() -> N
                 values = module.compute_values({Columns.OBS: torch.from_numpy(episode.get_observations())}).numpy()
             target = 0.0 if episode.is_terminated else values[-1]
             for reward, value in zip(episode.get_rewards()[::-1], values[-2::-1], strict=True):
-                target = reward + 0.9 * target
+                target = 0.5 * reward + 0.9 * target
                 errors.append((value - target) ** 2)
         module_batch = learner.batch_of(episodes)[DEFAULT_MODULE_ID]
         output = module._forward_train(module_batch)

@@ -15,6 +15,12 @@ class VTraceRecipe(OnPolicyRecipe):
     rho_clip: float = Field(
         default=1.0, gt=0, description="Largest weight that V-trace gives an action in values and advantages."
     )
+    reward_scale: float = Field(
+        default=1.0,
+        gt=0,
+        description="What rewards are multiplied by where they are learned from. It sets the size of the values, and "
+        "that of the advantages beside the entropy bonus, since V-trace does not normalise them.",
+    )
 
     @model_validator(mode="after")
     def _minibatch_is_whole_fragments(self) -> Self:
@@ -28,6 +34,7 @@ class VTraceRecipe(OnPolicyRecipe):
             "minibatch_size": self.minibatch,
             "vtrace_clip_rho_threshold": self.rho_clip,
             "vtrace_clip_pg_rho_threshold": self.rho_clip,
+            "learner_config_dict": {"reward_scale": self.reward_scale},
             # Every iteration brings the runners up to date, and waits a little for them rather than asking in a loop.
             "broadcast_interval": 0,
             "timeout_s_sampler_manager": 0.05,

@@ -71,6 +71,7 @@ class _WholeFragments(LeanUpdates, IMPALATorchLearner):
         batch = self._make_batch_if_necessary(training_data=TrainingData(episodes=list(episodes))).policy_batches
         columns: Any = batch[DEFAULT_MODULE_ID]
         columns[Columns.ACTION_LOGP] = columns[Columns.ACTION_LOGP].masked_fill(~columns[Columns.LOSS_MASK], _NEVER)
+        columns[Columns.REWARDS] = columns[Columns.REWARDS] * self.config.learner_config_dict["reward_scale"]
         return batch
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
