@@ -97,7 +97,7 @@ def main(
     for row in chosen:
         for seed in row.seeds:
             _run(_command(row, seed, out))
-        _write(benchmark, out, results)
+            _write(benchmark, out, results)
         _plot(row, out, plots)
     _print_table(benchmark, _known(results))
 
@@ -184,6 +184,7 @@ def _print_table(benchmark: Benchmark, known: dict[tuple[str, str], dict[str, st
         "task",
         "seeds",
         "paper",
+        "algorithm",
         "zero-shot",
         "in the simulator",
         "true-trained",
@@ -200,7 +201,8 @@ def _print_table(benchmark: Benchmark, known: dict[tuple[str, str], dict[str, st
             ]
             ratio, random = f"{_median(rows, 'ratio'):.2f}", f"{_median(rows, 'random'):.0f}"
             steps, minutes = f"{_median(rows, 'control_steps') / 1e6:.1f} M", f"{_median(rows, 'seconds') / 60:.1f}"
-            table.append([row.task, str(len(rows)), row.paper, *returns, ratio, random, steps, minutes])
+            about = [row.task, str(len(rows)), row.paper, rows[0]["algorithm"]]
+            table.append([*about, *returns, ratio, random, steps, minutes])
     print("", *(f"| {' | '.join(cells)} |" for cells in table), sep="\n")
 
 
