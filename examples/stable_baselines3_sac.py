@@ -86,12 +86,13 @@ class Settings:
 
     checkpoint: str  # The simulator: a run's folder, or "true" for the true task.
     task: str = "reacher-easy"
-    control_steps: int = 120_000
+    control_steps: int = 300_000
     action_repeat: int = 4
     num_envs: int = 8
     updates: int = 8  # Gradient steps after a step of all envs.
     learning_starts: int = 1000  # Random actions before the first gradient step.
     gamma: float = 0.95
+    learning_rate: float = 1e-3
     hidden: int = 128
     judge_episodes: int = 20
     seed: int = 0
@@ -110,6 +111,7 @@ def main(settings: Settings) -> None:
     model = SAC(
         "MlpPolicy",
         VecMonitor(BatchVecEnv(envs)),
+        learning_rate=settings.learning_rate,
         gamma=settings.gamma,
         train_freq=1,
         gradient_steps=settings.updates,

@@ -189,6 +189,17 @@ def test_a_replayed_cut_bootstraps_and_a_replayed_end_does_not() -> None:
         algorithm.stop()
 
 
+@pytest.mark.parametrize("kind", [SACRecipe, TQCRecipe])
+def test_targets_may_sum_more_actions_than_a_fragment_has(kind: type[SACRecipe]) -> None:
+    recipe = kind(fragment=1, n_step=3, num_envs=4, updates=2, batch_size=8, warm_up=0, action_repeat=4)
+    algorithm: Any = make_algorithm(recipe, TASK, "true")
+    try:
+        algorithm.train()
+        assert set(algorithm._replay.sample(64, 3, 0.9)["n_step"]) == {1, 2, 3}
+    finally:
+        algorithm.stop()
+
+
 def test_vtrace_of_a_policy_that_has_not_changed_is_the_discounted_return_of_the_scaled_rewards() -> None:
     recipe = RECIPES["IMPALA"].model_copy(update={"minibatch": 64, "gamma": 0.9, "horizon": 32, "reward_scale": 0.5})
     algorithm: Any = make_algorithm(recipe, TASK, "true")

@@ -53,7 +53,6 @@ class SACRecipe(ScheduledRecipe):
             "tau": self.tau,
             "initial_alpha": self.initial_alpha,
             "target_entropy": "auto" if self.target_entropy is None else self.target_entropy,
-            "n_step": self.n_step,
             "train_batch_size_per_learner": self.batch_size,
             # RLlib makes it, and insists on its kind; nothing is ever put into it.
             "replay_buffer_config": {"type": "EpisodeReplayBuffer", "capacity": 1},
