@@ -88,7 +88,7 @@ class Settings:
     task: str = "reacher-easy"
     control_steps: int = 300_000
     action_repeat: int = 4
-    num_envs: int = 8
+    num_envs: int = 16
     updates: int = 8  # Gradient steps after a step of all envs.
     learning_starts: int = 1000  # Random actions before the first gradient step.
     gamma: float = 0.95
