@@ -117,11 +117,12 @@ class _Subject(NamedTuple):
     scale: _Scale
 
     def recipe(self, algorithm: str) -> PolicyRecipe:
-        """The task's recipe of an algorithm, with so many envs; those that replay learn as much from each action."""
+        """The task's recipe with so many envs; one that replays makes as many updates an action and an iteration."""
         shipped = load_policy_recipe(self.task.name, algorithm=algorithm)
         wanted: dict[str, Any] = {"num_envs": self.envs}
         if isinstance(shipped, SACRecipe):
             wanted["updates"] = max(1, shipped.updates * self.envs // shipped.num_envs)
+            wanted["rounds"] = max(1, shipped.rounds * shipped.num_envs // self.envs)
         wanted |= self.scale.changes
         changes = {name: value for name, value in wanted.items() if name in type(shipped).model_fields}
         return type(shipped).model_validate(shipped.model_dump() | changes)
@@ -161,7 +162,7 @@ def main(
     envs: tuple[int, ...] = (64, 256, 1024),
     algorithms: tuple[str, ...] = ALGORITHMS,
     checkpoint: Path | None = None,
-    threads: tuple[int, ...] = (2,),
+    threads: tuple[int, ...] = (1,),
     rounds: int | None = None,
     seed: int = 0,
     out: Path = RESULTS,
@@ -175,7 +176,7 @@ def main(
       envs: sizes of the batch; a profile is of each.
       algorithms: RLlib's, each with the task's recipe.
       checkpoint: the simulator; by default one with random weights.
-      threads: of torch, each measured in turn; Ray's workers are not used.
+      threads: of torch, each measured in turn; trainings of `mosim zero-shot` have one. Ray's workers are not used.
       rounds: measurements of each item; 3 by default.
       seed: of the simulator's weights, of what its statistics are taken from, and of the training.
       out: folder that policy_speed.csv is written to.
