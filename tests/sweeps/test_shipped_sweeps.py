@@ -153,10 +153,11 @@ def test_policies_are_trained_in_the_simulator_of_a_whole_run(
             plan_sweep(sweep, file).check()
 
 
-def test_horizons_are_met_by_both_kinds_of_starts_and_differ_in_nothing_else() -> None:
+def test_horizons_are_met_by_both_kinds_of_starts_and_twins_differ_in_the_training_alone() -> None:
     twins = [(FOLDER / f"horizons-zero-shot-{name}.yaml").read_text() for name in ("acrobot", "cartpole")]
     acrobot, cartpole = (yaml.safe_load(text.replace("cartpole", "acrobot")) for text in twins)
-    assert acrobot == cartpole
+    training = {"set", "seeds"}
+    assert {key for key in acrobot if acrobot[key] != cartpole[key]} <= training <= acrobot.keys() == cartpole.keys()
     assert acrobot["space"] == {"horizon": {"grid": [25, 100, 500]}, "start": {"grid": ["initial", "mixed"]}}
 
 
