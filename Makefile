@@ -31,6 +31,7 @@ bench: bench-speed
 	$(BIN)/python benchmarks/whole_runs.py
 	$(BIN)/mosim study studies/ablation.yaml --workers 2 --results benchmarks/results/ablation.csv --resume
 	$(BIN)/python benchmarks/zero_shot.py
+	$(BIN)/python benchmarks/horizons.py
 
 bench-speed: $(VENV)/.installed
 	$(BIN)/python benchmarks/speed.py

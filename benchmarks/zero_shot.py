@@ -5,41 +5,37 @@
 
 Every command that it runs is printed, can be repeated by hand, and goes on where it was stopped. Two simulators, or the
 two trainings of a comparison, run at a time, one core each. Writes a row for each task and seed into
-benchmarks/results/zero_shot.csv, of all that is finished so far, and a plot of each task's returns into docs/zero-shot;
-prints the README's table.
+benchmarks/results/zero_shot.csv as soon as it is finished, and a plot of each task's returns into docs/zero-shot;
+prints the README's table. Rows of the CSV whose trainings are not in --out stay as they are.
 """
 
-import csv
-import json
-import shlex
 import statistics
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import tyro
-from common import RESULTS, commit, hardware, write_table
+from common import RESULTS
+from zero_shot_runs import (
+    Simulator,
+    Table,
+    Training,
+    make_simulators,
+    model_of,
+    random_of,
+    read_trainings,
+    recipe_of,
+    run,
+    write_trainings,
+)
 
 from mosim.configuration import read_yaml_model
-from mosim.policies import plot_returns, random_return, read_explosions, read_returns
-from mosim.systems import Frozen, load_task
+from mosim.policies import plot_returns, read_explosions, read_returns
+from mosim.systems import Frozen
+
+KEY = ("task", "seed")
+"""Columns that tell the trainings apart."""
 
 _FOLDER = Path(__file__).parent
-
-
-class Simulator(Frozen):
-    """A simulator, and what its commands are given beside the task.
-
-    Attributes:
-      task: whose data it learns.
-      collect, train: flags of `mosim collect` and `mosim train`.
-    """
-
-    task: str
-    collect: tuple[str, ...] = ()
-    train: tuple[str, ...] = ()
 
 
 class Row(Frozen):
@@ -92,24 +88,18 @@ def main(
     benchmark = read_yaml_model(file, Benchmark)
     chosen = [row for row in benchmark.rows if only in row.task]
     wanted = {row.simulator: benchmark.simulators[row.simulator] for row in chosen}
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(lambda item: _make_simulator(item[1], out / "simulators" / item[0]), wanted.items()))
+    make_simulators(wanted, out / "simulators", workers)
     for row in chosen:
         for seed in row.seeds:
-            _run(_command(row, seed, out))
-            _write(benchmark, out, results)
+            run(_command(row, seed, out))
+            trainings = [_training(each, seed, out) for each in benchmark.rows for seed in each.seeds]
+            write_trainings(results, trainings)
         _plot(row, out, plots)
-    _print_table(benchmark, _known(results))
-
-
-def _make_simulator(simulator: Simulator, folder: Path) -> None:
-    data, model = folder / "data" / "train", folder / "model"
-    _run(["mosim", "collect", simulator.task, "--out", str(data), "--workers", "1", *simulator.collect])
-    _run(["mosim", "train", simulator.task, "--data", str(data), "--out", str(model), "--resume", *simulator.train])
+    _print_table(benchmark, read_trainings(results, KEY))
 
 
 def _command(row: Row, seed: int, out: Path) -> list[str]:
-    simulator = out / "simulators" / row.simulator / "model"
+    simulator = model_of(out / "simulators" / row.simulator)
     where = ["--out", str(_folder(row, seed, out)), "--seed", str(seed)]
     return ["mosim", "zero-shot", str(simulator), "--task", row.task, *where, "--compare", "--resume", *row.flags]
 
@@ -118,50 +108,17 @@ def _folder(row: Row, seed: int, out: Path) -> Path:
     return out / row.task / f"seed-{seed}"
 
 
-def _run(command: list[str]) -> None:
-    print(f"$ {shlex.join(command)}", flush=True)
-    subprocess.run([str(Path(sys.executable).parent / command[0]), *command[1:]], check=True)
-
-
-def _write(benchmark: Benchmark, out: Path, results: Path) -> None:
-    """Writes the CSV of all that is finished; the commit is the one that a training was written down under."""
-    known = _known(results)
-    rows: list[dict[str, Any]] = []
-    for row in benchmark.rows:
-        for seed in row.seeds:
-            folder = _folder(row, seed, out)
-            if not (folder / "true-trained" / "policy").is_dir():
-                continue
-            measured = _measured(row, folder)
-            told = {key: f"{value:.6g}" if isinstance(value, float) else str(value) for key, value in measured.items()}
-            before = known.get((row.task, str(seed)), {})
-            same = all(before.get(key) == value for key, value in told.items())
-            where = {
-                "hardware": before["hardware"] if same else hardware(),
-                "commit": before["commit"] if same else commit(),
-                "command": shlex.join(_command(row, seed, out)),
-            }
-            rows.append(
-                {"task": row.task, "seed": str(seed)} | told | {"random": f"{_random(row, folder):.6g}"} | where
-            )
-    if rows:
-        write_table(results, rows)
-
-
-def _random(row: Row, folder: Path) -> float:
-    """The return of random actions, each held as long as the policy's."""
-    return random_return(load_task(row.task), action_repeat=_recipe(folder)["action_repeat"]).mean
-
-
-def _recipe(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "recipe.json").read_text())
+def _training(row: Row, seed: int, out: Path) -> Training:
+    folder = _folder(row, seed, out)
+    measured = _measured(row, folder) if (folder / "true-trained" / "policy").is_dir() else None
+    return Training({"task": row.task, "seed": str(seed)}, measured, _command(row, seed, out))
 
 
 def _measured(row: Row, folder: Path) -> dict[str, Any]:
     ours, theirs = (read_returns(each / "returns.csv")[-1] for each in (folder, folder / "true-trained"))
     exploded = read_explosions(folder)
     return {
-        "algorithm": _recipe(folder)["algorithm"],
+        "algorithm": recipe_of(folder)["algorithm"],
         "true_return": ours.return_true_mean,
         "true_std": ours.return_true_std,
         "simulated_return": ours.return_simulated,
@@ -175,10 +132,11 @@ def _measured(row: Row, folder: Path) -> dict[str, Any]:
         "explosions": exploded.explosions,
         "asked_return": "" if row.asked_return is None else row.asked_return,
         "asked_ratio": "" if row.asked_ratio is None else row.asked_ratio,
+        "random": random_of(row.task, folder),
     }
 
 
-def _print_table(benchmark: Benchmark, known: dict[tuple[str, str], dict[str, str]]) -> None:
+def _print_table(benchmark: Benchmark, known: Table) -> None:
     """Prints medians over seeds as Markdown."""
     columns = [
         "task",
@@ -210,13 +168,6 @@ def _median(rows: list[dict[str, str]], column: str) -> float:
     return statistics.median(float(row[column]) for row in rows)
 
 
-def _known(results: Path) -> dict[tuple[str, str], dict[str, str]]:
-    if not results.is_file():
-        return {}
-    with results.open(newline="") as file:
-        return {(row["task"], row["seed"]): row for row in csv.DictReader(file)}
-
-
 def _plot(row: Row, out: Path, plots: Path) -> None:
     """Draws the seed whose zero-shot return is the median."""
     plots.mkdir(parents=True, exist_ok=True)
@@ -226,7 +177,7 @@ def _plot(row: Row, out: Path, plots: Path) -> None:
     trainings = {"zero-shot": _folder(row, seed, out), "true-trained": _folder(row, seed, out) / "true-trained"}
     plot_returns(
         {name: read_returns(folder / "returns.csv") for name, folder in trainings.items()},
-        _random(row, trainings["zero-shot"]),
+        random_of(row.task, trainings["zero-shot"]),
         f"{row.task}, seed {seed}",
         plots / f"{row.task}.png",
     )

@@ -12,7 +12,10 @@ import yaml
 from mosim import load_policy
 from mosim.cli.parsing import parse
 from mosim.cli.zero_shot_command import Options, _defaults
-from mosim.policies import load_policy_recipe
+from mosim.errors import MosimError
+from mosim.policies import PolicyRecipe, load_policy_recipe
+from mosim.sweeps.config import read_sweep
+from mosim.sweeps.plan import PolicyPlan, plan_sweep
 from mosim.training import Recipe, Trainer, TrainingData
 from mosim.trajectories import Dataset
 
@@ -36,6 +39,33 @@ def simulator(tmp_path: Path, pendulum_data: Path) -> Path:
     data = TrainingData.load(Dataset.open(pendulum_data))
     Trainer(system="pendulum-swingup", recipe=recipe, data=data, out=tmp_path / "sim").run(lambda report: None)
     return tmp_path / "sim"
+
+
+def test_episodes_from_states_of_data_are_swept_where_there_are_data(
+    simulator: Path, pendulum_data: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "sweep.yaml"
+    content = {
+        "name": "starts",
+        "trains": "policy",
+        "task": "pendulum-swingup",
+        "simulator": str(simulator),
+        "space": {"horizon": {"grid": [25, 100]}, "start": {"grid": ["initial", "mixed"]}},
+        "metric": "true_return",
+    }
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    plan = plan_sweep(read_sweep(file), file)
+    with pytest.raises(MosimError, match=r"line 4: key 'simulator': start is mixed.*give data\.path.*horizon=25"):
+        plan.check()
+    file.write_text(yaml.safe_dump(content | {"data": {"path": str(pendulum_data)}}, sort_keys=False))
+    plan = plan_sweep(read_sweep(file), file)
+    plan.check()
+    recipes = [plan.recipe(draw, 0) for draw in plan.draws()]
+    assert isinstance(plan, PolicyPlan)
+    assert plan.data == Dataset.open(pendulum_data).uri
+    assert [(recipe.horizon, recipe.start) for recipe in recipes if isinstance(recipe, PolicyRecipe)] == [
+        (25, "initial"), (25, "mixed"), (100, "initial"), (100, "mixed"),
+    ]  # fmt: skip
 
 
 @pytest.mark.slow
