@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -108,12 +108,14 @@ class _Subject(NamedTuple):
       task: the task.
       checkpoint: its simulator's.
       envs: how many.
+      device: where simulator and policy are.
       scale: see there.
     """
 
     task: Task
     checkpoint: Path
     envs: int
+    device: str
     scale: _Scale
 
     def recipe(self, algorithm: str) -> PolicyRecipe:
@@ -163,6 +165,7 @@ def main(
     algorithms: tuple[str, ...] = ALGORITHMS,
     checkpoint: Path | None = None,
     threads: tuple[int, ...] = (1,),
+    device: Literal["cpu", "cuda"] = "cpu",
     rounds: int | None = None,
     seed: int = 0,
     out: Path = RESULTS,
@@ -177,6 +180,7 @@ def main(
       algorithms: RLlib's, each with the task's recipe.
       checkpoint: the simulator; by default one with random weights.
       threads: of torch, each measured in turn; trainings of `mosim zero-shot` have one. Ray's workers are not used.
+      device: where simulator and policy are.
       rounds: measurements of each item; 3 by default.
       seed: of the simulator's weights, of what its statistics are taken from, and of the training.
       out: folder that policy_speed.csv is written to.
@@ -191,7 +195,7 @@ def main(
         simulator = checkpoint or _random_simulator(task, scale, seed, Path(folder))
         for count, of_torch in itertools.product(envs, threads):
             torch.set_num_threads(of_torch)
-            subject = _Subject(loaded, simulator, count, scale)
+            subject = _Subject(loaded, simulator, count, device, scale)
             if profile:
                 for algorithm in algorithms:
                     _print_profile(subject, algorithm)
@@ -262,7 +266,7 @@ def _rate(work: Callable[[], int], seconds: float) -> float:
 def _bare(subject: _Subject) -> Iterator[_Item]:
     """The model by itself, and the vector env."""
     repeat = subject.recipe(ALGORITHMS[0]).action_repeat
-    model = load_dynamics(subject.checkpoint, subject.task)
+    model = load_dynamics(subject.checkpoint, subject.task, subject.device)
     envs = MoSimVectorEnv(subject.task, model, subject.envs, seed=0, action_repeat=repeat)
     envs.reset()
     _spread(envs)
@@ -281,6 +285,8 @@ def _bare(subject: _Subject) -> Iterator[_Item]:
             control = torch.from_numpy(action).to(envs.state)
             for _ in range(repeat):
                 model.rollout(envs.state, control.unsqueeze(-2).expand(-1, subject.task.n_substeps, -1))
+        if subject.device == "cuda":
+            torch.cuda.synchronize()
         return len(actions) * repeat * subject.envs
 
     yield _Item("rollout", "", model_steps, lambda: 0)
@@ -296,9 +302,9 @@ def _algorithms(subject: _Subject, algorithms: Sequence[str]) -> Iterator[list[_
     try:
         for name in algorithms:
             recipe = subject.recipe(name)
-            made.append(make_algorithm(recipe, subject.task.name, subject.checkpoint))
+            made.append(make_algorithm(recipe, subject.task.name, subject.checkpoint, device=subject.device))
             items += _of_algorithm(made[-1], recipe, name, "")
-            made.append(make_algorithm(recipe, _NO_PHYSICS, "true"))
+            made.append(make_algorithm(recipe, _NO_PHYSICS, "true", device=subject.device))
             items += _of_algorithm(made[-1], recipe, name, ", no physics")
             if name in _RLLIBS_OWN:
                 made.append(_rllibs_own(made[-1]))
@@ -377,7 +383,7 @@ def _register_no_physics(task: Task) -> None:
 def _print_profile(subject: _Subject, name: str) -> None:
     """Where the time of an algorithm's iterations goes."""
     recipe = subject.recipe(name)
-    algorithm = make_algorithm(recipe, subject.task.name, subject.checkpoint)
+    algorithm = make_algorithm(recipe, subject.task.name, subject.checkpoint, device=subject.device)
     try:
         *_, training = _of_algorithm(algorithm, recipe, name, "")
         with SamplingProfiler(_PARTS) as profiler:

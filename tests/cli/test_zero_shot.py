@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import torch
 
 from mosim.cli.policy_phase import _metrics, _status
 from mosim.policies import ExplosionCounts, ReturnRow, read_explosions
@@ -69,6 +70,14 @@ def test_data_that_are_not_there_or_do_not_fit_are_told_before_anything_starts(f
     result = zero_shot(folder, "--out", "none", "--start", "data", "--data", "pendulum", *QUICK)
     assert result.returncode == 2
     assert "does not fit task hopper-stand" in result.stderr
+    assert not (folder / "none").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told_before_anything_starts(folder: Path) -> None:
+    result = zero_shot(folder, "--out", "none", "--device", "cuda", *QUICK)
+    assert result.returncode == 2
+    assert "--device cuda: torch sees no CUDA device here; use --device cpu." in " ".join(result.stderr.split())
     assert not (folder / "none").exists()
 
 

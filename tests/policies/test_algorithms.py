@@ -13,15 +13,13 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 from safetensors.torch import load_file
+from tiny_recipes import RECIPES, SHORT, TASK, learner_of
 
 from mosim.errors import MosimError
 from mosim.policies import (
     ALGORITHMS,
-    APPORecipe,
-    IMPALARecipe,
     OtherRecipe,
     PolicyProgress,
-    PolicyRecipe,
     PolicyResult,
     PPORecipe,
     SACRecipe,
@@ -37,42 +35,6 @@ from mosim.policies.algorithm import make_algorithm
 from mosim.policies.env_runner import likeliest, to_control
 from mosim.policies.export import export_policy
 from mosim.systems import load_task
-
-TASK = "reacher-easy"
-
-SHORT: dict[str, Any] = {
-    "control_steps": 1400,
-    "num_envs": 4,
-    "hidden": (8, 6),
-    "horizon": 100,
-    "judge_every": 512,
-    "judge_episodes": 2,
-    "checkpoint_every": 256,
-}
-SAMPLED: dict[str, Any] = {"fragment": 16, "minibatch": 32, "epochs": 2}
-REPLAYED: dict[str, Any] = {
-    "fragment": 16,
-    "updates": 3,
-    "rounds": 2,
-    "batch_size": 16,
-    "warm_up": 256,
-    "replay_capacity": 300,
-    "n_step": 2,
-}
-
-RECIPES: dict[str, PolicyRecipe] = {
-    "PPO": PPORecipe(**SHORT, **SAMPLED),
-    "APPO": APPORecipe(**SHORT, **SAMPLED, copy_every=2),
-    "IMPALA": IMPALARecipe(**SHORT, **SAMPLED),
-    "SAC": SACRecipe(**SHORT, **REPLAYED),
-    "TQC": TQCRecipe(**SHORT, **REPLAYED, quantiles=5),
-    "PPOConfig": OtherRecipe(
-        **SHORT,
-        algorithm="PPOConfig",
-        fragment=16,
-        settings={"lr": 1e-3, "train_batch_size_per_learner": 64, "minibatch_size": 32, "num_epochs": 2},
-    ),
-}
 
 pytestmark = pytest.mark.usefixtures("ray_of_two")
 
@@ -93,10 +55,6 @@ class StoppedError(Exception):
 def outcome(result: PolicyResult) -> tuple[dict[str, torch.Tensor], list[Any]]:
     weights = load_file(result.policy / "policy.safetensors")
     return weights, [row._replace(wall_seconds=0.0) for row in read_returns(result.returns)]
-
-
-def learner_of(algorithm: Any) -> Any:
-    return algorithm.learner_group._learner
 
 
 def test_every_algorithm_is_tried_here() -> None:
@@ -168,7 +126,7 @@ def test_a_replayed_cut_bootstraps_and_a_replayed_end_does_not() -> None:
         algorithm._buffer(sampled).add(sampled)
         drawn = algorithm._replay.sample(4000)
         learner = learner_of(algorithm)
-        (batch,) = algorithm._batches(drawn, 4000)
+        batch = algorithm._columns(drawn)
         torch.manual_seed(0)
         output = learner.module[DEFAULT_MODULE_ID]._forward_train(batch)
         alpha = learner._log_alpha.exp()

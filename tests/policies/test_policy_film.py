@@ -30,10 +30,14 @@ def policy(task: Task) -> Policy:
 
 
 def test_the_episode_is_one_that_is_judged(task: Task, policy: Policy) -> None:
-    judged = judge(policy.act, task, 3, action_repeat=2)
+    def act_by_row(observations: np.ndarray) -> np.ndarray:
+        # The last digits of a batch's products depend on its size, on some processors, and an episode magnifies them.
+        return np.concatenate([policy.act(row[None]) for row in observations])
+
+    judged = judge(act_by_row, task, 3, action_repeat=2)
     for index in range(3):
         episode = true_episode(policy, task, episode=index)
-        assert episode.rewards.sum() == pytest.approx(judged.returns[index], abs=1e-6)
+        assert episode.rewards.sum() == pytest.approx(judged.returns[index], rel=1e-12)
         assert len(episode.rewards) == task.step_limit
         assert len(episode.states) == 1 + len(episode.rewards) * task.n_substeps
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from mosim.configuration import read_yaml_model, validate
 from mosim.errors import MosimError
-from mosim.policies import PPORecipe, load_policy_recipe
+from mosim.policies import ALGORITHMS, PPORecipe, load_policy_recipe
 from mosim.systems import Frozen, task_names
 
 
@@ -27,11 +27,16 @@ def recipe_file(folder: Path, text: str) -> Path:
 
 def test_every_shipped_recipe_is_read_and_belongs_to_a_task() -> None:
     with resources.as_file(resources.files("mosim") / "recipes" / "policies") as folder:
-        names = {path.stem for path in folder.glob("*.yaml")}
-    assert {"default", "reacher-easy"} <= names
-    assert names - {"default"} <= set(task_names())
-    for name in names:
-        load_policy_recipe(name)
+        shipped = {
+            ("ppo" if path.parent == folder else path.parent.name, path.stem) for path in folder.glob("**/*.yaml")
+        }
+    assert {algorithm.upper() for algorithm, _ in shipped} == ALGORITHMS.keys()
+    assert {(name.lower(), "default") for name in ALGORITHMS} | {("ppo", "reacher-easy")} <= shipped
+    assert {task for _, task in shipped} - {"default"} <= set(task_names())
+    for algorithm, task in shipped:
+        recipe = load_policy_recipe(task, algorithm=algorithm)
+        assert recipe.algorithm == algorithm.upper()
+        assert task == "default" or recipe != load_policy_recipe("default", algorithm=algorithm)
 
 
 def test_a_task_without_its_own_recipe_has_the_default_one() -> None:

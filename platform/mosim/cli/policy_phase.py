@@ -35,7 +35,7 @@ def train_policies(jobs: Mapping[str, PolicyJob], tracked: Mapping[str, TrackedR
       jobs: by a name each.
       tracked: a run for each job.
     """
-    cores = sum(1 + job.recipe.num_env_runners for job in jobs.values())
+    cores = sum(job.processes for job in jobs.values())
     with started(num_cpus=max(cores, 1)), progress_bar() as progress:
         bars = {
             name: progress.add_task(name, total=job.recipe.control_steps, status="starting")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from pydantic import Field, SerializeAsAny
@@ -19,6 +19,7 @@ from mosim.cli.policy_phase import (
     warn_of_hidden_physics,
 )
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
+from mosim.cli.training_phase import pick_device
 from mosim.configuration import with_values
 from mosim.console import console
 from mosim.environments import TRUE_DYNAMICS, find_dataset, load_dynamics
@@ -54,6 +55,10 @@ class Options(TrackedOptions):
         description="A dataset for --start data or mixed; by default the one that the simulator was trained on, where "
         "it lies beside the run or in data/.",
     )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="cpu",
+        description="Where simulator and policy are; auto is cuda where there is one. All trainings share one GPU.",
+    )
     compare: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
         default=False, description="Train the same recipe in the true task beside it, into OUT/true-trained."
     )
@@ -70,6 +75,7 @@ def main(arguments: Sequence[str]) -> None:
     if options.workers is not None:
         recipe = with_values(options.recipe, {"num_env_runners": options.workers}, "--workers")
         options = options.model_copy(update={"recipe": recipe})
+    device = "cuda" if pick_device(options.device).startswith("cuda") else "cpu"
     task = load_task(options.task)
     simulator = read_checkpoint(options.checkpoint)
     checkpoint = simulator.path.resolve()
@@ -86,6 +92,7 @@ def main(arguments: Sequence[str]) -> None:
             out=out,
             resume=options.resume,
             data=data,
+            device=device,
         )
         for name, (source, out) in places.items()
     }

@@ -26,6 +26,8 @@ def make_algorithm(
     source: str | Path,
     sample_seed: int | None = None,
     data: str | Path | None = None,
+    device: str = "cpu",
+    gpus_per_runner: float = 0.0,
 ) -> Algorithm:
     """Builds the algorithm that a recipe describes; Ray must have been started.
 
@@ -35,13 +37,19 @@ def make_algorithm(
       source: a simulator's checkpoint, or `"true"`; see `mosim.environments.load_dynamics`.
       sample_seed: seed of weights and training episodes; the recipe's own by default.
       data: states that episodes start from, where the recipe says so; see `mosim.environments.start_states`.
+      device: where simulator and policy are, `cpu` or `cuda`.
+      gpus_per_runner: share of a GPU that each env runner holds which is an actor of its own; without one it samples
+        on the CPU.
     """
+    on_gpu = torch.device(device).type != "cpu"
+    sampling = device if gpus_per_runner or not recipe.num_env_runners else "cpu"
     environment = {
         "checkpoint": str(source),
         "action_repeat": recipe.action_repeat,
         "horizon": recipe.horizon,
         "start": recipe.start,
         "data": None if data is None else str(data),
+        "device": sampling,
     }
     config = (
         recipe.rllib_config()
@@ -51,11 +59,12 @@ def make_algorithm(
             env_runner_cls=BatchedEnvRunner,
             num_env_runners=recipe.num_env_runners,
             num_envs_per_env_runner=recipe.num_envs // max(recipe.num_env_runners, 1),
+            num_gpus_per_env_runner=gpus_per_runner,
             gym_env_vectorize_mode=gymnasium.VectorizeMode.VECTOR_ENTRY_POINT,
             rollout_fragment_length=recipe.fragment,
             env_to_module_connector=_observation_filter,
         )
-        .learners(num_learners=0)
+        .learners(num_learners=0, num_gpus_per_learner=int(on_gpu))
         .training(gamma=recipe.gamma)
         .reporting(
             min_time_s_per_iteration=None, min_sample_timesteps_per_iteration=1, min_train_timesteps_per_iteration=None

@@ -49,6 +49,8 @@ class BatchedEnvRunner(SingleAgentEnvRunner):
     def make_env(self) -> None:
         """Makes the envs; those of all runners together start as if they were the envs of one."""
         super().make_env()
+        # RLlib leaves the module of a runner in the trainer's own process on the CPU, whatever GPU the learner has.
+        self._device = torch.device(self.config.env_config["device"])
         self._envs.first_index = max(self.worker_index - 1, 0) * self.num_envs
 
     @property
@@ -156,17 +158,17 @@ class BatchedEnvRunner(SingleAgentEnvRunner):
     def _act(self, explore: bool) -> _Step:
         if self.module is None:
             raise TypeError("BatchedEnvRunner needs a module to act.")
-        batch = {Columns.OBS: torch.from_numpy(self._observation)}
+        batch = {Columns.OBS: torch.from_numpy(self._observation).to(self._device)}
         if not explore:
             inputs = self.module.forward_inference(batch)[Columns.ACTION_DIST_INPUTS]
-            return {Columns.ACTIONS: likeliest(self.module, inputs).numpy()}
+            return {Columns.ACTIONS: likeliest(self.module, inputs).cpu().numpy()}
         inputs = self.module.forward_exploration(batch)[Columns.ACTION_DIST_INPUTS]
         distribution: Any = self.module.get_exploration_action_dist_cls().from_logits(inputs)
         actions = distribution.sample()
         return {
-            Columns.ACTIONS: actions.numpy(),
-            Columns.ACTION_LOGP: distribution.logp(actions).numpy(),
-            Columns.ACTION_DIST_INPUTS: inputs.numpy(),
+            Columns.ACTIONS: actions.cpu().numpy(),
+            Columns.ACTION_LOGP: distribution.logp(actions).cpu().numpy(),
+            Columns.ACTION_DIST_INPUTS: inputs.cpu().numpy(),
         }
 
     def _episodes(self, observations: np.ndarray, steps: _Step) -> list[SingleAgentEpisode]:

@@ -53,8 +53,8 @@ class _Replay(SAC):
             return
         drawn = replay.sample(recipe.updates * recipe.batch_size, recipe.n_step, recipe.gamma)
         learners: Any = self.learner_group
-        batches = self._batches(drawn, recipe.batch_size)
-        learners.foreach_learner(lambda learner: learner.learn(batches))
+        columns = self._columns(drawn)
+        learners.foreach_learner(lambda learner: learner.learn(columns, recipe.batch_size))
         if alone:
             runner: Any = self.env_runner
             learners.foreach_learner(lambda learner: learner.copy_to(runner.module))
@@ -105,8 +105,8 @@ class _Replay(SAC):
             )
         return {name: np.concatenate([part[name] for part in each], axis=1) for name in each[0]}
 
-    def _batches(self, drawn: Transitions, size: int) -> list[dict[str, torch.Tensor]]:
-        """What the learner takes, in batches of `size`."""
+    def _columns(self, drawn: Transitions) -> dict[str, torch.Tensor]:
+        """What the learner takes."""
         filter_ = observation_filter(self)
         columns = {
             Columns.OBS: filter_.filter_batch(drawn["observation"], update=False),
@@ -115,13 +115,9 @@ class _Replay(SAC):
             Columns.REWARDS: drawn["reward"],
             Columns.TERMINATEDS: drawn["terminated"],
             "n_step": drawn["n_step"],
+            "weights": np.ones_like(drawn["reward"]),
         }
-        tensors = {name: torch.from_numpy(values).split(size) for name, values in columns.items()}
-        weights = torch.ones(size)
-        return [
-            {name: parts[index] for name, parts in tensors.items()} | {"weights": weights}
-            for index in range(len(tensors[Columns.REWARDS]))
-        ]
+        return {name: torch.from_numpy(values) for name, values in columns.items()}
 
 
 class ReplaySAC(_Replay):

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ray
 import torch
@@ -34,14 +34,20 @@ class PolicyJob(Frozen):
     out: Path
     resume: bool = False
     data: str | None = None
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    @property
+    def processes(self) -> int:
+        """Of the training itself and of its env runners, which each hold a CPU."""
+        return 1 + self.recipe.num_env_runners
 
 
 class _Trainer:
     """A training in a process of its own, which tells how far it is while it runs."""
 
-    def __init__(self, job: PolicyJob) -> None:
+    def __init__(self, job: PolicyJob, gpus: float) -> None:
         torch.set_num_threads(1)
-        self._job = job
+        self._job, self._gpus = job, gpus
         self._progress: PolicyProgress | None = None
 
     def run(self) -> PolicyResult:
@@ -57,6 +63,8 @@ class _Trainer:
                 on_progress=self._tell,
                 resume=resume,
                 data=job.data,
+                device=job.device,
+                gpus_per_runner=self._gpus,
             )
         except MosimError as error:
             # As the plain kind, since not every exception of ours can be rebuilt from its message in another process.
@@ -77,16 +85,24 @@ class PolicyTrainer:
       actor: Ray's handle of it.
     """
 
-    def __init__(self, job: PolicyJob) -> None:
+    def __init__(self, job: PolicyJob, gpus: float = 1.0) -> None:
+        """Starts it.
+
+        Args:
+          job: what to train.
+          gpus: of GPUs, what the training and its env runners share evenly, where the job wants one.
+        """
+        share = gpus / job.processes if job.device == "cuda" else 0.0
         job = job.model_copy(update={"out": job.out.resolve()})  # The actor has a working directory of its own.
         self.job = job
         remote: Any = ray.remote(_Trainer)
         self.actor = remote.options(
             num_cpus=1,
+            num_gpus=share,
             max_restarts=RESTARTS,
             max_task_retries=RESTARTS,
             max_concurrency=2,  # One thread trains, one answers.
-        ).remote(job)
+        ).remote(job, share)
         self._result = self.actor.run.remote()
 
     def progress(self) -> PolicyProgress | None:
@@ -126,7 +142,7 @@ class PolicyTrainer:
 def train_side_by_side(
     jobs: Mapping[str, PolicyJob], on_progress: Callable[[str, PolicyProgress], None] | None = None
 ) -> dict[str, PolicyResult]:
-    """Runs several trainings at once, as many as Ray has CPUs for, and the others after them.
+    """Runs several trainings at once, as many as Ray has CPUs for, and the others after them; all share one GPU.
 
     Args:
       jobs: by a name each.
@@ -135,7 +151,7 @@ def train_side_by_side(
     Raises:
       MosimError: one of them failed; the others are stopped.
     """
-    trainers = {name: PolicyTrainer(job) for name, job in jobs.items()}
+    trainers = {name: PolicyTrainer(job, gpus=1.0 / len(jobs)) for name, job in jobs.items()}
     told: dict[str, PolicyProgress | None] = dict.fromkeys(jobs)
     try:
         while True:

@@ -47,6 +47,8 @@ def train_policy(
     on_progress: OnProgress | None = None,
     resume: bool = False,
     data: str | Path | None = None,
+    device: str = "cpu",
+    gpus_per_runner: float = 0.0,
 ) -> PolicyResult:
     """Trains a policy, and judges it in the true task at fixed intervals.
 
@@ -63,6 +65,8 @@ def train_policy(
       resume: go on from the last checkpoint in `out`, or begin where there is none; else `out` must hold no training.
       data: path or URI of a dataset to start episodes from, where the recipe says so; None for the one that the
         simulator was trained on.
+      device: where simulator and policy are, `cpu` or `cuda`; a training may be resumed on another one.
+      gpus_per_runner: share of a GPU that each of `num_env_runners` holds; without one they sample on the CPU.
 
     Raises:
       MosimError: `out` holds a training already, or there are no data to start from.
@@ -71,7 +75,7 @@ def train_policy(
     """
     task = load_task(task_name)
     # Loaded here, where RLlib would wrap the sentence of a failure in its own.
-    dynamics = load_dynamics(dynamics_source, task)
+    dynamics = load_dynamics(dynamics_source, task, device)
     identity = {"task": task_name, "dynamics": fingerprint(dynamics), **recipe.model_dump(mode="json")}
     if starts := _dataset(recipe, dynamics_source, data):
         identity["data"] = starts.id
@@ -89,7 +93,10 @@ def train_policy(
     if starts and states and not states.is_file():
         StartStates.of(starts, task).save(states)
     with started(num_cpus=recipe.num_env_runners + 1):
-        training = _Training(recipe, task, dynamics, dynamics_source, out, states)
+        algorithm = make_algorithm(
+            recipe, task.name, dynamics_source, data=states, device=device, gpus_per_runner=gpus_per_runner
+        )
+        training = _Training(recipe, task, dynamics, algorithm, out)
         try:
             training.restore()
             while training.steps < recipe.control_steps:
@@ -112,13 +119,11 @@ class _Training:
         recipe: PolicyRecipe,
         task: Task,
         dynamics: DynamicsModel,
-        source: str | Path,
+        algorithm: Algorithm,
         out: Path,
-        starts: Path | None,
     ) -> None:
         self.recipe, self.task, self.out = recipe, task, out
-        self.dynamics = dynamics
-        self.algorithm: Algorithm = make_algorithm(recipe, task.name, source, data=starts)
+        self.dynamics, self.algorithm = dynamics, algorithm
         export_policy(self.algorithm, recipe, task)  # What cannot be judged is not trained.
         self.explosions = ExplosionLog(out, task.facts.state_names)
         self.iteration = self.steps = 0

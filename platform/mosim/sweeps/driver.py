@@ -76,7 +76,7 @@ def run_sweep(
       dataset: where the data lie that simulators are trained on.
       resume: go on with the sweep that `storage` holds, if it holds one. This reads Tune's own state, which is pickled
         and so can run code: do it in storage that only you can write to.
-      device: a torch device for trials that train simulators.
+      device: a torch device, where simulators and policies are trained.
       on_news: is told what becomes of trials, from a thread of its own.
       trainable: what trials do, as Ray Tune takes it, in the place of the plan's training: to measure all else.
 
@@ -162,7 +162,7 @@ def holds_sweep(storage: str) -> bool:
 
 def _trainable(plan: SimulatorPlan | PolicyPlan, dataset: str | None, registry: Any, device: str) -> Callable[..., Any]:
     if isinstance(plan, PolicyPlan):
-        return tune.with_parameters(train_policy_trial, plan=plan)
+        return tune.with_parameters(train_policy_trial, plan=plan, device=device)
     if dataset is None:
         raise ValueError("simulators are trained on a dataset")
     # Loaded where the trials are, and referred to: every node has one copy, whose arrays its trials share.

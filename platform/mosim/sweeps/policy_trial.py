@@ -16,16 +16,17 @@ from mosim.sweeps.reports import FINISHED, STATE_FILE, TRAIN_SECONDS, WALL_SECON
 from mosim.sweeps.working_folder import working_folder
 
 
-def train_policy_trial(config: Mapping[str, Any], plan: PolicyPlan) -> None:
+def train_policy_trial(config: Mapping[str, Any], plan: PolicyPlan, device: str) -> None:
     """Ray Tune's trainable.
 
     Args:
       config: `draw`, the settings of the trial.
       plan: of the sweep.
+      device: where simulator and policy are; a trial's env runners sample on the CPU.
     """
     try:
         with working_folder() as folder:
-            _Trial(plan, config["draw"], folder).run()
+            _Trial(plan, config["draw"], device, folder).run()
     except Exception as error:
         if (failure := lasting_failure(error)) is None:
             raise
@@ -34,8 +35,8 @@ def train_policy_trial(config: Mapping[str, Any], plan: PolicyPlan) -> None:
 
 
 class _Trial:
-    def __init__(self, plan: PolicyPlan, draw: Mapping[str, Any], folder: Path) -> None:
-        self._plan, self._draw, self._folder = plan, draw, folder
+    def __init__(self, plan: PolicyPlan, draw: Mapping[str, Any], device: str, folder: Path) -> None:
+        self._plan, self._draw, self._device, self._folder = plan, draw, device, folder
         self._judged: dict[int, PolicyProgress] = {}
         self._wall_before, self._began = 0.0, time.perf_counter()
         if checkpoint := tune.get_checkpoint():
@@ -53,6 +54,7 @@ class _Trial:
                 on_progress=lambda progress, seed=seed: self._note(seed, progress),
                 resume=True,
                 data=self._plan.data,
+                device=self._device,
             )
 
     def _note(self, seed: int, progress: PolicyProgress) -> None:

@@ -1,7 +1,6 @@
 """The learners of SAC and TQC."""
 
 import warnings
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -59,12 +58,14 @@ class _LeanReplay(SACTorchLearner):
         """Sets Adam's step size for actor and critics."""
         self._adam.param_groups[0]["lr"] = learning_rate
 
-    def learn(self, batches: Iterable[dict[str, torch.Tensor]]) -> None:
-        """An update for each batch, whose keys are those that RLlib's losses expect."""
+    def learn(self, columns: dict[str, torch.Tensor], size: int) -> None:
+        """An update for each batch of `size` rows of `columns`, whose keys are those that RLlib's losses expect."""
         modules: Any = self.module
         module, adam = modules[DEFAULT_MODULE_ID], self._adam
         settings: Any = self.config
-        for batch in batches:
+        parts = {name: values.to(self.device).split(size) for name, values in columns.items()}
+        for rows in zip(*parts.values(), strict=True):
+            batch = dict(zip(parts, rows, strict=True))
             output = module._forward_train(batch)
             loss: Any = self.compute_loss_for_module(
                 module_id=DEFAULT_MODULE_ID, config=settings, batch=batch, fwd_out=output
