@@ -19,6 +19,7 @@ import matplotlib as mpl
 import tyro
 from common import RESULTS
 from zero_shot_runs import (
+    Policies,
     Simulator,
     Table,
     Training,
@@ -49,29 +50,13 @@ KEY = ("task", "horizon", "start", "seed")
 _FOLDER = Path(__file__).parent
 
 
-class Row(Frozen):
-    """A task's trainings.
-
-    Attributes:
-      task: what the policies learn.
-      simulator: by its name.
-      seeds: of the policies.
-      flags: of `mosim zero-shot`.
-    """
-
-    task: str
-    simulator: str
-    seeds: tuple[int, ...]
-    flags: tuple[str, ...] = ()
-
-
 class Benchmark(Frozen):
     """What `horizons.yaml` says: each task is trained at each horizon, in control steps, from each kind of starts."""
 
     simulators: dict[str, Simulator]
     horizons: tuple[int, ...]
     starts: tuple[StartKind, ...]
-    tasks: tuple[Row, ...]
+    tasks: tuple[Policies, ...]
 
 
 def main(
@@ -98,7 +83,7 @@ def main(
     chosen = [row for row in benchmark.tasks if only in row.task]
     make_simulators({row.simulator: benchmark.simulators[row.simulator] for row in chosen}, simulators, workers)
 
-    def trainings(rows: list[Row] | tuple[Row, ...]) -> list[Training]:
+    def trainings(rows: list[Policies] | tuple[Policies, ...]) -> list[Training]:
         return [
             _training(row, horizon, start, seed, simulators, out)
             for row in rows
@@ -113,7 +98,7 @@ def main(
     _print_table(benchmark, known)
 
 
-def _training(row: Row, horizon: int, start: StartKind, seed: int, simulators: Path, out: Path) -> Training:
+def _training(row: Policies, horizon: int, start: StartKind, seed: int, simulators: Path, out: Path) -> Training:
     names = {"task": row.task, "horizon": str(horizon), "start": start, "seed": str(seed)}
     folder = out / row.task / f"{horizon}-{start}" / f"seed-{seed}"
     where = ["--out", str(folder), "--seed", str(seed), "--horizon", str(horizon), "--start", start]

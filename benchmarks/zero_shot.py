@@ -16,6 +16,7 @@ from typing import Any
 import tyro
 from common import RESULTS
 from zero_shot_runs import (
+    Policies,
     Simulator,
     Table,
     Training,
@@ -38,23 +39,15 @@ KEY = ("task", "seed")
 _FOLDER = Path(__file__).parent
 
 
-class Row(Frozen):
-    """A task's trainings.
+class Row(Policies):
+    """A task's trainings, and what is to come of them.
 
     Attributes:
-      task: what the policies learn.
-      simulator: by its name.
-      seeds: of the policies.
-      flags: of `mosim zero-shot`.
       asked_return: median true return of the zero-shot policies that is aimed at.
       asked_ratio: of that to the true-trained ones'.
       paper: what the MoSim paper says of the task.
     """
 
-    task: str
-    simulator: str
-    seeds: tuple[int, ...]
-    flags: tuple[str, ...] = ()
     asked_return: float | None = None
     asked_ratio: float | None = None
     paper: str = ""

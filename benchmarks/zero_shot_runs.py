@@ -46,6 +46,22 @@ class Simulator(Frozen):
     train: tuple[str, ...] = ()
 
 
+class Policies(Frozen):
+    """A task's trainings.
+
+    Attributes:
+      task: what the policies learn.
+      simulator: by its name.
+      seeds: of the policies.
+      flags: of `mosim zero-shot`.
+    """
+
+    task: str
+    simulator: str
+    seeds: tuple[int, ...]
+    flags: tuple[str, ...] = ()
+
+
 def make_simulators(simulators: Mapping[str, Simulator], folder: Path, workers: int) -> None:
     """Collects and trains what is not there yet, `workers` simulators at a time, into a folder each."""
     with ThreadPoolExecutor(workers) as pool:

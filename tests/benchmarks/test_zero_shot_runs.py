@@ -69,6 +69,8 @@ def test_every_command_of_a_benchmark_is_one_that_mosim_takes(
     assert len(trainings) == len(rows) > 8
     assert len({command[command.index("--out") + 1] for command in trainings}) == len(trainings)
     for command in trainings:
+        if command[command.index("--seed") + 1] != "0":
+            continue  # They differ in nothing else.
         options = parse(Options, "zero-shot", command[2:], default=_defaults(command[2:]))
         shipped = load_policy_recipe(options.task, None, options.recipe.algorithm)
         assert options.recipe.action_repeat == shipped.action_repeat
