@@ -75,7 +75,7 @@ def main(arguments: Sequence[str]) -> None:
     if options.workers is not None:
         recipe = with_values(options.recipe, {"num_env_runners": options.workers}, "--workers")
         options = options.model_copy(update={"recipe": recipe})
-    device = "cuda" if pick_device(options.device).startswith("cuda") else "cpu"
+    device = pick_device(options.device)
     task = load_task(options.task)
     simulator = read_checkpoint(options.checkpoint)
     checkpoint = simulator.path.resolve()

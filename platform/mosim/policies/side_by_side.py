@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import ray
 import torch
@@ -34,7 +34,7 @@ class PolicyJob(Frozen):
     out: Path
     resume: bool = False
     data: str | None = None
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: str = "cpu"
 
     @property
     def processes(self) -> int:
@@ -92,7 +92,7 @@ class PolicyTrainer:
           job: what to train.
           gpus: of GPUs, what the training and its env runners share evenly, where the job wants one.
         """
-        share = gpus / job.processes if job.device == "cuda" else 0.0
+        share = gpus / job.processes if job.device != "cpu" else 0.0
         job = job.model_copy(update={"out": job.out.resolve()})  # The actor has a working directory of its own.
         self.job = job
         remote: Any = ray.remote(_Trainer)
