@@ -90,8 +90,10 @@ def main(
             for seed, horizon, start in itertools.product(row.seeds, benchmark.horizons, benchmark.starts)
         ]
 
+    write_trainings(results, trainings(benchmark.tasks))
+    left = [training.command for training in trainings(chosen) if training.measured is None]
     with ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(lambda training: run(training.command), trainings(chosen)):
+        for _ in pool.map(run, left):
             write_trainings(results, trainings(benchmark.tasks))
     known = read_trainings(results, KEY)
     _draw(benchmark, known, plot)

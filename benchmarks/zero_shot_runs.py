@@ -1,6 +1,7 @@
 """What benchmarks of policies share: simulators made by commands, trainings run by commands, and what these leave."""
 
 import csv
+import functools
 import json
 import shlex
 import subprocess
@@ -93,7 +94,12 @@ def recipe_of(folder: Path) -> dict[str, Any]:
 
 def random_of(task: str, folder: Path) -> float:
     """The return of random actions in the true task, each held as long as those of the policy in `folder`."""
-    return random_return(load_task(task), action_repeat=recipe_of(folder)["action_repeat"]).mean
+    return _random(task, recipe_of(folder)["action_repeat"])
+
+
+@functools.cache
+def _random(task: str, action_repeat: int) -> float:
+    return random_return(load_task(task), action_repeat=action_repeat).mean
 
 
 def read_trainings(results: Path, key: Sequence[str]) -> Table:
