@@ -101,12 +101,12 @@ def main(
 
 
 def _training(row: Policies, horizon: int, start: StartKind, seed: int, simulators: Path, out: Path) -> Training:
-    names = {"task": row.task, "horizon": str(horizon), "start": start, "seed": str(seed)}
+    key = dict(zip(KEY, (row.task, str(horizon), start, str(seed)), strict=True))
     folder = out / row.task / f"{horizon}-{start}" / f"seed-{seed}"
     where = ["--out", str(folder), "--seed", str(seed), "--horizon", str(horizon), "--start", start]
     command = ["mosim", "zero-shot", str(model_of(simulators / row.simulator)), "--task", row.task, *where]
     measured = _measured(row.task, folder) if (folder / "policy").is_dir() else None
-    return Training(names, measured, [*command, "--resume", "--no-video", *row.flags])
+    return Training(key, measured, [*command, "--resume", "--no-video", *row.flags])
 
 
 def _measured(task: str, folder: Path) -> dict[str, Any]:
