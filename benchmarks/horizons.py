@@ -44,7 +44,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-KEY = ("task", "horizon", "start", "seed")
+KEY: tuple[str, ...] = ("task", "horizon", "start", "seed")
 """Columns that tell the trainings apart."""
 
 _FOLDER = Path(__file__).parent
