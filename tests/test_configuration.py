@@ -60,12 +60,14 @@ def drawing(folder: Path, text: str) -> Path:
             "drawing.yaml, line 5: unknown key 'shapes.b.side'; allowed are: kind, radius.",
         ),
         ("shapes:\n  a: {}\n", "drawing.yaml, line 2: key 'shapes.a' is {}; unable to extract tag"),
-        # What comes by `<<` stands where it was written; of a key that comes twice the last counts.
+        # What comes by `<<` stands where it was written.
         (
             "shapes:\n  a: &a\n    radius: -1\n    kind: circle\n  b:\n    <<: *a\n",
             "drawing.yaml, line 3: key 'shapes.b.radius' is -1",
         ),
-        ("largest: x\nlargest: y\n", "drawing.yaml, line 2: key 'largest' is 'y'"),
+        ("largest: 1\nlargest: 2\n", "drawing.yaml, line 2: key 'largest' is repeated from line 1."),
+        ("shapes: {a: {kind: circle, kind: square}}\n", "drawing.yaml, line 1: key 'kind' is repeated from line 1."),
+        ("shapes:\n  a: &a {kind: circle}\n  b: *a\n  a: {}\n", "line 4: key 'a' is repeated from line 2."),
         ("sizes: &all [*all]\n", "drawing.yaml, line 1: key 'sizes.0"),
     ],
 )

@@ -53,11 +53,13 @@ def read_yaml_file(path: Path) -> YamlFile:
     """Reads a YAML file that holds a mapping; an empty file is an empty one.
 
     Raises:
-      MosimError: the file is missing, is not YAML, or holds something else; names the file and the line.
+      MosimError: the file is missing, is not YAML, holds something else, or has a key twice; names the file and the
+        line.
     """
     try:
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
         root = loader.get_single_node()
+        _refuse_repeated_keys(root, path)
         values = {} if root is None else loader.construct_document(root)
     except OSError as error:
         raise MosimError(f"{path} cannot be read: {error.strerror}.") from None
@@ -126,8 +128,29 @@ def with_values(model: Model, values: Mapping[str, Any], source: str, places: Ma
     return _validated(changed, type(model), said_of)
 
 
+def _refuse_repeated_keys(root: yaml.Node | None, path: Path) -> None:
+    """Refuses a mapping with a key twice, of which YAML's own readers take the last without a word."""
+    left, seen = [root], set()
+    while left:
+        node = left.pop()
+        if id(node) in seen:  # An alias leads to a node again.
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            left += node.value
+        elif isinstance(node, yaml.MappingNode):
+            lines: dict[tuple[str, str], int] = {}
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    line, name = key.start_mark.line + 1, (key.tag, key.value)
+                    if name in lines:
+                        raise MosimError(f"{path}, line {line}: key {key.value!r} is repeated from line {lines[name]}.")
+                    lines[name] = line
+                left.append(value)
+
+
 def _part(node: yaml.Node | None, step: int | str) -> tuple[int, yaml.Node] | None:
-    """The line and the node of what `step` leads to; of a key that comes twice, the last, as YAML has it."""
+    """The line and the node of what `step` leads to; a key of the mapping itself comes after merged ones (`<<`)."""
     if isinstance(node, yaml.MappingNode):
         for key, value in reversed(node.value):
             if key.value == str(step):

@@ -16,6 +16,7 @@ from typing import TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 
 class _Terminal(io.TextIOBase):
@@ -40,8 +41,11 @@ class _Terminal(io.TextIOBase):
 
 _terminal = _Terminal()
 
-console = Console(file=cast(TextIO, _terminal), highlight=False, soft_wrap=True)
-"""Standard output as mosim's own words use it; still the terminal when `quiet` has turned the rest away."""
+console = Console(file=cast(TextIO, _terminal), highlight=False, soft_wrap=True, markup=False, emoji=False)
+"""Standard output as mosim's own words use it; still the terminal when `quiet` has turned the rest away.
+
+What is printed appears as it is, since names and paths may hold brackets and colons; style is a matter of `rich.text`.
+"""
 
 logger = logging.getLogger("mosim")
 logger.addHandler(logging.NullHandler())
@@ -51,18 +55,18 @@ logger.propagate = False  # The console shows what a user should see, and the lo
 def warn(sentence: str) -> None:
     """Tells the user of something that does not stop the work."""
     logger.warning(sentence)
-    console.print(f"[yellow]warning:[/] {sentence}", markup=True)
+    console.print(Text.assemble(("warning:", "yellow"), f" {sentence}"))
 
 
 def progress_bar() -> Progress:
     """A progress display in the project's one style; tasks carry a `status` field for what is worth watching."""
     return Progress(
-        TextColumn("{task.description:<28}"),
+        TextColumn("{task.description:<28}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[status]}"),
+        TextColumn("{task.fields[status]}", markup=False),
         console=console,
         disable=not console.is_terminal and "MOSIM_PROGRESS" not in os.environ,
     )

@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> None:
             seed=options.seed,
             label=f"collect {Path(options.task).stem}",
         )
-    console.print(_summary(dataset, clock.episodes, clock.rate * options.steps), markup=False)
+    console.print(_summary(dataset, clock.episodes, clock.rate * options.steps))
 
 
 def _summary(dataset: Dataset, collected: int, rate: float) -> str:

@@ -73,14 +73,14 @@ def main(arguments: Sequence[str]) -> None:
     read = _reader(options, uri)
     results = read()
     if options.watch:
-        console.print(f"watching {source}, every {options.every:g} s; Ctrl-C ends it", markup=False)
+        console.print(f"watching {source}, every {options.every:g} s; Ctrl-C ends it")
         watch(
             read,
             path,
             experiment=options.experiment,
             source=source,
             seconds=options.every,
-            tell=lambda line: console.print(line, markup=False),
+            tell=lambda line: console.print(line),
         )
         results = read()
     else:
@@ -126,7 +126,7 @@ def _write_paper(results: "Results", out: Path) -> None:
     from mosim_analysis.paper import write_figures
 
     written = write_figures(results, out / PAPER_FOLDER)
-    console.print(f"figures  {out / PAPER_FOLDER}, {len(written)} files", markup=False)
+    console.print(f"figures  {out / PAPER_FOLDER}, {len(written)} files")
 
 
 def _log(options: Options, uri: str, path: Path) -> None:
@@ -142,4 +142,4 @@ def _print(results: "Results", path: Path) -> None:
     runs = results.runs[~results.runs["baselines"]]
     failed = int(runs["status"].isin(["FAILED", "KILLED"]).sum())
     said = f", {failed} of them failed" if failed else ""
-    console.print(f"page     {path}, {len(runs)} runs in {runs['group'].nunique()} groups{said}", markup=False)
+    console.print(f"page     {path}, {len(runs)} runs in {runs['group'].nunique()} groups{said}")

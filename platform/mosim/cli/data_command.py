@@ -9,6 +9,7 @@ import tyro
 from pydantic import Field
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from mosim.cli.parsing import CommandOptions, parse
 from mosim.cli.training_phase import require_fit
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str]) -> None:
         warn(sentence)
     if options.json_file is not None:
         write_json(options.json_file, _as_json(survey, shared, contacts, found))
-        console.print(f"wrote {options.json_file}", markup=False)
+        console.print(f"wrote {options.json_file}")
 
 
 def _system(dataset: Dataset) -> System | str:
@@ -103,15 +104,14 @@ def _as_json(
 
 
 def _print(survey: Survey, shared: Overlap | None, contacts: tuple[float | None, int], system: System | str) -> None:
-    console.print(f"[bold]{survey.system}[/], dataset {survey.id}")
+    console.print(Text.assemble((survey.system, "bold"), f", dataset {survey.id}"))
     for head, said in _facts(survey, contacts, system).items():
-        console.print(f"{head:<15}{said}", markup=False)
+        console.print(f"{head:<15}{said}")
     if shared is not None:
         near = "-" if shared.nearest_median is None else f"{shared.nearest_median:.2g}"
         console.print(
             f"{'against':<15}{shared.uri}: {len(shared.same_episodes)} episodes the same, {shared.twins:.1%} of "
             f"{shared.probes} steps with a twin, nearest step {near} standard deviations away (median)",
-            markup=False,
         )
     if survey.physics_steps:
         for table in (_coverage_table(survey), _action_table(survey)):
@@ -150,7 +150,7 @@ def _behaviour(survey: Survey) -> str:
 
 
 def _coverage_table(survey: Survey) -> Table:
-    table = Table(title="states, raw \\[q, v]", title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    table = Table(title="states, raw [q, v]", title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("dimension", no_wrap=True)
     for head in ("min", *_QUANTILES.values(), "max", "mean", "std", "in range"):
         table.add_column(head, justify="right")

@@ -114,7 +114,7 @@ def track_horizons(table: pd.DataFrame, tracked: TrackedRun) -> None:
 
 def horizon_summary(rows: pd.DataFrame) -> Table:
     """The rows of `horizon.csv` as a table for the terminal: one row a horizon, one column a model."""
-    table = Table(title="horizon error: mean squared error over steps 1..H, raw \\[q, v]", title_justify="left")
+    table = Table(title="horizon error: mean squared error over steps 1..H, raw [q, v]", title_justify="left")
     models = list(dict.fromkeys(rows["model"]))  # In the order of the file: the simulator first.
     for column in ("H", "starts", *models):
         table.add_column(column, justify="right")

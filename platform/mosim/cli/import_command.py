@@ -26,5 +26,4 @@ def main(arguments: Sequence[str]) -> None:
     console.print(
         f"{dataset.metadata.episodes} episodes, {dataset.physics_steps} physics steps; "
         f"dataset {dataset.id} in {dataset.uri}",
-        markup=False,
     )

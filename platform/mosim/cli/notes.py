@@ -18,5 +18,5 @@ def _markdown(table: Table) -> str:
 
 
 def _plain(cell: object) -> str:
-    words = cell.plain if isinstance(cell, Text) else Text.from_markup(str(cell)).plain
+    words = cell.plain if isinstance(cell, Text) else str(cell)
     return words.strip().replace("|", "\\|")

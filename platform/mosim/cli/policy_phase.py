@@ -90,7 +90,7 @@ def film_final_policy(result: PolicyResult, task: Task, path: Path, tracked: Tra
     try:
         film_policy(result.policy, task, path)
     except NoOpenGLError as error:
-        console.print(f"no video of the policy: {error}", markup=False)
+        console.print(f"no video of the policy: {error}")
         return False
     tracked.log_artifact(path)
     return True
@@ -132,7 +132,7 @@ class _Judgements:
 
 def _tell_explosions(name: str, out: Path, tracked: TrackedRun) -> None:
     if (counts := read_explosions(out)).explosions:
-        console.print(f"{name}: {counts}; see {out / EXPLOSIONS_FILE}", markup=False)
+        console.print(f"{name}: {counts}; see {out / EXPLOSIONS_FILE}")
         tracked.log_artifact(out / EXPLOSIONS_FILE)
         tracked.log_artifact(out / COUNTS_FILE)
 

@@ -137,7 +137,7 @@ def _steps(options: Options, timestep: float) -> tuple[int, bool]:
 def _print(comparison: Comparison, film: Path, sheet: Path, frames: int, options: Options) -> None:
     errors = ", ".join(f"{name} {comparison.horizon_errors(name)[-1]:.3g}" for name in comparison.errors)
     seconds = comparison.steps * comparison.facts.timestep
-    console.print(f"horizon error over these {comparison.steps} steps ({seconds:g} s): {errors}", markup=False)
+    console.print(f"horizon error over these {comparison.steps} steps ({seconds:g} s): {errors}")
     size = f"{frames} frames, {frames / options.fps:.1f} s, {film.stat().st_size / 1e6:.1f} MB"
-    console.print(f"wrote {film} ({size})", markup=False)
-    console.print(f"wrote {sheet}", markup=False)
+    console.print(f"wrote {film} ({size})")
+    console.print(f"wrote {sheet}")

@@ -25,12 +25,11 @@ def default_dataset(system: System, wanted: Collection, suffix: str) -> Dataset:
     name = Path(system.source).stem
     folder = _DATA / f"{name}{suffix}"
     if found := complete_dataset(folder):
-        console.print(f"no --data is given: using the {found.metadata.episodes} episodes in {folder}", markup=False)
+        console.print(f"no --data is given: using the {found.metadata.episodes} episodes in {folder}")
         return found
     console.print(
         f"no --data is given: collecting standard data, {wanted.episodes} episodes of {wanted.steps} physics steps, "
         f"into {folder}",
-        markup=False,
     )
     return collect_wanted(system, folder, wanted, os.cpu_count() or 1, f"collect {name}{suffix}")
 

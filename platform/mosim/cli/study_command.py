@@ -10,6 +10,7 @@ from typing import Annotated
 import pandas as pd
 import tyro
 from pydantic import Field
+from rich.text import Text
 
 from mosim import ray_cluster
 from mosim.cli.notes import note
@@ -162,7 +163,7 @@ def _left(jobs: Sequence[Job]) -> list[Job]:
     left = [job for job in jobs if job.status() is not Status.FINISHED]
     todo, wanted = (sum(isinstance(job, TrainingJob) for job in each) for each in (left, jobs))
     finished = f"; {wanted - todo} of {wanted} are finished already" if todo < wanted else ""
-    console.print(f"runs to do: {todo}{finished}", markup=False)
+    console.print(f"runs to do: {todo}{finished}")
     return left
 
 
@@ -174,8 +175,7 @@ def _run(jobs: Sequence[Job], workers: int, device: str, tracked: TrackedRun) ->
 def _print(table: pd.DataFrame, failures: dict[str, Failure], out: Path, plots: Sequence[Path]) -> None:
     console.print(study_summary(table))
     for name, failure in failures.items():
-        console.print(f"[red]{failure.kind}[/] {name}: ", end="")
-        console.print(failure.reason, markup=False)
-    console.print(f"results       {out / RESULTS_FILE}", markup=False)
+        console.print(Text.assemble((failure.kind, "red"), f" {name}: {failure.reason}"))
+    console.print(f"results       {out / RESULTS_FILE}")
     for plot in plots:
-        console.print(f"plot          {plot}", markup=False)
+        console.print(f"plot          {plot}")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from rich.progress import Progress, TaskID
 from rich.table import Table
+from rich.text import Text
 
 from mosim.cli.evaluation_phase import track_curve, track_dimensions, track_horizons
 from mosim.cli.training_phase import track_report
@@ -54,7 +55,7 @@ class StudyWatcher:
         if news.report is not None:
             track_report(news.report, self._runs[job.name])
             if news.report.note:
-                console.print(f"{job.name}: {news.report.note}", markup=False)
+                console.print(f"{job.name}: {news.report.note}")
 
     def ended(self, job: Job, failure: Failure | None) -> None:
         """Takes the bar away, says how it ended, and tracks the horizon curve by physics step."""
@@ -68,7 +69,7 @@ class StudyWatcher:
         seconds = time.perf_counter() - self._since[job.name]
         run = self._runs.pop(job.name)
         if failure is None:
-            console.print(f"finished {job.name} in {seconds:.0f} s ({status})", markup=False)
+            console.print(f"finished {job.name} in {seconds:.0f} s ({status})")
             track_curve(pd.read_csv(job.out / HORIZON_CURVE), run)
             track_dimensions(pd.read_csv(job.out / HORIZON_DIMENSIONS), run)
             if isinstance(job, TrainingJob):
@@ -77,7 +78,7 @@ class StudyWatcher:
             track_horizons(pd.read_csv(job.out / HORIZON_TABLE), run)
             run.finish()
         else:
-            console.print(f"[red]{failure.kind}[/] {job.name} after {seconds:.0f} s ({status})")
+            console.print(Text.assemble((failure.kind, "red"), f" {job.name} after {seconds:.0f} s ({status})"))
             logger.error("%s %s: %s\n%s", failure.kind, job.name, failure.reason, failure.trace)
             run.set_tags({"failure": f"{failure.kind}: {failure.reason}"})
             run.finish("FAILED")
@@ -88,7 +89,7 @@ def study_summary(table: pd.DataFrame) -> Table:
 
     A cell is the median over seeds, and with several seeds the lowest and the highest; one that diverged is infinite.
     """
-    title = "horizon error: mean squared error over steps 1..H, raw \\[q, v]; median over seeds (lowest..highest)"
+    title = "horizon error: mean squared error over steps 1..H, raw [q, v]; median over seeds (lowest..highest)"
     shown = Table(title=title, title_justify="left")
     horizons = sorted(table["horizon"].unique())
     shown.add_column("system and variant", min_width=_NAME_WIDTH)
@@ -96,7 +97,7 @@ def study_summary(table: pd.DataFrame) -> Table:
         shown.add_column(column, justify="right")
     labelled = table.assign(label=table["variant"].where(table["variant"].notna(), table["model"]))
     for system, of_system in labelled.groupby("system", sort=False):
-        shown.add_row(f"[bold]{system}[/]")
+        shown.add_row(Text(system, "bold"))
         # Baselines stand first in the file, and last here.
         ordered = of_system.sort_values("seed", key=lambda seeds: seeds.isna(), kind="stable")
         for label, rows in ordered.groupby("label", sort=False):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import ray
 import tyro
 from pydantic import Field
+from rich.text import Text
 
 from mosim import ray_cluster
 from mosim.cli.notes import note
@@ -160,8 +161,7 @@ def _print(
     console.print(conclusion.table)
     for result in results:
         if result.failure:
-            console.print(f"[red]failed[/] trial {result.trial}: ", end="")
-            console.print(result.failure, markup=False)
+            console.print(Text.assemble(("failed", "red"), f" trial {result.trial}: {result.failure}"))
     command = shlex.join(["mosim", "sweep", *sys.argv[2:]])
     lines = [("trials", conclusion.trials), ("best", conclusion.best), ("its recipe", conclusion.recipe)]
     if any(result.resumable for result in results):
@@ -171,4 +171,4 @@ def _print(
         lines.append(("in full", full_training(plan, conclusion.recipe, dataset)))
     for label, said in lines:
         if said is not None:
-            console.print(f"{label:<14}{said}", markup=False)
+            console.print(f"{label:<14}{said}")

@@ -78,7 +78,7 @@ class SweepWatcher:
             if news.kind in ("finished", "failed"):
                 end_trial(self._runs.pop(news.trial), self._trials[news.trial])
                 if not self._live:
-                    console.print(self._line(self._trials[news.trial]), markup=False)
+                    console.print(self._line(self._trials[news.trial]))
             if self._live:
                 self._live.update(self._table(), refresh=True)
 

@@ -36,13 +36,13 @@ def main(arguments: Sequence[str]) -> None:
     with quiet(Path(os.devnull)):
         rows = [_row(name) for name in options.tasks or task_names()]
     if options.as_json:
-        console.print(json.dumps(rows, indent=2), markup=False)
+        console.print(json.dumps(rows, indent=2))
     elif console.is_terminal:
         console.print(_table(rows))
         for reason in sorted({str(row["unsupported"]) for row in rows if "unsupported" in row}):
-            console.print(f"not supported: {reason}", markup=False)
+            console.print(f"not supported: {reason}")
     else:
-        console.print(_aligned(rows), markup=False)
+        console.print(_aligned(rows))
 
 
 def _row(name: str) -> dict[str, object]:

@@ -41,13 +41,13 @@ def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "ui", arguments)
     uri = options.tracking_uri or default_tracking_uri()
     if address := server_address(uri):
-        console.print(f"runs are tracked by a server, which has the interface: {address}", markup=False)
+        console.print(f"runs are tracked by a server, which has the interface: {address}")
         return
     # Whoever ends this process ends MLflow's, too.
     signal.signal(signal.SIGTERM, _leave)
     try:
         with Interface(uri, options.host, options.port) as interface:
-            console.print(f"MLflow's interface on {interface.store} is at {interface.address}", markup=False)
+            console.print(f"MLflow's interface on {interface.store} is at {interface.address}")
             console.print("Ctrl-C ends it.")
             interface.wait()
     except KeyboardInterrupt:

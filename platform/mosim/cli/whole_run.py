@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 from rich.table import Table
+from rich.text import Text
 
 from mosim.cli.collection_phase import collect_trajectories
 from mosim.cli.evaluation_phase import horizon_summary, measure_simulator
@@ -226,7 +227,7 @@ class WholeRun:
 
     def _print(self, tracking_uri: str) -> None:
         phases, out = self._record["phases"], self._out
-        console.print(f"[bold]{self._task.name}[/], seed {self._options.seed}")
+        console.print(Text.assemble((self._task.name, "bold"), f", seed {self._options.seed}"))
         for table in self._tables():
             console.print(table)
         console.print(
