@@ -149,6 +149,16 @@ def test_a_failure_is_told_apart(tmp_path: Path, store: str) -> None:
     assert runs["bad"].data.tags["failure"] == "ValueError: diverged"
 
 
+def test_a_failure_is_plain_text_and_goes_when_the_run_ends_well(tmp_path: Path, store: str) -> None:
+    for ending in ("\x1b[36mray::Trainer.run()\x1b[39m died", None):
+        with Tracker.open(tmp_path / "out", "reacher", store) as tracker:
+            run = tracker.run("train")
+            run.finish("FAILED" if ending else "FINISHED", ending or "")
+        train = runs_of(store)["train"]
+        assert train.data.tags.get("failure") == ("ray::Trainer.run() died" if ending else None)
+        assert train.info.status == ("FAILED" if ending else "FINISHED")
+
+
 def test_a_folder_has_one_tracker_at_a_time(tmp_path: Path, store: str) -> None:
     with Tracker.open(tmp_path / "out", "reacher", store):
         with pytest.raises(MosimError, match="in use by another mosim process"):

@@ -80,8 +80,7 @@ class StudyWatcher:
         else:
             console.print(Text.assemble((failure.kind, "red"), f" {job.name} after {seconds:.0f} s ({status})"))
             logger.error("%s %s: %s\n%s", failure.kind, job.name, failure.reason, failure.trace)
-            run.set_tags({"failure": f"{failure.kind}: {failure.reason}"})
-            run.finish("FAILED")
+            run.finish("FAILED", f"{failure.kind}: {failure.reason}")
 
 
 def study_summary(table: pd.DataFrame) -> Table:

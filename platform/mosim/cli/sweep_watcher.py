@@ -141,8 +141,8 @@ def end_trial(run: TrackedRun, result: TrialResult) -> None:
     """Tracks a trial's end: its horizon curve by physics step, and what became of it."""
     for step, error in enumerate(result.report.get(CURVE) or [], 1):
         run.log_metrics({"horizon_mse/validation": error}, step=step)
-    run.set_tags({"status": result.status, "failure": result.failure})  # Which may be over, after --resume.
-    run.finish("FAILED" if result.failure else "FINISHED")
+    run.set_tags({"status": result.status})
+    run.finish("FAILED" if result.failure else "FINISHED", result.failure)
 
 
 def result_rows(results: Sequence[TrialResult], sweep: Sweep, title: str) -> Table:

@@ -80,10 +80,11 @@ class ModelVersion(_RunEvent):
 
 
 class RunFinished(_RunEvent):
-    """A run ends."""
+    """A run ends. `failure` says why it failed; it is empty where the run did not."""
 
     kind: Literal["finish"] = "finish"
     status: RunStatus
+    failure: str = ""
 
 
 Upload: TypeAlias = Artifact | ModelVersion

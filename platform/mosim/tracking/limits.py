@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from rich.text import Text
+
 MAX_NAME_LENGTH = 250
 MAX_PARAMETER_LENGTH = 6000
 MAX_TAG_LENGTH = 8000
@@ -31,11 +33,16 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - len(_CUT_MARK)] + _CUT_MARK
 
 
+def plain(text: str) -> str:
+    """The text without a terminal's colours, which the traces in Ray's errors have."""
+    return Text.from_ansi(text).plain
+
+
 def reason(error: BaseException) -> str:
-    """What is at the bottom of an error, in a short line: `[Errno 111] Connection refused`."""
+    """What is at the bottom of an error, in a short line without colours: `[Errno 111] Connection refused`."""
     while deeper := error.__cause__ or error.__context__:
         error = deeper
-    return shortened(str(error).strip().partition("\n")[0] or type(error).__name__, MAX_REASON_LENGTH)
+    return shortened(plain(str(error)).strip().partition("\n")[0] or type(error).__name__, MAX_REASON_LENGTH)
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

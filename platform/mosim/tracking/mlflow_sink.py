@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from mosim.console import logger
 from mosim.tracking.destination import artifact_location, one_process_at_a_time
-from mosim.tracking.events import ModelVersion, RunStarted, RunStatus
+from mosim.tracking.events import ModelVersion, RunFinished, RunStarted
 from mosim.tracking.limits import MAX_METRICS_PER_CALL, MAX_PARAMETERS_PER_CALL
 from mosim.tracking.mlflow_settings import import_mlflow
 
@@ -14,6 +14,8 @@ RUN_KEY_TAG = "mosim.run_key"
 """The tag by which a run is found again; unique to an output folder and a run's key within it."""
 
 _PARENT_TAG = "mlflow.parentRunId"
+
+_FAILURE_TAG = "failure"
 
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
 """Error codes that say that sending the same again is no use."""
@@ -105,9 +107,13 @@ class MlflowSink:
                 raise
             logger.warning("MLflow refuses model %s of run %s: %s", event.name, run_id, error.message)
 
-    def finish_run(self, run_id: str, status: RunStatus, time: int) -> None:
-        """Ends a run as of `time`, in milliseconds since 1970."""
-        self._client.set_terminated(run_id, status, time)
+    def finish_run(self, run_id: str, event: RunFinished) -> None:
+        """Ends a run. Its failure tag is that of this end: a run that was resumed and ended well has none."""
+        if event.failure:
+            self.set_tags(run_id, {_FAILURE_TAG: event.failure})
+        elif _FAILURE_TAG in self._client.get_run(run_id).data.tags:
+            self._client.delete_tag(run_id, _FAILURE_TAG)
+        self._client.set_terminated(run_id, event.status, event.time)
 
     def _find_or_create_experiment(self, name: str, location: str | None) -> str:
         from mlflow.exceptions import MlflowException

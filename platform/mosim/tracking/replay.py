@@ -183,7 +183,7 @@ class Replay:
         for run, values in points.items():
             sink.log_metrics(runs[run], values)
         for run, event in ends.items():
-            sink.finish_run(runs[run], event.status, event.time)
+            sink.finish_run(runs[run], event)
         done = {"offset": chunk.end, "journal": journal, "runs": runs, "uploads": tuple(waiting.values())}
         self._move_to(self._cursor.model_copy(update=done))
         return sum(isinstance(event, Upload) for event in chunk.events)

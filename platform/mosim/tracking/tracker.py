@@ -28,6 +28,7 @@ from mosim.tracking.limits import (
     fitting_model_name,
     fitting_name,
     flattened,
+    plain,
     reason,
     shortened,
 )
@@ -241,9 +242,15 @@ class TrackedRun:
         """Sets the text that MLflow shows with the run, in Markdown; a later one replaces an earlier one."""
         self.set_tags({_DESCRIPTION_TAG: text})
 
-    def finish(self, status: RunStatus = "FINISHED") -> None:
-        """Ends the run."""
-        self._tracker.record(RunFinished(run=self.key, time=_now(), status=status))
+    def finish(self, status: RunStatus = "FINISHED", failure: str = "") -> None:
+        """Ends the run.
+
+        Args:
+          status: what became of it.
+          failure: why it failed, for its tag `failure`; one that an earlier end has left there goes.
+        """
+        said = shortened(plain(failure), MAX_TAG_LENGTH)
+        self._tracker.record(RunFinished(run=self.key, time=_now(), status=status, failure=said))
 
     def __enter__(self) -> "TrackedRun":
         return self
@@ -251,9 +258,8 @@ class TrackedRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, Exception):
-            self.set_tags({"failure": f"{type(error).__name__}: {reason(error)}"})
-        self.finish(_status_after(kind))
+        failure = f"{type(error).__name__}: {reason(error)}" if isinstance(error, Exception) else ""
+        self.finish(_status_after(kind), failure)
 
 
 def _now() -> int:
