@@ -89,7 +89,7 @@ def run(command: Sequence[str]) -> None:
 
 def recipe_of(folder: Path) -> dict[str, Any]:
     """What a policy was trained by."""
-    return json.loads((folder / "recipe.json").read_text())
+    return json.loads((folder / "run.json").read_text())["recipe"]
 
 
 def random_of(task: str, folder: Path) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mosim.cli.parsing import parse
+from mosim.cli.parsing import parse_with_recipes
 from mosim.cli.zero_shot_command import Options, _defaults
 from mosim.files import write_json
 from mosim.policies import ReturnRow, load_policy_recipe
@@ -35,7 +35,7 @@ def commands(modules: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch) ->
             return
         out = Path(command[command.index("--out") + 1])
         for folder in [out, out / "true-trained"] if "--compare" in command else [out]:
-            write_json(folder / "recipe.json", {"algorithm": "PPO", "action_repeat": 4})
+            write_json(folder / "run.json", {"recipe": {"algorithm": "PPO", "action_repeat": 4}})
             write_returns(folder / "returns.csv", [ReturnRow(1000, 60.0, 30.0, 10.0 * len(ran), 1.0, 20)])
             (folder / "policy").mkdir()  # Last of all, as a training does.
 
@@ -71,7 +71,7 @@ def test_every_command_of_a_benchmark_is_one_that_mosim_takes(
     for command in trainings:
         if command[command.index("--seed") + 1] != "0":
             continue  # They differ in nothing else.
-        options = parse(Options, "zero-shot", command[2:], default=_defaults(command[2:]))
+        options = parse_with_recipes(Options, "zero-shot", command[2:], _defaults)
         shipped = load_policy_recipe(options.task, None, options.recipe.algorithm)
         assert options.recipe.action_repeat == shipped.action_repeat
     assert list(tmp_path.glob("*.png"))

@@ -146,7 +146,7 @@ def test_another_run_does_not_overwrite_it(unbroken: tuple[Path, str]) -> None:
 def test_killed_at_three_random_moments_and_resumed_it_comes_to_the_same(
     tmp_path: Path, unbroken: tuple[Path, str]
 ) -> None:
-    phases = json.loads((unbroken[0] / "run" / "run.json").read_text())["phases"].values()
+    phases = json.loads((unbroken[0] / "run" / "phases.json").read_text()).values()
     whole = sum(phase["seconds"] for phase in phases)
     moments = random.Random(time.time_ns())
     kills = 0

@@ -97,7 +97,7 @@ def test_a_training_that_is_resumed_is_the_one_that_never_stopped(unbroken, tmp_
 
     with pytest.raises(StoppedError):
         train_policy(TINY, TASK, "true", tmp_path, on_progress=stop)
-    with pytest.raises(MosimError, match="holds a training already"):
+    with pytest.raises(MosimError, match="holds a run already"):
         train_policy(TINY, TASK, "true", tmp_path)
     del told[:]
     resumed = train_policy(TINY, TASK, "true", tmp_path, on_progress=told.append, resume=True)
@@ -120,11 +120,11 @@ def test_a_trainer_that_is_killed_goes_on_and_ends_the_same(unbroken, tmp_path: 
 
 def test_another_recipe_or_a_damaged_checkpoint_is_not_resumed(unbroken, tmp_path: Path) -> None:
     out = unbroken[0].policy.parent
-    with pytest.raises(MismatchError, match=r"gamma is 0\.97 there and 0\.5 here"):
+    with pytest.raises(MismatchError, match=r"recipe\.gamma was 0\.97 and is 0\.5"):
         train_policy(TINY.model_copy(update={"gamma": 0.5}), TASK, "true", out, resume=True)
     copied = tmp_path / "copied"
     copied.mkdir()
-    (copied / "recipe.json").write_text((out / "recipe.json").read_text())
+    (copied / "run.json").write_text((out / "run.json").read_text())
     last = sorted((out / "checkpoints").iterdir())[-1]
     folder = copied / "checkpoints" / last.name
     folder.mkdir(parents=True)
@@ -177,7 +177,7 @@ def test_a_policy_is_trained_in_an_untamed_simulator(tmp_path: Path) -> None:
     other = save_checkpoint(
         tmp_path, "step-2", model, {}, system=task, recipe={}, dataset_id="none", cursor={"finished": True}
     )
-    with pytest.raises(MismatchError, match="dynamics is"):
+    with pytest.raises(MismatchError, match="dynamics was"):
         train_policy(recipe, task, other, tmp_path / "out", resume=True)
 
 

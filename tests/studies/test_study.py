@@ -178,7 +178,7 @@ def test_another_recipe_does_not_go_on_in_the_same_folder(
     words = ["--out", str(studied), "--resume", "--tracking-uri", "off", "--only", "pendulum-swingup/no"]
     code, said = run(capfd, "study", str(folder / "other.yaml"), *words)
     assert code == 2
-    assert "no-corrector/seed-0 holds another run: the recipe's stages differ" in said
+    assert "no-corrector/seed-0 holds another run: recipe.stages.0.steps was 200 and is 300" in said
 
 
 @pytest.mark.parametrize(

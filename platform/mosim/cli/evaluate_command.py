@@ -10,11 +10,12 @@ from pydantic import Field
 from mosim.cli.evaluation_phase import horizon_summary, measure_simulator
 from mosim.cli.parsing import parse
 from mosim.cli.standard_data import HELD_OUT_SUFFIX, STANDARD, default_dataset
-from mosim.cli.tracked_command import TrackedOptions, tracked_command
+from mosim.cli.tracked_command import LOG_FILE, TrackedOptions, tracked_command
 from mosim.cli.training_phase import pick_device, require_fit
-from mosim.console import console
+from mosim.console import console, quiet
 from mosim.errors import MosimError
 from mosim.evaluation import STANDARD_HORIZONS
+from mosim.locks import locked
 from mosim.systems import load_system
 from mosim.training import read_checkpoint
 from mosim.trajectories import HELD_OUT_EPISODES, Dataset
@@ -64,21 +65,26 @@ def main(arguments: Sequence[str]) -> None:
     system = load_system(options.task or checkpoint.system)
     given = None if options.data is None else Dataset.open(options.data)
     out = _default_out(options.checkpoint, checkpoint.path) if options.out is None else options.out
-    with tracked_command(options, out, "evaluate", system.source) as tracked:
-        dataset = default_dataset(system, STANDARD.held_out, HELD_OUT_SUFFIX) if given is None else given
-        require_fit(dataset.facts, system.facts, f"the dataset at {dataset.uri}")
-        result = measure_simulator(
-            checkpoint=checkpoint.path,
-            system=system,
-            dataset=dataset,
-            out=out,
-            horizons=options.horizons,
-            starts=options.starts,
-            seed=options.seed,
-            device=pick_device(options.device),
-            threads=options.threads,
-            tracked=tracked,
-        )
+    device = pick_device(options.device)
+    require_fit(checkpoint.facts, system.facts, f"the simulator in {options.checkpoint}")
+    with locked(out):
+        if given is None:
+            with quiet(out / LOG_FILE, options.verbose):
+                given = default_dataset(system, STANDARD.held_out, HELD_OUT_SUFFIX)
+        require_fit(given.facts, system.facts, f"the dataset at {given.uri}")
+        with tracked_command(options, out, "evaluate", system.source) as tracked:
+            result = measure_simulator(
+                checkpoint=checkpoint.path,
+                system=system,
+                dataset=given,
+                out=out,
+                horizons=options.horizons,
+                starts=options.starts,
+                seed=options.seed,
+                device=device,
+                threads=options.threads,
+                tracked=tracked,
+            )
     console.print(horizon_summary(result.table))
     for file in result.files:
         console.print(f"wrote {file}")

@@ -1,30 +1,32 @@
 """`mosim run`: everything, under one output folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mosim.cli.parsing import parse, peek, peek_positional, with_recipe
+from mosim.cli.parsing import given_flags, parse_with_recipes, with_recipe
 from mosim.cli.run_options import RunOptions
 from mosim.cli.whole_run import WholeRun
+from mosim.errors import MosimError
 from mosim.policies import load_policy_recipe
 from mosim.systems import load_task
 from mosim.training import load_recipe
 
+_SET_BY_SEED = ("--simulator.seed", "--policy.seed")
+
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
-    options = parse(RunOptions, "run", arguments, default=_defaults(arguments))
+    options = parse_with_recipes(RunOptions, "run", arguments, _defaults, positional="task")
+    if idle := [flag for flag in _SET_BY_SEED if flag in given_flags(arguments)]:
+        raise MosimError(f"{idle[0]} would have no effect: --seed sets the seed of data, simulator and policy alike.")
     WholeRun(options, load_task(options.task)).run()
 
 
-def _defaults(arguments: Sequence[str]) -> RunOptions:
+def _defaults(task: str | None, flags: Mapping[str, str]) -> RunOptions:
     """Options whose recipes are those that the arguments name, so that their fields are flags with these defaults."""
-    task = peek_positional(arguments)
-    simulator, policy = peek(arguments, "--simulator-recipe"), peek(arguments, "--policy-recipe")
+    file = flags.get("--policy-recipe")
     return with_recipe(
         RunOptions,
-        simulator=load_recipe("" if task is None else load_task(task).facts.name, simulator),
-        policy=load_policy_recipe(
-            task or "", None if policy is None else Path(policy), peek(arguments, "--policy.algorithm")
-        ),
+        simulator=load_recipe("" if task is None else load_task(task).facts.name, flags.get("--simulator-recipe")),
+        policy=load_policy_recipe(task or "", None if file is None else Path(file), flags.get("--policy.algorithm")),
     )

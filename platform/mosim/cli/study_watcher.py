@@ -96,7 +96,7 @@ def study_summary(table: pd.DataFrame) -> Table:
         shown.add_column(column, justify="right")
     labelled = table.assign(label=table["variant"].where(table["variant"].notna(), table["model"]))
     for system, of_system in labelled.groupby("system", sort=False):
-        shown.add_row(Text(system, "bold"))
+        shown.add_row(Text(str(system), "bold"))
         # Baselines stand first in the file, and last here.
         ordered = of_system.sort_values("seed", key=lambda seeds: seeds.isna(), kind="stable")
         for label, rows in ordered.groupby("label", sort=False):

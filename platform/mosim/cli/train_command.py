@@ -1,20 +1,24 @@
 """`mosim train`: a neural simulator from trajectories, in stages."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 from pydantic import Field
 
-from mosim.cli.parsing import parse, peek, peek_positional, with_recipe
+from mosim.cli.parsing import parse_with_recipes, with_recipe
+from mosim.cli.recipe_line import recipe_line
 from mosim.cli.standard_data import STANDARD, TRAINING_SUFFIX, default_dataset
-from mosim.cli.tracked_command import TrackedOptions, tracked_command
-from mosim.cli.training_phase import pick_device, train_simulator
-from mosim.console import console
+from mosim.cli.tracked_command import LOG_FILE, TrackedOptions, tracked_command
+from mosim.cli.training_phase import pick_device, require_fit, train_simulator
+from mosim.console import console, quiet
 from mosim.errors import MosimError
-from mosim.systems import load_system
-from mosim.training import Recipe, load_recipe
+from mosim.locks import locked
+from mosim.run_identity import check_identity
+from mosim.systems import System, load_system
+from mosim.training import Recipe, find_recipe, run_identity
 from mosim.trajectories import TRAINING_EPISODES, Dataset
 
 
@@ -74,7 +78,7 @@ class Options(TrackedOptions):
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
-    options = parse(Options, "train", arguments, default=_defaults(arguments))
+    options = parse_with_recipes(Options, "train", arguments, _defaults, positional="task")
     system = load_system(options.task)
     recipe = options.recipe
     if options.minutes is not None:
@@ -84,8 +88,24 @@ def main(arguments: Sequence[str]) -> None:
     device = pick_device(options.device) if options.workers == 1 else options.device
     given = None if options.data is None else Dataset.open(options.data)
     out = Path("runs", Path(options.task).stem) if options.out is None else options.out
+    named = find_recipe(system.facts.name, options.recipe_file)
+    console.print(recipe_line("recipe", named.origin, named.recipe, recipe))
+    with locked(out):
+        # What the folder holds is looked at before anything is started, and before a dataset is collected.
+        check_identity(out, run_identity(recipe, ""), resume=options.resume, unknown={"dataset"})
+        if given is None:
+            with quiet(out / LOG_FILE, options.verbose):
+                given = default_dataset(system, STANDARD.training, TRAINING_SUFFIX)
+        require_fit(given.facts, system.facts, f"the dataset at {given.uri}")
+        check_identity(out, run_identity(recipe, given.id), resume=options.resume)
+        path = _train(options, system, recipe, given, out, device)
+    console.print(f"checkpoint: {path}")
+    console.print(f"measure it: {shlex.join(['mosim', 'evaluate', str(out)])}")
+
+
+def _train(options: Options, system: System, recipe: Recipe, dataset: Dataset, out: Path, device: str) -> Path:
+    """Trains, tracked, and returns the path of the last checkpoint."""
     with tracked_command(options, out, "train", system.source) as tracked:
-        dataset = default_dataset(system, STANDARD.training, TRAINING_SUFFIX) if given is None else given
         path = train_simulator(
             system=system.source,
             facts=system.facts,
@@ -101,12 +121,10 @@ def main(arguments: Sequence[str]) -> None:
             tracked=tracked,
         )
         tracked.log_artifact(path, "checkpoint")
-    console.print(f"checkpoint: {path}")
-    console.print(f"measure it: mosim evaluate {out}")
+    return path
 
 
-def _defaults(arguments: Sequence[str]) -> Options:
+def _defaults(task: str | None, flags: Mapping[str, str]) -> Options:
     """Options whose recipe is the one that the arguments name, so that its fields become flags with these defaults."""
-    task, file = peek_positional(arguments), peek(arguments, "--recipe")
     name = "" if task is None else load_system(task).facts.name
-    return with_recipe(Options, recipe=load_recipe(name, file))
+    return with_recipe(Options, recipe=find_recipe(name, flags.get("--recipe")).recipe)

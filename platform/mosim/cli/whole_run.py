@@ -5,7 +5,8 @@ OUT/simulator                        checkpoints
 OUT/evaluation                       horizon errors
 OUT/zero-shot, OUT/true-trained      policies and their returns
 OUT/summary.csv, OUT/returns.png     what came of it
-OUT/run.json                         options, and what each finished phase says of itself
+OUT/run.json                         options, which tell this run from others
+OUT/phases.json                      what each finished phase says of itself
 """
 
 import time
@@ -28,21 +29,24 @@ from mosim.cli.policy_phase import (
     train_policies,
     warn_of_hidden_physics,
 )
+from mosim.cli.recipe_line import recipe_line
 from mosim.cli.run_options import RunOptions
 from mosim.cli.tracked_command import LOG_FILE
 from mosim.cli.training_phase import pick_device, train_simulator
 from mosim.console import console, quiet
 from mosim.environments import TRUE_DYNAMICS
-from mosim.errors import MismatchError, MosimError
 from mosim.evaluation import HORIZON_PLOT
 from mosim.files import atomic_path, read_json, write_json
+from mosim.locks import locked
 from mosim.policies import POLICY_FOLDER, RETURNS_FILE, PolicyJob, random_return
+from mosim.run_identity import check_identity, keep_identity
 from mosim.systems import Task
 from mosim.tracking import TrackedRun, Tracker, environment_tags, ui_command
+from mosim.training import find_recipe
 from mosim.trajectories import HELD_OUT_SEED_OFFSET, Dataset, PoissonBehaviour
 
 _STARTS = 400
-_RUN_FILE = "run.json"
+_PHASES_FILE = "phases.json"
 _NOT_IDENTITY = {"resume", "verbose", "workers", "threads", "experiment", "tracking_uri", "out"}
 """Options that change how a run is done and not what comes of it; a resumed run may have others."""
 
@@ -53,12 +57,7 @@ class WholeRun:
     """One `mosim run`: phases in order, each skipped where it is finished already."""
 
     def __init__(self, options: RunOptions, task: Task) -> None:
-        """Claims the output folder.
-
-        Raises:
-          MosimError: the folder holds a run already and `--resume` is not given.
-          MismatchError: it holds another run; names the options that differ.
-        """
+        """Takes the options, with the seed and the budget put into the recipes; nothing is written yet."""
         self._options, self._task = options, task
         self._out = Path("runs", task.name) if options.out is None else options.out
         self._simulator_recipe = options.simulator.model_copy(update={"seed": options.seed})
@@ -66,10 +65,26 @@ class WholeRun:
             self._simulator_recipe = self._simulator_recipe.within(options.minutes)
         self._policy_recipe = options.policy.model_copy(update={"seed": options.seed})
         self._device = pick_device(options.device)
-        self._record = self._claim()
+        self._phases: dict[str, Outcome] = {}
 
     def run(self) -> None:
-        """Runs what is left of the phases, and prints what came of them."""
+        """Runs what is left of the phases, and prints what came of them.
+
+        Raises:
+          MosimError: another process works in the folder, or it holds a run already and `--resume` is not given.
+          MismatchError: it holds another run; names the options that differ.
+        """
+        identity = self._options.model_dump(mode="json", exclude=_NOT_IDENTITY)
+        with locked(self._out):
+            if check_identity(self._out, identity, resume=self._options.resume):
+                self._phases = read_json(path) if (path := self._out / _PHASES_FILE).is_file() else {}
+            else:
+                keep_identity(self._out, identity)
+            named = find_recipe(self._task.facts.name, self._options.simulator_recipe)
+            console.print(recipe_line("simulator recipe", named.origin, named.recipe, self._simulator_recipe))
+            self._run()
+
+    def _run(self) -> None:
         options, out = self._options, self._out
         with (
             quiet(out / LOG_FILE, options.verbose),
@@ -93,31 +108,16 @@ class WholeRun:
             tracking_uri = tracker.tracking_uri
         self._print(tracking_uri)
 
-    def _claim(self) -> Outcome:
-        identity = self._options.model_dump(mode="json", exclude=_NOT_IDENTITY)
-        path = self._out / _RUN_FILE
-        if not path.is_file():
-            record = {"options": identity, "phases": {}}
-            write_json(path, record)
-            return record
-        if not self._options.resume:
-            raise MosimError(f"{self._out} holds a run already; --resume goes on with it, or give another --out.")
-        record = read_json(path)
-        if odd := _differences(record["options"], identity):
-            raise MismatchError(f"the run in {self._out} is another one: {'; '.join(odd)}. Give another --out.")
-        return record
-
     def _phase(self, name: str, run: TrackedRun, work: Callable[[TrackedRun], Outcome]) -> Outcome:
-        phases = self._record["phases"]
-        if name not in phases:
+        if name not in self._phases:
             started = time.perf_counter()
             with run.child(name, tags={"phase": name, "task": self._task.name}) as tracked:
                 outcome = work(tracked)
-            phases[name] = outcome | {"seconds": time.perf_counter() - started}
-            write_json(self._out / _RUN_FILE, self._record)
+            self._phases[name] = outcome | {"seconds": time.perf_counter() - started}
+            write_json(self._out / _PHASES_FILE, self._phases)
         else:
             console.print(f"{name}: finished already")
-        return phases[name]
+        return self._phases[name]
 
     def _collect(self, tracked: TrackedRun) -> Outcome:
         options = self._options
@@ -197,7 +197,7 @@ class WholeRun:
 
     def _summarise(self) -> pd.DataFrame:
         """Everything that counts as one table of measures and values, written to `summary.csv`."""
-        phases = self._record["phases"]
+        phases = self._phases
         errors = pd.read_csv(self._out / "evaluation" / "horizon.csv")
         rows = [(f"horizon_mse_{row['horizon']}.{row['model']}", row["mse"]) for row in errors.to_dict("records")]
         policies = phases["policies"]
@@ -222,11 +222,11 @@ class WholeRun:
         returns = {name: self._out / name / RETURNS_FILE for name in (ZERO_SHOT, TRUE_TRAINED)}
         return (
             horizon_summary(pd.read_csv(self._out / "evaluation" / "horizon.csv")),
-            return_summary(returns, self._record["phases"]["policies"]["random"]),
+            return_summary(returns, self._phases["policies"]["random"]),
         )
 
     def _print(self, tracking_uri: str) -> None:
-        phases, out = self._record["phases"], self._out
+        phases, out = self._phases, self._out
         console.print(Text.assemble((self._task.name, "bold"), f", seed {self._options.seed}"))
         for table in self._tables():
             console.print(table)
@@ -238,15 +238,3 @@ class WholeRun:
         console.print(f"plots         {out / 'evaluation' / 'horizon.png'}, {out / 'returns.png'}")
         console.print(f"MLflow        {tracking_uri}")
         console.print(f"open it with  {ui_command(tracking_uri)}")
-
-
-def _differences(before: Outcome, now: Outcome, prefix: str = "") -> list[str]:
-    """Options that differ, by dotted name."""
-    odd = []
-    for key in sorted(before.keys() | now.keys()):
-        old, new = before.get(key), now.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            odd += _differences(old, new, f"{prefix}{key}.")
-        elif old != new:
-            odd.append(f"{prefix}{key} was {old!r} and is {new!r}")
-    return odd

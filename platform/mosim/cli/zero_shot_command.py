@@ -1,14 +1,15 @@
 """`mosim zero-shot`: a policy trained in a simulator alone, judged in the true task."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 from pydantic import Field, SerializeAsAny
+from rich.table import Table
 
 from mosim.cli.notes import note
-from mosim.cli.parsing import parse, peek, with_recipe
+from mosim.cli.parsing import given_flags, parse_with_recipes, with_recipe
 from mosim.cli.policy_phase import (
     TRUE_TRAINED,
     ZERO_SHOT,
@@ -22,13 +23,16 @@ from mosim.cli.tracked_command import TrackedOptions, tracked_command
 from mosim.cli.training_phase import pick_device
 from mosim.configuration import with_values
 from mosim.console import console
-from mosim.environments import TRUE_DYNAMICS, find_dataset, load_dynamics
-from mosim.errors import MismatchError
+from mosim.environments import TRUE_DYNAMICS, find_dataset
+from mosim.errors import MismatchError, MosimError
+from mosim.locks import locked
 from mosim.policies import POLICY_FOLDER, RETURNS_FILE, PolicyJob, PolicyRecipe, load_policy_recipe, random_return
 from mosim.systems import Task, load_task
 from mosim.tracking import TrackedRun
-from mosim.training import read_checkpoint
+from mosim.training import Checkpoint, read_checkpoint
 from mosim.trajectories import Dataset
+
+VIDEO = "policy.mp4"
 
 
 class Options(TrackedOptions):
@@ -71,15 +75,16 @@ class Options(TrackedOptions):
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
-    options = parse(Options, "zero-shot", arguments, default=_defaults(arguments))
+    options = parse_with_recipes(Options, "zero-shot", arguments, _defaults)
     if options.workers is not None:
+        if "--num-env-runners" in given_flags(arguments):
+            raise MosimError("--workers and --num-env-runners are the same; give one of them.")
         recipe = with_values(options.recipe, {"num_env_runners": options.workers}, "--workers")
         options = options.model_copy(update={"recipe": recipe})
     device = pick_device(options.device)
     task = load_task(options.task)
     simulator = read_checkpoint(options.checkpoint)
     checkpoint = simulator.path.resolve()
-    load_dynamics(checkpoint, task)  # What does not fit is said before anything starts.
     places = {ZERO_SHOT: (str(checkpoint), options.out)}
     if options.compare:
         places[TRUE_TRAINED] = (TRUE_DYNAMICS, options.out / TRUE_TRAINED)
@@ -96,6 +101,19 @@ def main(arguments: Sequence[str]) -> None:
         )
         for name, (source, out) in places.items()
     }
+    with locked(options.out):
+        for job in jobs.values():  # What does not fit is said before anything starts.
+            job.check()
+        filmed, summary = _train(options, task, simulator, jobs)
+    console.print(summary)
+    console.print(f"policy   {options.out / POLICY_FOLDER}")
+    console.print(f"returns  {options.out / RETURNS_FILE}, {options.out / 'returns.png'}")
+    if filmed:
+        console.print(f"video    {options.out / VIDEO}")
+
+
+def _train(options: Options, task: Task, simulator: Checkpoint, jobs: Mapping[str, PolicyJob]) -> tuple[bool, Table]:
+    """Trains, tracked; returns whether there is a film, and the table of returns."""
     with tracked_command(options, options.out, "zero-shot", task.name) as tracked:
         tracked.set_tags({"simulator": simulator.id, "system": task.facts.name, "model.kind": simulator.model.kind})
         warn_of_hidden_physics(task)
@@ -105,13 +123,8 @@ def main(arguments: Sequence[str]) -> None:
         tracked.log_artifact(options.out / "returns.png")
         summary = return_summary({name: result.returns for name, result in results.items()}, random.mean)
         tracked.describe(note(summary))
-        film = options.out / "policy.mp4"
-        filmed = options.video and film_final_policy(results[ZERO_SHOT], task, film, tracked)
-    console.print(summary)
-    console.print(f"policy   {options.out / POLICY_FOLDER}")
-    console.print(f"returns  {options.out / RETURNS_FILE}, {options.out / 'returns.png'}")
-    if filmed:
-        console.print(f"video    {film}")
+        filmed = options.video and film_final_policy(results[ZERO_SHOT], task, options.out / VIDEO, tracked)
+    return filmed, summary
 
 
 def _starts(options: Options, checkpoint: Path, task: Task) -> str | None:
@@ -129,8 +142,9 @@ def _run_of(name: str, tracked: TrackedRun, task: Task) -> TrackedRun:
     return tracked if name == ZERO_SHOT else tracked.child(name, tags={"phase": name, "task": task.name})
 
 
-def _defaults(arguments: Sequence[str]) -> Options:
+def _defaults(positional: str | None, flags: Mapping[str, str]) -> Options:
     """Options whose recipe is the one that the arguments name, so that its fields become flags with these defaults."""
-    task, file = peek(arguments, "--task"), peek(arguments, "--recipe")
-    recipe = load_policy_recipe(task or "", None if file is None else Path(file), peek(arguments, "--algorithm"))
+    del positional  # The checkpoint, which decides no recipe.
+    file = flags.get("--recipe")
+    recipe = load_policy_recipe(flags.get("--task", ""), None if file is None else Path(file), flags.get("--algorithm"))
     return with_recipe(Options, recipe=recipe)

@@ -13,7 +13,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from mosim.errors import MosimError
 from mosim.policies.progress import PolicyProgress, PolicyResult
 from mosim.policies.recipe import PolicyRecipe
-from mosim.policies.training import train_policy
+from mosim.policies.training import check_training, train_policy
 from mosim.systems import Frozen
 
 RESTARTS = 3
@@ -35,6 +35,14 @@ class PolicyJob(Frozen):
     resume: bool = False
     data: str | None = None
     device: str = "cpu"
+
+    def check(self) -> None:
+        """Checks all that the training would refuse, before anything is started or written.
+
+        Raises:
+          MosimError: as `train_policy`.
+        """
+        check_training(self.recipe, self.task_name, self.dynamics_source, self.out, self.resume, self.data)
 
     @property
     def processes(self) -> int:

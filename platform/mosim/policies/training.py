@@ -18,7 +18,6 @@ from mosim.policies.algorithm import (
     set_algorithm_state,
     set_rates,
 )
-from mosim.policies.claim import claim, fingerprint
 from mosim.policies.env_runner import EXPLOSIONS
 from mosim.policies.explosions import ExplosionLog, read_explosions
 from mosim.policies.export import export_policy
@@ -27,8 +26,10 @@ from mosim.policies.policy import save_policy
 from mosim.policies.progress import POLICY_FOLDER, OnProgress, PolicyProgress, PolicyResult, progress_of, result_of
 from mosim.policies.recipe import PolicyRecipe
 from mosim.policies.returns import RETURNS_FILE, ReturnRow, read_returns, write_returns
+from mosim.policies.run_identity import training_identity
 from mosim.policies.state_folder import read_tree, write_tree
 from mosim.ray_cluster import started
+from mosim.run_identity import check_identity, keep_identity
 from mosim.systems import Task, load_task
 from mosim.trajectories import Dataset
 
@@ -52,7 +53,7 @@ def train_policy(
 ) -> PolicyResult:
     """Trains a policy, and judges it in the true task at fixed intervals.
 
-    Writes `returns.csv`, `explosions.csv`, `explosions.json`, `checkpoints/`, `recipe.json`, the states of a dataset
+    Writes `returns.csv`, `explosions.csv`, `explosions.json`, `checkpoints/`, `run.json`, the states of a dataset
     that it starts from, and at the end `policy/` into `out`. With `num_env_runners=0` on the CPU, a training that is
     resumed gives the same policy as one that was never stopped.
 
@@ -76,10 +77,10 @@ def train_policy(
     task = load_task(task_name)
     # Loaded here, where RLlib would wrap the sentence of a failure in its own.
     dynamics = load_dynamics(dynamics_source, task, device)
-    identity = {"task": task_name, "dynamics": fingerprint(dynamics), **recipe.model_dump(mode="json")}
-    if starts := _dataset(recipe, dynamics_source, data):
-        identity["data"] = starts.id
-    claim(out, identity, resume)
+    starts = _dataset(recipe, dynamics_source, data)
+    identity = training_identity(recipe, task_name, dynamics, starts)
+    if not check_identity(out, identity, resume=resume):
+        keep_identity(out, identity)
     if row := _last_row(out, recipe):
         if on_progress:
             counts = read_explosions(out)
@@ -222,6 +223,24 @@ class _Training:
 
     def _elapsed(self) -> float:
         return self.seconds + time.perf_counter() - self._resumed_at
+
+
+def check_training(
+    recipe: PolicyRecipe,
+    task_name: str,
+    dynamics_source: str | Path,
+    out: Path,
+    resume: bool = False,
+    data: str | Path | None = None,
+) -> None:
+    """Checks all that `train_policy` would refuse, before anything is started or written.
+
+    Raises:
+      MosimError: as `train_policy`.
+    """
+    dynamics = load_dynamics(dynamics_source, load_task(task_name))
+    identity = training_identity(recipe, task_name, dynamics, _dataset(recipe, dynamics_source, data))
+    check_identity(out, identity, resume=resume)
 
 
 def _dataset(recipe: PolicyRecipe, dynamics_source: str | Path, data: str | Path | None) -> Dataset | None:

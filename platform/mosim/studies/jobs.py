@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import torch
 
 from mosim.dynamics import DynamicsModel
-from mosim.errors import MismatchError
 from mosim.evaluation import MODEL_NAME, RolloutErrors, baselines, measure_horizons, rollout_speed, write_tables
 from mosim.files import read_json, write_json
+from mosim.run_identity import check_identity
 from mosim.studies.training_log import TrainingLog
 from mosim.systems import Frozen, System, load_system
-from mosim.training import Recipe, Report, Trainer, TrainingData, load_simulator, read_checkpoint
+from mosim.training import Recipe, Report, Trainer, TrainingData, load_simulator, read_checkpoint, run_identity
 from mosim.trajectories import Dataset, Trajectories
 
-RUN_FILE, RESULT_FILE, BASELINES_FILE = "run.json", "result.json", "baselines.json"
+RESULT_FILE, BASELINES_FILE = "result.json", "baselines.json"
 
 _STARTS_SEED = 0
 """Of the choice of starts: the same ones for every run of a system."""
@@ -129,7 +129,7 @@ class TrainingJob(Frozen):
     @property
     def origin(self) -> dict[str, Any]:
         """What decides the weights, as JSON."""
-        return {"recipe": self.recipe.model_dump(mode="json"), "dataset": self.train_id}
+        return run_identity(self.recipe, self.train_id)
 
     def status(self) -> Status:
         """Whether it is begun or done.
@@ -137,16 +137,8 @@ class TrainingJob(Frozen):
         Raises:
           MismatchError: the folder holds a run of another recipe or dataset; says what differs.
         """
-        if not (self.out / RUN_FILE).is_file():
+        if not check_identity(self.out, self.origin, resume=True):
             return Status.NEW
-        found, wanted = read_json(self.out / RUN_FILE), self.origin
-        if found != wanted:
-            recipe = wanted["recipe"]
-            odd = [f"the recipe's {key}" for key in recipe if found["recipe"].get(key) != recipe[key]]
-            odd += ["the dataset"] if found["dataset"] != wanted["dataset"] else []
-            raise MismatchError(
-                f"{self.out} holds another run: {' and '.join(odd)} differ; remove that folder or give another --out."
-            )
         result = self.out / RESULT_FILE
         done = result.is_file() and read_json(result)["measurement"] == self.measurement.key
         return Status.FINISHED if done else Status.BEGUN
@@ -159,7 +151,6 @@ class TrainingJob(Frozen):
           MosimError: as `Trainer`.
         """
         tell(News(0.0, "loading"))
-        write_json(self.out / RUN_FILE, self.origin)
         system, dataset = load_system(self.measurement.source), Dataset.open(self.train)
         log = TrainingLog(self.out / "training.jsonl", _steps_of_last_checkpoint(self.out))
         trainer = Trainer(

@@ -1,7 +1,5 @@
 """The journal: everything the runs of an output folder say, on disk before anyone else hears of it."""
 
-import fcntl
-import os
 import uuid
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +7,6 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from mosim.console import logger, warn
-from mosim.errors import MosimError
 from mosim.tracking.events import EVENT, Event, JournalStarted, Metrics
 
 _FOLDER = "tracking"
@@ -26,37 +23,6 @@ def tracking_folder(folder: Path) -> Path:
 def journal_path(folder: Path) -> Path:
     """The journal of an output folder."""
     return tracking_folder(folder) / "journal.jsonl"
-
-
-class FolderLock:
-    """Keeps a second process from tracking the same output folder, until released or the process ends."""
-
-    def __init__(self, folder: Path) -> None:
-        """Takes the lock.
-
-        Raises:
-          MosimError: another process, or another tracker of this one, has it.
-        """
-        path = tracking_folder(folder) / "lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a+")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.seek(0)
-            holder = self._file.read().strip()
-            self._file.close()
-            raise MosimError(
-                f"{folder} is in use by another mosim process (pid {holder}); wait until it ends, or choose another "
-                "output folder."
-            ) from None
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
-
-    def release(self) -> None:
-        """Lets the next one in. Releasing twice is harmless."""
-        self._file.close()
 
 
 class Chunk(NamedTuple):

@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 from mosim.errors import MosimError
+from mosim.locks import FolderLock
 from mosim.tracking.destination import absolute_uri, without_password
-from mosim.tracking.journal import FolderLock, journal_path
+from mosim.tracking.journal import journal_path, tracking_folder
 from mosim.tracking.limits import reason
 from mosim.tracking.replay import Replay, kept_destination
 
@@ -27,7 +28,7 @@ def sync(folder: Path, tracking_uri: str | None = None) -> int:
     folder = folder.absolute()
     if not journal_path(folder).is_file():
         raise MosimError(f"there is nothing to send in {folder}: no run was tracked there ({journal_path(folder)}).")
-    lock = FolderLock(folder)
+    lock = FolderLock(tracking_folder(folder), used=folder)
     try:
         destination = kept_destination(folder)
         uri = absolute_uri(tracking_uri) if tracking_uri else _with_password(destination.tracking_uri)

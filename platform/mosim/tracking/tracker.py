@@ -9,6 +9,7 @@ from typing import Any, SupportsFloat
 
 from mosim.console import warn
 from mosim.errors import MosimError
+from mosim.locks import FolderLock
 from mosim.tracking.destination import OFF, absolute_uri, default_tracking_uri, without_password
 from mosim.tracking.events import (
     Artifact,
@@ -21,7 +22,7 @@ from mosim.tracking.events import (
     RunStatus,
     Tags,
 )
-from mosim.tracking.journal import FolderLock, Journal, tracking_folder
+from mosim.tracking.journal import Journal, tracking_folder
 from mosim.tracking.limits import (
     MAX_DESCRIPTION_LENGTH,
     MAX_TAG_LENGTH,
@@ -77,7 +78,7 @@ class Tracker:
         if uri == OFF:
             return cls(None, None, folder, OFF)
         folder = folder.absolute()
-        lock = FolderLock(folder)
+        lock = FolderLock(tracking_folder(folder), used=folder)
         try:
             journal = Journal(folder)
             replay = Replay(folder, uri, experiment)

@@ -3,14 +3,15 @@
 from mosim.training.checkpoint import Checkpoint, find_checkpoint, load_simulator, read_checkpoint
 from mosim.training.data import TrainingData
 from mosim.training.data_parallel import train_data_parallel
-from mosim.training.recipe import OptimizerName, Recipe, StageConfig, part_names
-from mosim.training.recipes import load_recipe, recipe_names
+from mosim.training.recipe import OptimizerName, Recipe, StageConfig, part_names, run_identity
+from mosim.training.recipes import NamedRecipe, find_recipe, load_recipe, recipe_names
 from mosim.training.replicas import Replicas
 from mosim.training.report import Report
 from mosim.training.trainer import Trainer
 
 __all__ = [
     "Checkpoint",
+    "NamedRecipe",
     "OptimizerName",
     "Recipe",
     "Replicas",
@@ -19,10 +20,12 @@ __all__ = [
     "Trainer",
     "TrainingData",
     "find_checkpoint",
+    "find_recipe",
     "load_recipe",
     "load_simulator",
     "part_names",
     "read_checkpoint",
     "recipe_names",
+    "run_identity",
     "train_data_parallel",
 ]

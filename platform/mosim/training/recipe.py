@@ -1,6 +1,6 @@
 """The training of a simulator as data: the model's shape and the list of stages."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -97,6 +97,11 @@ class Recipe(Frozen):
             for stage, share in zip(self.stages, shares, strict=True)
         )
         return self.model_copy(update={"stages": stages})
+
+
+def run_identity(recipe: Recipe, dataset_id: str) -> dict[str, Any]:
+    """What decides the weights of a training, for `mosim.run_identity`; the dataset's id covers its system."""
+    return {"recipe": recipe.model_dump(mode="json"), "dataset": dataset_id}
 
 
 def part_names(correctors: int) -> tuple[str, ...]:

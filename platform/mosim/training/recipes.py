@@ -3,6 +3,7 @@
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import NamedTuple
 
 from mosim.configuration import read_yaml_model
 from mosim.errors import UnknownNameError
@@ -17,7 +18,14 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(file.name.removesuffix(".yaml") for file in _folder().iterdir() if file.name.endswith(".yaml")))
 
 
-def load_recipe(system: str, recipe: str | Path | None = None) -> Recipe:
+class NamedRecipe(NamedTuple):
+    """A recipe, and in words which one it is and why: `reacher, which mosim ships for a system of this name`."""
+
+    recipe: Recipe
+    origin: str
+
+
+def find_recipe(system: str, recipe: str | Path | None = None) -> NamedRecipe:
     """Reads the recipe that is asked for, or else the shipped one of a system, or else the general one.
 
     Args:
@@ -29,13 +37,23 @@ def load_recipe(system: str, recipe: str | Path | None = None) -> Recipe:
       UnknownNameError: no recipe of that name ships; lists those that do.
     """
     if recipe is not None and str(recipe).endswith(_FILE_ENDINGS):
-        return read_yaml_model(Path(recipe), Recipe)
+        return NamedRecipe(read_yaml_model(Path(recipe), Recipe), f"the file {recipe}, as asked for")
     names = recipe_names()
     if recipe is not None and str(recipe) not in names:
         raise UnknownNameError.among("recipe", str(recipe), names)
-    name = str(recipe or (system if system in names else _GENERAL))
+    if recipe is not None:
+        name, reason = str(recipe), "which mosim ships, as asked for"
+    elif system in names:
+        name, reason = system, "which mosim ships for a system of this name"
+    else:
+        name, reason = _GENERAL, f"since mosim ships none for a system named {system}"
     with as_file(_folder() / f"{name}.yaml") as path:
-        return read_yaml_model(path, Recipe)
+        return NamedRecipe(read_yaml_model(path, Recipe), f"{name}, {reason}")
+
+
+def load_recipe(system: str, recipe: str | Path | None = None) -> Recipe:
+    """The recipe of `find_recipe`."""
+    return find_recipe(system, recipe).recipe
 
 
 def _folder() -> Traversable:

@@ -9,12 +9,13 @@ from torch import Tensor
 
 from mosim.dynamics import NeuralSimulator
 from mosim.errors import DivergenceError, MismatchError, MosimError
+from mosim.run_identity import RUN_FILE, check_identity, keep_identity
 from mosim.training import checkpoint as checkpoints
 from mosim.training.compilation import Compiled
 from mosim.training.data import TrainingData
 from mosim.training.losses import mean_loss, rollout_errors
 from mosim.training.optimizers import OPTIMIZERS
-from mosim.training.recipe import Recipe, StageConfig
+from mosim.training.recipe import Recipe, StageConfig, run_identity
 from mosim.training.replicas import ALONE, Replicas
 from mosim.training.report import Report
 from mosim.training.stage import StageCursor, Stopwatch, learning_rate, progress, select_parts, stagnates
@@ -67,10 +68,10 @@ class Trainer:
           replicas: copies that train together, of which this is one; `out` is a folder that all of them see.
 
         Raises:
-          MosimError: `out` holds checkpoints already and `resume` is false, or there are more replicas than windows in
-            a batch.
-          MismatchError: the checkpoint to go on from has another system, dataset or model, or, where it is this run's
-            own, another recipe; says which.
+          MosimError: `out` holds a run already and `resume` is false, or there are more replicas than windows in a
+            batch.
+          MismatchError: `out` holds a run of another recipe or dataset, or the checkpoint to go on from has another
+            system, dataset or model; says what differs.
         """
         self._system, self._recipe, self._data, self._replicas = system, recipe, data, replicas
         self._folder = out / "checkpoints"
@@ -92,9 +93,11 @@ class Trainer:
         self._stage_ends: list[str] = []
         self._optimizer: torch.optim.Optimizer | None = None
         self._restored: dict[str, Tensor] = {}
+        self._out, self._identity = out, run_identity(recipe, data.dataset_id)
+        self._kept = replicas.leads and check_identity(out, self._identity, resume=resume)
         existing = sorted(self._folder.glob("step-*"))
-        if existing and not resume:
-            raise MosimError(f"{out} holds a training run already; --resume goes on with it, or choose another folder.")
+        if existing and replicas.leads and not self._kept:
+            raise MosimError(f"{out} has checkpoints of an unknown run: it holds no {RUN_FILE}; give another folder.")
         torch.manual_seed(recipe.seed)
         if existing:
             self.model = self._restore(existing[-1], own=True)
@@ -283,6 +286,9 @@ class Trainer:
             return self._folder / self._name
         moments = self._restored if self._optimizer is None else checkpoints.optimizer_tensors(self._optimizer)
         training = moments | {"generator": self._training.generator.get_state()}
+        if not self._kept:  # Only now: a run without a checkpoint leaves nothing that stands in another one's way.
+            keep_identity(self._out, self._identity)
+            self._kept = True
         path = checkpoints.save_checkpoint(
             self._folder,
             self._name,
@@ -308,9 +314,6 @@ class Trainer:
         """The model of a checkpoint, and where training stood; `own` where it is of this very run."""
         checkpoint = checkpoints.read_checkpoint(path)
         wrong = self._data.facts.differences(checkpoint.facts)
-        if own:
-            recipe = self._recipe.model_dump(mode="json")
-            wrong += [f"the recipe's {key} differs" for key in recipe if recipe[key] != checkpoint.recipe.get(key)]
         if checkpoint.dataset_id != self._data.dataset_id:
             wrong.append(f"the dataset is {self._data.dataset_id} against {checkpoint.dataset_id}")
         if wrong:
