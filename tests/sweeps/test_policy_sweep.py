@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mosim import load_policy
-from mosim.cli.parsing import parse
+from mosim.cli.parsing import parse_with_recipes
 from mosim.cli.zero_shot_command import Options, _defaults
 from mosim.errors import MosimError
 from mosim.policies import PolicyRecipe, load_policy_recipe
@@ -96,7 +96,7 @@ def test_policies_are_swept_copied_out_and_gone_on_with(
     printed = next(line for line in command.said.splitlines() if line.startswith("in full"))
     program, name, *arguments = shlex.split(printed.removeprefix("in full"))
     assert (program, name) == ("mosim", "zero-shot")
-    options = parse(Options, "zero-shot", arguments, default=_defaults(arguments))
+    options = parse_with_recipes(Options, "zero-shot", arguments, _defaults)
     assert (options.task, options.recipe.gamma) == ("pendulum-swingup", trials["gamma"].iloc[0])
     assert options.checkpoint.resolve().parent == simulator / "checkpoints"
     before = {trial: reports[-1]["timestamp"] for trial, reports in command.reports.items()}

@@ -77,7 +77,7 @@ def test_a_sweep_that_is_interrupted_and_killed_goes_on_and_repeats_nothing(swee
     assert_all_is_there(command, 3)
     refused = command.run()
     assert refused == EXIT_MISTAKE
-    assert f"{command.out} holds a sweep already; --resume goes on with it, or give another --out." in command.said
+    assert f"{command.out} holds a run already; resume it with --resume, or give another folder." in command.said
 
 
 @pytest.mark.slow

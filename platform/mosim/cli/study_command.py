@@ -20,7 +20,8 @@ from mosim.cli.study_watcher import StudyWatcher, study_summary
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
 from mosim.cli.training_phase import pick_device
 from mosim.console import console, progress_bar
-from mosim.errors import MosimError
+from mosim.locks import locked
+from mosim.run_identity import check_identity
 from mosim.studies import (
     DATA_FOLDER,
     RESULTS_FILE,
@@ -40,6 +41,7 @@ from mosim.studies import (
     write_results,
 )
 from mosim.tracking import TrackedRun, git_commit
+from mosim.training import run_identity
 from mosim.trajectories import Dataset
 
 EXIT_SOME_FAILED = 1
@@ -85,10 +87,25 @@ def main(arguments: Sequence[str]) -> None:
     chosen = plan if options.only is None else plan.only(options.only)
     device = pick_device(options.device)
     out = (Path("runs", study.name) if options.out is None else options.out).absolute()
-    if not options.resume and (begun := [run.name for run in chosen.runs if (out / run.name).exists()]):
-        raise MosimError(f"{out} holds {begun[0]} already; --resume goes on with it, or give another --out.")
-    with tracked_command(options, out, "study", study.name) as tracked:
-        provenance = {"commit": git_commit() or "", "command": shlex.join(["mosim", "study", *arguments])}
+    with locked(out):
+        for run in chosen.runs:  # Looked at before anything is started, and before datasets are collected.
+            identity = run_identity(run.recipe, "")
+            check_identity(out / run.name, identity, resume=options.resume, unknown={"dataset"})
+        for label, origin in {f"{run.system}/{run.variant.name}": run.origin for run in chosen.runs}.items():
+            console.print(f"recipe of {label}: {origin}")
+        command = shlex.join(["mosim", "study", *arguments])
+        table, plots, failures = _track(options, plan, chosen, out, device, command)
+    _print(table, failures, out, plots)
+    if failures:
+        sys.exit(EXIT_SOME_FAILED)
+
+
+def _track(
+    options: Options, plan: Plan, chosen: Plan, out: Path, device: str, command: str
+) -> tuple[pd.DataFrame, list[Path], dict[str, Failure]]:
+    """Runs what is left of the chosen runs, tracked; returns the results of all, their plots, and what failed."""
+    with tracked_command(options, out, "study", plan.study.name) as tracked:
+        provenance = {"commit": git_commit() or "", "command": command}
         with ray_cluster.started(num_cpus=options.workers):
             data = _data(plan, {system.name for system in chosen.systems}, out, options.workers)
             baselines, runs = _jobs(plan, data, out, provenance)
@@ -101,9 +118,7 @@ def main(arguments: Sequence[str]) -> None:
         for path in (out / RESULTS_FILE, *plots):
             tracked.log_artifact(path)
         tracked.describe(note(study_summary(table)))
-    _print(table, failures, out, plots)
-    if failures:
-        sys.exit(EXIT_SOME_FAILED)
+    return table, plots, failures
 
 
 def _data(plan: Plan, chosen: set[str], out: Path, workers: int) -> dict[str, tuple[Dataset, Dataset]]:

@@ -20,7 +20,9 @@ from mosim.cli.standard_data import collect_wanted
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
 from mosim.console import console
 from mosim.errors import MosimError
-from mosim.sweeps import NO_SPACE, PolicyPlan, SimulatorPlan, SweepPlan, plan_sweep, read_sweep
+from mosim.locks import locked
+from mosim.run_identity import keep_identity
+from mosim.sweeps import NO_SPACE, PolicyPlan, SimulatorPlan, SweepPlan, check_resumption, plan_sweep, read_sweep
 from mosim.systems import load_system
 from mosim.tracking import TrackedRun, default_tracking_uri, ui_command
 
@@ -73,6 +75,18 @@ def main(arguments: Sequence[str]) -> None:
     plan.check()
     out = (Path("runs", plan.sweep.name) if options.out is None else options.out).absolute()
     storage = str(out) if options.storage is None else f"{_absolute(options.storage)}/{plan.sweep.name}"
+    with locked(out):
+        changes = check_resumption(plan, storage, resume=options.resume)
+        console.print(f"recipe that trials change: {plan.origin}")
+        for change in changes:
+            console.print(f"resumed with another setting: {change}")
+        results = _track(options, plan, storage, out)
+    if all(result.failure for result in results):
+        sys.exit(EXIT_ALL_FAILED)
+
+
+def _track(options: Options, plan: SimulatorPlan | PolicyPlan, storage: str, out: Path) -> list["TrialResult"]:
+    """Runs the trials, tracked, and says what came of them."""
     with _telling_of_full_disks(storage, out), tracked_command(options, out, "sweep", plan.sweep.name) as tracked:
         tracked.log_parameters({"sweep": plan.sweep.model_dump(mode="json"), "storage": storage})
         tracked.log_artifact(options.file)
@@ -87,8 +101,7 @@ def main(arguments: Sequence[str]) -> None:
             raise KeyboardInterrupt
         if any(NO_SPACE in result.failure for result in results):
             raise OSError(errno.ENOSPC, NO_SPACE)
-    if all(result.failure for result in results):
-        sys.exit(EXIT_ALL_FAILED)
+    return results
 
 
 def _run(
@@ -97,11 +110,10 @@ def _run(
     """Runs the trials; returns what came of them, and where the data lie."""
     # Imported here, since a mistake in the file should not wait for Ray Tune.
     from mosim.cli.sweep_watcher import SweepWatcher
-    from mosim.sweeps import holds_sweep, reports_of, run_sweep
+    from mosim.sweeps import reports_of, run_sweep
 
-    if holds_sweep(storage) and not options.resume:
-        raise MosimError(f"{storage} holds a sweep already; --resume goes on with it, or give another --out.")
     dataset = _dataset(plan, storage)
+    keep_identity(storage, plan.identity)
     with SweepWatcher(plan.sweep, tracked, plan.trial_count) as watcher:
         results = run_sweep(
             plan,

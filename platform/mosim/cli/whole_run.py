@@ -38,7 +38,7 @@ from mosim.environments import TRUE_DYNAMICS
 from mosim.evaluation import HORIZON_PLOT
 from mosim.files import atomic_path, read_json, write_json
 from mosim.locks import locked
-from mosim.policies import POLICY_FOLDER, RETURNS_FILE, PolicyJob, random_return
+from mosim.policies import POLICY_FOLDER, RETURNS_FILE, PolicyJob, find_policy_recipe, random_return
 from mosim.run_identity import check_identity, keep_identity
 from mosim.systems import Task
 from mosim.tracking import TrackedRun, Tracker, environment_tags, ui_command
@@ -82,6 +82,8 @@ class WholeRun:
                 keep_identity(self._out, identity)
             named = find_recipe(self._task.facts.name, self._options.simulator_recipe)
             console.print(recipe_line("simulator recipe", named.origin, named.recipe, self._simulator_recipe))
+            named = find_policy_recipe(self._task.name, self._options.policy_recipe, self._policy_recipe.algorithm)
+            console.print(recipe_line("policy recipe", named.origin, named.recipe, self._policy_recipe))
             self._run()
 
     def _run(self) -> None:

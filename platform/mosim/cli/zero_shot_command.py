@@ -19,6 +19,7 @@ from mosim.cli.policy_phase import (
     train_policies,
     warn_of_hidden_physics,
 )
+from mosim.cli.recipe_line import recipe_line
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
 from mosim.cli.training_phase import pick_device
 from mosim.configuration import with_values
@@ -26,7 +27,15 @@ from mosim.console import console
 from mosim.environments import TRUE_DYNAMICS, find_dataset
 from mosim.errors import MismatchError, MosimError
 from mosim.locks import locked
-from mosim.policies import POLICY_FOLDER, RETURNS_FILE, PolicyJob, PolicyRecipe, load_policy_recipe, random_return
+from mosim.policies import (
+    POLICY_FOLDER,
+    RETURNS_FILE,
+    PolicyJob,
+    PolicyRecipe,
+    find_policy_recipe,
+    load_policy_recipe,
+    random_return,
+)
 from mosim.systems import Task, load_task
 from mosim.tracking import TrackedRun
 from mosim.training import Checkpoint, read_checkpoint
@@ -81,6 +90,8 @@ def main(arguments: Sequence[str]) -> None:
             raise MosimError("--workers and --num-env-runners are the same; give one of them.")
         recipe = with_values(options.recipe, {"num_env_runners": options.workers}, "--workers")
         options = options.model_copy(update={"recipe": recipe})
+    named = find_policy_recipe(options.task, options.recipe_file, options.recipe.algorithm)
+    console.print(recipe_line("recipe", named.origin, named.recipe, options.recipe))
     device = pick_device(options.device)
     task = load_task(options.task)
     simulator = read_checkpoint(options.checkpoint)

@@ -11,6 +11,7 @@ from mosim.policies.algorithms import (
     PPORecipe,
     SACRecipe,
     TQCRecipe,
+    find_policy_recipe,
     load_policy_recipe,
     recipe_class,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "SACRecipe",
     "TQCRecipe",
     "film_policy",
+    "find_policy_recipe",
     "judge",
     "load_policy",
     "load_policy_recipe",

@@ -7,7 +7,7 @@ from mosim.configuration import with_values
 from mosim.errors import MosimError
 from mosim.studies.config import Study, SystemRuns, Variant
 from mosim.systems import System, load_system
-from mosim.training import Recipe, load_recipe
+from mosim.training import NamedRecipe, Recipe, find_recipe
 
 _FILE_ENDINGS = (".yaml", ".yml")
 _MJCF_ENDINGS = (".xml", ".mjcf")
@@ -21,12 +21,20 @@ class PlannedSystem(NamedTuple):
 
 
 class PlannedRun(NamedTuple):
-    """One training: the names of its system and variant, its seed, and the recipe with that seed and budget."""
+    """One training.
+
+    Attributes:
+      system, variant: their names.
+      seed: of the training.
+      recipe: with the variant's changes, that seed and the budget.
+      origin: which recipe that is and why, in words.
+    """
 
     system: str
     variant: Variant
     seed: int
     recipe: Recipe
+    origin: str
 
     @property
     def name(self) -> str:
@@ -70,9 +78,9 @@ def plan_study(study: Study, file: Path) -> Plan:
         planned = PlannedSystem(entry.name, load_system(_source(entry, file)))
         systems.append(planned)
         for variant in study.variants:
-            recipe = _recipe(study, entry, variant, planned.system.facts.name, file)
+            recipe, origin = _recipe(study, entry, variant, planned.system.facts.name, file)
             runs += [
-                PlannedRun(entry.name, variant, seed, recipe.model_copy(update={"seed": seed}))
+                PlannedRun(entry.name, variant, seed, recipe.model_copy(update={"seed": seed}), origin)
                 for seed in entry.seeds or study.seeds
             ]
     return Plan(study, tuple(systems), tuple(runs))
@@ -82,9 +90,10 @@ def _source(entry: SystemRuns, file: Path) -> str:
     return str(file.parent / entry.task) if entry.task.endswith(_MJCF_ENDINGS) else entry.task
 
 
-def _recipe(study: Study, entry: SystemRuns, variant: Variant, system: str, file: Path) -> Recipe:
+def _recipe(study: Study, entry: SystemRuns, variant: Variant, system: str, file: Path) -> NamedRecipe:
     where = f"{file}: variant {variant.name!r} on {entry.name}"
-    recipe = with_values(_named_recipe(variant.recipe or study.recipe, system, file), variant.set, where)
+    named = _named_recipe(variant.recipe or study.recipe, system, file)
+    recipe = with_values(named.recipe, variant.set, where)
     minutes = entry.minutes or study.minutes
     try:
         recipe = recipe if minutes is None else recipe.within(minutes)
@@ -94,12 +103,12 @@ def _recipe(study: Study, entry: SystemRuns, variant: Variant, system: str, file
         raise MosimError(
             f"{where}: stage {long[0].name!r} has horizon {long[0].horizon}; episodes have {study.data.steps} steps."
         )
-    return recipe
+    return NamedRecipe(recipe, named.origin)
 
 
-def _named_recipe(name: str | None, system: str, file: Path) -> Recipe:
+def _named_recipe(name: str | None, system: str, file: Path) -> NamedRecipe:
     if name is None:
-        return load_recipe(system)
+        return find_recipe(system)
     if name.endswith(_FILE_ENDINGS):
-        return load_recipe(system, file.parent / name)
-    return load_recipe(system, name)
+        return find_recipe(system, file.parent / name)
+    return find_recipe(system, name)

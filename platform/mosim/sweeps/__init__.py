@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from mosim.sweeps.config import METRICS, Metric, Sweep, SweepData, read_sweep
 from mosim.sweeps.plan import PolicyPlan, SimulatorPlan, SweepPlan, plan_sweep
 from mosim.sweeps.reports import CURVE, FINISHED, NO_SPACE, TRAIN_SECONDS, WALL_SECONDS, seed_folder
+from mosim.sweeps.resumption import check_resumption
 from mosim.sweeps.space import Draw, Space
 from mosim.sweeps.strategies import Asha, Median, NoScheduler, OptunaSearch, Pbt, RandomSearch
 
@@ -48,6 +49,7 @@ __all__ = [
     "TrialNews",
     "TrialResult",
     "best_first",
+    "check_resumption",
     "holds_sweep",
     "pareto_front",
     "plan_sweep",

@@ -22,15 +22,8 @@ from mosim.sweeps.policy_trial import train_policy_trial
 from mosim.sweeps.predictors import Registry
 from mosim.sweeps.reports import TUNE_FOLDER, trial_folder
 from mosim.sweeps.results import TrialResult, result_of
-from mosim.sweeps.schedulers import (
-    DRAW,
-    EqualHalving,
-    EqualMedian,
-    Recollection,
-    checkpoints_kept,
-    make_scheduler,
-    make_searcher,
-)
+from mosim.sweeps.schedulers import EqualHalving, EqualMedian, Recollection, checkpoints_kept, make_scheduler
+from mosim.sweeps.searchers import make_searcher, trial_config
 from mosim.sweeps.simulator_trial import train_simulator_trial
 from mosim.sweeps.strategies import Pbt
 from mosim.sweeps.tune_state import ReportLogger, StateKeeper, mend_state
@@ -120,9 +113,8 @@ def _run(
         mend_state(storage)
     begun = holds_sweep(storage)
     if begun and not resume:
-        raise MosimError(f"{storage} holds a sweep already; --resume goes on with it, or give another --out.")
+        raise MosimError(f"{storage} holds a run already; resume it with --resume, or give another folder.")
     sweep = plan.sweep
-    searcher = make_searcher(plan)
     settings = {**_TUNE_SETTINGS, "TUNE_GLOBAL_CHECKPOINT_S": str(_state_seconds(plan))}
     with ray_cluster.environment(settings), _registry(plan, storage) as registry, _interruptible():
         reporter, scheduler = Reporter(queue, registry), make_scheduler(plan)
@@ -136,13 +128,12 @@ def _run(
             # Of several metrics the searcher alone knows.
             metric=sweep.metric[0] if len(sweep.metric) == 1 else None,
             mode=sweep.modes[0] if len(sweep.metric) == 1 else None,
-            config={DRAW: tune.grid_search(plan.draws())} if searcher is None else {},
-            num_samples=1 if searcher is None else sweep.draw_count,
-            search_alg=searcher,
+            config=(config := trial_config(plan)),
+            num_samples=1 if config else sweep.draw_count,
+            search_alg=make_searcher(plan),
             scheduler=scheduler,
             resources_per_trial={"cpu": sweep.resources.cpu, "gpu": sweep.resources.gpu},
             time_budget_s=None if sweep.budget.minutes is None else 60 * sweep.budget.minutes,
-            max_concurrent_trials=sweep.budget.concurrent,
             checkpoint_config=tune.CheckpointConfig(num_to_keep=checkpoints_kept(sweep)),
             callbacks=callbacks,
             max_failures=RESTARTS,

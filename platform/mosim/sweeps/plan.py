@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 from mosim.configuration import Location, YamlFile, read_yaml_file, with_values
 from mosim.environments import check_fit, find_dataset
 from mosim.errors import MismatchError, MosimError
-from mosim.policies import PolicyRecipe, load_policy_recipe
+from mosim.policies import PolicyRecipe, find_policy_recipe
 from mosim.sweeps.config import Sweep
 from mosim.sweeps.dimensions import Scalar
 from mosim.sweeps.space import Draw, Space
 from mosim.sweeps.strategies import Pbt
 from mosim.systems import SystemFacts, load_system, load_task
-from mosim.training import Recipe, find_checkpoint, load_recipe, read_checkpoint
+from mosim.training import Recipe, find_checkpoint, find_recipe, read_checkpoint
 from mosim.trajectories import Dataset
 
 _SAMPLED_DRAWS = 64
@@ -42,6 +42,8 @@ class SweepPlan(ABC):
       facts: of the system.
       places: where values of the recipe are given, such as `sweep.yaml, line 3`, by the keys that lead to them; by no
         key, the file alone.
+      base: the recipe that trials change.
+      origin: which recipe that is and why, in words.
     """
 
     sweep: Sweep
@@ -49,11 +51,27 @@ class SweepPlan(ABC):
     source: str
     facts: SystemFacts
     places: Mapping[Location, str]
+    base: Recipe | PolicyRecipe
+    origin: str
 
     @property
     def space(self) -> Space:
         """What is searched."""
         return Space(self.sweep.space)
+
+    @property
+    @abstractmethod
+    def trained_on(self) -> str:
+        """What tells the data, or the simulator, that trials are trained on from others."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the sweep's results, for `mosim.run_identity`; files count by what they hold."""
+        return {
+            "sweep": self.sweep.model_dump(mode="json", exclude={"recipe": True, "simulator": True, "data": {"path"}}),
+            "recipe": self.base.model_dump(mode="json"),
+            "trained_on": self.trained_on,
+        }
 
     @abstractmethod
     def recipe(self, draw: Mapping[str, Scalar], seed: int) -> Recipe | PolicyRecipe:
@@ -111,7 +129,6 @@ class SimulatorPlan(SweepPlan):
     """A sweep that trains simulators.
 
     Attributes:
-      base: the recipe that trials change.
       dataset: the path or URI of the data; None for data to be collected.
       steps: physics steps of an episode; None where episodes differ.
     """
@@ -119,6 +136,13 @@ class SimulatorPlan(SweepPlan):
     base: Recipe
     dataset: str | None
     steps: int | None
+
+    @property
+    def trained_on(self) -> str:
+        """See `SweepPlan`: a dataset, or the system whose data are collected as the sweep says."""
+        if self.dataset is not None:
+            return f"dataset {Dataset.open(self.dataset).id}"
+        return f"system {hashlib.sha256(_canonical(self.facts.model_dump(mode='json')).encode()).hexdigest()[:12]}"
 
     def recipe(self, draw: Mapping[str, Scalar], seed: int) -> Recipe:
         """See `SweepPlan`; it lasts as long as the sweep says."""
@@ -178,7 +202,6 @@ class PolicyPlan(SweepPlan):
     """A sweep that trains policies in one simulator.
 
     Attributes:
-      base: the recipe that trials change.
       simulator: the absolute path of its checkpoint.
       data: the path or URI of data to start episodes from; None where there are none.
     """
@@ -186,6 +209,11 @@ class PolicyPlan(SweepPlan):
     base: PolicyRecipe
     simulator: Path
     data: str | None
+
+    @property
+    def trained_on(self) -> str:
+        """See `SweepPlan`: the simulator's weights."""
+        return f"simulator {read_checkpoint(self.simulator).id}"
 
     def recipe(self, draw: Mapping[str, Scalar], seed: int) -> PolicyRecipe:
         """See `SweepPlan`."""
@@ -226,7 +254,7 @@ def plan_sweep(sweep: Sweep, file: Path) -> SimulatorPlan | PolicyPlan:
     if sweep.trains == "policy":
         with _said_of(yaml, "recipe"):
             algorithm = sweep.set.get("algorithm")
-            policy_recipe = load_policy_recipe(
+            policy_recipe, origin = find_policy_recipe(
                 sweep.task, _policy_recipe_file(sweep, file), None if algorithm is None else str(algorithm)
             )
         simulator = _simulator(sweep, yaml)
@@ -234,13 +262,13 @@ def plan_sweep(sweep: Sweep, file: Path) -> SimulatorPlan | PolicyPlan:
             with contextlib.suppress(MosimError):  # Not every trial needs them.
                 starts = find_dataset(simulator)
         data = None if starts is None else starts.uri
-        return PolicyPlan(**common, base=policy_recipe, simulator=simulator, data=data)
+        return PolicyPlan(**common, base=policy_recipe, origin=origin, simulator=simulator, data=data)
     with _said_of(yaml, "recipe"):
         named = sweep.recipe is not None and sweep.recipe.endswith(_RECIPE_ENDINGS)
-        recipe = load_recipe(system.facts.name, file.parent / str(sweep.recipe) if named else sweep.recipe)
-    if (dataset := _dataset(sweep, system.facts, yaml)) is None:
-        return SimulatorPlan(**common, base=recipe, dataset=None, steps=sweep.data.steps)
-    return SimulatorPlan(**common, base=recipe, dataset=dataset.uri, steps=dataset.metadata.steps)
+        recipe, origin = find_recipe(system.facts.name, file.parent / str(sweep.recipe) if named else sweep.recipe)
+    dataset = _dataset(sweep, system.facts, yaml)
+    uri, steps = (None, sweep.data.steps) if dataset is None else (dataset.uri, dataset.metadata.steps)
+    return SimulatorPlan(**common, base=recipe, origin=origin, dataset=uri, steps=steps)
 
 
 def _policy_recipe_file(sweep: Sweep, file: Path) -> Path | None:

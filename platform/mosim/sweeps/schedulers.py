@@ -1,4 +1,4 @@
-"""Ray Tune's schedulers and searchers, as a sweep's file names them."""
+"""Ray Tune's schedulers, as a sweep's file names them."""
 
 import contextlib
 import math
@@ -15,18 +15,13 @@ from ray.tune.schedulers import (
     PopulationBasedTraining,
     TrialScheduler,
 )
-from ray.tune.search import Searcher
-from ray.tune.search.optuna import OptunaSearch as TuneOptunaSearch
 
 from mosim.sweeps.config import Sweep
 from mosim.sweeps.plan import SimulatorPlan, SweepPlan
 from mosim.sweeps.reports import FAILURE, FINISHED, SINCE_SECONDS, TRAIN_SECONDS
-from mosim.sweeps.space import Space
-from mosim.sweeps.strategies import Asha, Median, OptunaSearch, Pbt
+from mosim.sweeps.searchers import DRAW
+from mosim.sweeps.strategies import Asha, Median, Pbt
 from mosim.sweeps.tune_state import written_reports
-
-DRAW = "draw"
-"""The key of a trial's settings in Tune's config."""
 
 _GRACE_SHARE = 0.2
 _INTERVAL_SHARE = 0.1
@@ -179,45 +174,3 @@ def _seeded(seed: str) -> Iterator[None]:
         yield
     finally:
         random.setstate(before)
-
-
-def make_searcher(plan: SweepPlan) -> Searcher | None:
-    """The searcher of a sweep; None where all trials are drawn beforehand."""
-    search, sweep = plan.sweep.search, plan.sweep
-    if not isinstance(search, OptunaSearch):
-        return None
-    from optuna.samplers import TPESampler
-
-    several = len(sweep.metric) > 1
-    return TuneOptunaSearch(
-        space=_Suggestion(plan.space),  # pyright: ignore[reportArgumentType]
-        metric=list(sweep.metric) if several else sweep.metric[0],  # pyright: ignore[reportArgumentType]
-        mode=list(sweep.modes) if several else sweep.modes[0],  # pyright: ignore[reportArgumentType]
-        sampler=TPESampler(
-            n_startup_trials=search.startup_trials, seed=sweep.seed, multivariate=True, group=True, constant_liar=True
-        ),
-    )
-
-
-class _Suggestion:
-    """A space as Optuna asks for it through Tune, which makes a mapping `draw` of names that begin with `draw/`."""
-
-    def __init__(self, space: Space) -> None:
-        self._space = space
-
-    def __call__(self, trial: Any) -> None:
-        self._space.suggest(_Prefixed(trial))
-
-
-class _Prefixed:
-    def __init__(self, trial: Any) -> None:
-        self._trial = trial
-
-    def suggest_float(self, name: str, low: float, high: float, **options: Any) -> float:
-        return self._trial.suggest_float(f"{DRAW}/{name}", low, high, **options)
-
-    def suggest_int(self, name: str, low: int, high: int, **options: Any) -> int:
-        return self._trial.suggest_int(f"{DRAW}/{name}", low, high, **options)
-
-    def suggest_categorical(self, name: str, choices: Any) -> Any:
-        return self._trial.suggest_categorical(f"{DRAW}/{name}", choices)

@@ -2,6 +2,7 @@
 
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 from mosim.configuration import read_yaml_file, read_yaml_model, validate
 from mosim.errors import MosimError
@@ -17,10 +18,12 @@ __all__ = [
     "ALGORITHMS",
     "APPORecipe",
     "IMPALARecipe",
+    "NamedPolicyRecipe",
     "OtherRecipe",
     "PPORecipe",
     "SACRecipe",
     "TQCRecipe",
+    "find_policy_recipe",
     "load_policy_recipe",
     "recipe_class",
 ]
@@ -56,7 +59,14 @@ def recipe_class(algorithm: str) -> type[PolicyRecipe]:
     )
 
 
-def load_policy_recipe(task_name: str, file: Path | None = None, algorithm: str | None = None) -> PolicyRecipe:
+class NamedPolicyRecipe(NamedTuple):
+    """A recipe, and in words which one it is and why: `sac for reacher-easy, which mosim ships for this task`."""
+
+    recipe: PolicyRecipe
+    origin: str
+
+
+def find_policy_recipe(task_name: str, file: Path | None = None, algorithm: str | None = None) -> NamedPolicyRecipe:
     """Reads the recipe in `file`, or else the one shipped for a task and an algorithm, or else the algorithm's default.
 
     Args:
@@ -68,14 +78,25 @@ def load_policy_recipe(task_name: str, file: Path | None = None, algorithm: str 
       MosimError: the file is missing or wrong, or of another algorithm; names the file, the key and what is allowed.
     """
     if file is not None:
-        return _from_file(file, algorithm)
+        return NamedPolicyRecipe(_from_file(file, algorithm), f"the file {file}, as asked for")
     kind = recipe_class(algorithm or _FIRST)
     if kind is OtherRecipe:
-        return validate({"algorithm": algorithm}, kind, "algorithm")
+        recipe = validate({"algorithm": algorithm}, kind, "algorithm")
+        return NamedPolicyRecipe(recipe, f"{algorithm} with RLlib's settings")
+    name = kind.model_fields["algorithm"].default.lower()
     with resources.as_file(resources.files("mosim") / _RECIPES) as folder:
-        own = folder if kind is ALGORITHMS[_FIRST] else folder / kind.model_fields["algorithm"].default.lower()
+        own = folder if kind is ALGORITHMS[_FIRST] else folder / name
         shipped = own / f"{task_name}.yaml"
-        return read_yaml_model(shipped if shipped.is_file() else own / _DEFAULT, kind)
+        if shipped.is_file():
+            origin = f"{name} for {task_name}, which mosim ships for this task"
+            return NamedPolicyRecipe(read_yaml_model(shipped, kind), origin)
+        origin = f"{name}'s default, since mosim ships none for {task_name}"
+        return NamedPolicyRecipe(read_yaml_model(own / _DEFAULT, kind), origin)
+
+
+def load_policy_recipe(task_name: str, file: Path | None = None, algorithm: str | None = None) -> PolicyRecipe:
+    """The recipe of `find_policy_recipe`."""
+    return find_policy_recipe(task_name, file, algorithm).recipe
 
 
 def _from_file(file: Path, algorithm: str | None) -> PolicyRecipe:
