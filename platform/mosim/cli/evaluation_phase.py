@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from rich.table import Table
 
 from mosim.cli.notes import note
 from mosim.console import progress_bar, warn
 from mosim.evaluation import HORIZON_DIMENSIONS, MODEL_NAME, Evaluation, evaluate, rollout_speed, share_starts
 from mosim.systems import System
+from mosim.threads import torch_threads
 from mosim.tracking import TrackedRun
 from mosim.training import load_simulator, read_checkpoint
 from mosim.trajectories import Dataset
@@ -34,10 +34,9 @@ def measure_simulator(
     tracked: TrackedRun,
 ) -> Evaluation:
     """Measures a checkpoint on a held-out dataset, writes tables and plot, and tracks the curves by physics step."""
-    torch.set_num_threads(threads)
     model = load_simulator(checkpoint, device)
     trajectories = dataset.load()
-    with progress_bar() as progress:
+    with torch_threads(threads), progress_bar() as progress:
         groups = share_starts(horizons, int(trajectories.lengths.max()))
         total = _MODELS * sum(min(starts, len(trajectories.windows(group[-1]))) for group in groups)
         bar = progress.add_task("evaluate", total=total, status="")
@@ -69,7 +68,8 @@ def measure_simulator(
     tracked.log_parameters({**trained.recipe, "evaluation": measured, "checkpoint": str(checkpoint)})
     track_curve(result.curve, tracked)
     track_dimensions(pd.read_csv(out / HORIZON_DIMENSIONS), tracked)
-    speed = rollout_speed(model, trajectories.states, trajectories.actions, device)
+    with torch_threads(threads):
+        speed = rollout_speed(model, trajectories.states, trajectories.actions, device)
     tracked.log_metrics({"rollout_steps_per_second": speed}, step=0)
     track_horizons(result.table, tracked)
     tracked.describe(note(horizon_summary(result.table)))

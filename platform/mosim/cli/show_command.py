@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import tyro
 from pydantic import Field
 
@@ -17,6 +16,7 @@ from mosim.errors import MosimError
 from mosim.evaluation import Comparison, FilmStyle, compare, film_comparison, write_contact_sheet
 from mosim.rendering import FILM_SUFFIX, SHEET_SUFFIX, Camera, require_film_name, require_opengl, require_sheet_name
 from mosim.systems import System, load_system
+from mosim.threads import torch_threads
 from mosim.training import Checkpoint, load_simulator, read_checkpoint
 from mosim.trajectories import Dataset
 
@@ -91,14 +91,14 @@ def main(arguments: Sequence[str]) -> None:
         require_opengl()
         style = FilmStyle(options.fps, options.speed, options.width, options.camera, options.moments)
         Camera(system, style.camera)
-        torch.set_num_threads(options.threads)
         device = pick_device(options.device)
         steps, most = _steps(options, system.facts.timestep)
         episode = shown_episode(
             system, steps, seed=options.seed, dataset=dataset, trained_on=checkpoint.dataset_id, policy=options.policy,
             at_most=most,
         )  # fmt: skip
-        comparison = compare(load_simulator(checkpoint.path, device), system, episode, device, options.seed)
+        with torch_threads(options.threads):
+            comparison = compare(load_simulator(checkpoint.path, device), system, episode, device, options.seed)
         with progress_bar() as progress:
             bar = progress.add_task(f"draw {film.name}", total=None, status="")
             frames = film_comparison(

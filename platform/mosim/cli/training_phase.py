@@ -13,6 +13,7 @@ from mosim import ray_cluster
 from mosim.console import progress_bar, warn
 from mosim.errors import MismatchError, MosimError
 from mosim.systems import SystemFacts
+from mosim.threads import torch_threads
 from mosim.tracking import TrackedRun
 from mosim.training import Recipe, Report, Trainer, TrainingData, read_checkpoint, train_data_parallel
 from mosim.trajectories import Dataset
@@ -52,7 +53,6 @@ def train_simulator(
       address: of the Ray cluster whose processes they are, as for `mosim.ray_cluster.started`.
       tracked: takes parameters, losses, rates and the horizon error after each stage.
     """
-    torch.set_num_threads(threads)
     require_fit(dataset.facts, facts, f"the dataset at {dataset.uri}")
     train: Callable[[Callable[[Report], None]], Path]
     if workers == 1:
@@ -83,7 +83,7 @@ def train_simulator(
     stages = ", ".join(stage.name for stage in recipe.stages)
     tracked.describe(f"A simulator of {facts.name} from {dataset.metadata.episodes} episodes, in stages: {stages}.")
     tracked.set_tags({"dataset.id": dataset.id, "system": facts.name, "model.kind": recipe.model.kind})
-    with progress_bar() as progress:
+    with torch_threads(threads), progress_bar() as progress:
         bars = [
             progress.add_task(f"train {stage.name}", total=_BAR_GRAIN, status="", start=False)
             for stage in recipe.stages

@@ -7,6 +7,7 @@ from torch import nn
 
 from mosim.shapes import Action, Actions, State, States
 from mosim.systems import SystemFacts
+from mosim.threads import single_threaded
 
 
 class DynamicsModel(nn.Module, abc.ABC):
@@ -32,8 +33,12 @@ class DynamicsModel(nn.Module, abc.ABC):
           The next state, of shape `(..., nq + nv)`. Never raises for a diverging prediction: it is not finite.
         """
 
+    @single_threaded
     def rollout(self, state: State, actions: Actions) -> States:
         """Predicts open loop.
+
+        Differentiable where `step` is. The prediction is computed on one of torch's threads, unless within
+        `mosim.torch_threads`; a backward pass through it is the caller's own, on as many as torch has there.
 
         Args:
           state: where to start, of shape `(..., nq + nv)`.

@@ -12,6 +12,7 @@ from mosim.dynamics.predictor import PREDICTORS, NetworkPredictor, RigidBodyPred
 from mosim.dynamics.statistics import Statistics
 from mosim.shapes import Action, Qpos, Qvel, State
 from mosim.systems import SystemFacts
+from mosim.threads import single_threaded
 
 
 class NeuralSimulator(DynamicsModel):
@@ -54,6 +55,7 @@ class NeuralSimulator(DynamicsModel):
         self.register_buffer("_acceleration_limit", statistics.acceleration_limit.clone(), persistent=False)
         self._integrator = make_integrator(config.integrator, facts, self.predictor.constrained)
 
+    @single_threaded
     def acceleration(self, qpos: Qpos, qvel: Qvel, action: Action) -> Qvel:
         """`dv/dt`, of shape `(..., nv)`, in SI units."""
         if not torch.compiler.is_compiling():  # A counter in a graph would compile it anew for every count.
@@ -65,6 +67,7 @@ class NeuralSimulator(DynamicsModel):
             total = total + corrector(qpos, qvel, velocity, scaled)
         return torch.clamp(total * self._acceleration_std, -self._acceleration_limit, self._acceleration_limit)
 
+    @single_threaded
     def step(self, state: State, action: Action) -> State:
         """See `DynamicsModel`."""
         qpos, qvel = self.space.split(state)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mosim.dynamics.configuration_space import ConfigurationSpace
 from mosim.systems import ContactGaps, Jacobians, Kinematics, SystemFacts
+from mosim.threads import single_threaded
 
 _SMALLEST_STD = 1e-4
 """Standard deviations below this are taken as a dimension that does not move, and divided by 1 instead."""
@@ -61,6 +62,7 @@ class Statistics:
     most_contacts: Tensor
 
     @classmethod
+    @single_threaded
     def of(cls, facts: SystemFacts, states: np.ndarray, next_states: np.ndarray) -> "Statistics":
         """Measures transitions `states -> next_states`, both of shape `(n, nq + nv)`."""
         chosen = slice(None, None, max(1, len(states) // cls.SAMPLE))

@@ -17,6 +17,7 @@ from mosim.environments.pictures import RENDER_MODE, Pictures, pictures_of
 from mosim.environments.starts import Starts
 from mosim.errors import MosimError
 from mosim.systems import Evaluation, Evaluator, Task, evaluator_for
+from mosim.threads import single_threaded
 
 _LARGEST_SEED = 2**32
 
@@ -37,6 +38,8 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
     (`AutoresetMode.NEXT_STEP`). The horizon cuts an episode: truncated and not terminated, so that an algorithm reckons
     with what would have followed. An env whose predicted state is not finite, or beyond `limits`, ends there:
     terminated, reward 0, the observation before it kept, and `info` has `exploded` and an `Explosion` as `explosion`.
+
+    `reset` and `step` compute on one of torch's threads, unless within `mosim.torch_threads`.
 
     Attributes:
       task, dynamics: as given.
@@ -124,6 +127,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         self.render_mode = render_mode
         self.metadata = self.metadata | {"render_fps": 1.0 / (task.control_timestep * action_repeat)}
 
+    @single_threaded
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -153,6 +157,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
             self._begin(rows)
         return self._observation.copy(), {}
 
+    @single_threaded
     @torch.no_grad()
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Advances every env by `action_repeat` control steps, or to the end of its episode.

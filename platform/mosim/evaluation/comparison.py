@@ -11,6 +11,7 @@ from mosim.errors import MismatchError
 from mosim.evaluation.horizon import predict, running_mean, squared_errors
 from mosim.evaluation.report import MODEL_NAME, baselines
 from mosim.systems import System, SystemFacts
+from mosim.threads import single_threaded
 from mosim.trajectories import Episode
 
 
@@ -46,6 +47,7 @@ class Comparison:
         return running_mean(self.errors[model])
 
 
+@single_threaded
 @torch.no_grad()
 def compare(model: DynamicsModel, system: System, episode: Episode, device: str = "cpu", seed: int = 0) -> Comparison:
     """Predicts an episode open loop from its first state, by a simulator and by the baselines.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mosim.dynamics import DynamicsModel
 from mosim.errors import MosimError
+from mosim.threads import single_threaded
 from mosim.trajectories import Trajectories
 
 STANDARD_HORIZONS = (1, 3, 16, 100, 1000)
@@ -121,6 +122,7 @@ def running_mean(at: np.ndarray) -> np.ndarray:
     return np.cumsum(at) / np.arange(1, len(at) + 1)
 
 
+@single_threaded
 @torch.no_grad()
 def measure_rollouts(
     model: DynamicsModel,

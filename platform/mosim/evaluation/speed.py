@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 
 from mosim.dynamics import DynamicsModel
+from mosim.threads import single_threaded
 
 _BATCH = 256
 _STEPS = 20
 
 
+@single_threaded
 @torch.no_grad()
 def rollout_speed(
     model: DynamicsModel, states: Tensor | np.ndarray, actions: Tensor | np.ndarray, device: torch.device | str = "cpu"

@@ -14,6 +14,7 @@ from mosim.errors import DamagedFileError
 from mosim.files import atomic_folder, read_json, write_json
 from mosim.policies.state_folder import verify_checksums, write_checksums
 from mosim.systems import Frozen
+from mosim.threads import single_threaded
 
 WEIGHTS_FILE = "policy.safetensors"
 FACTS_FILE = "policy.json"
@@ -78,6 +79,7 @@ class Policy(nn.Module):
         for name in ("lower", "upper"):
             self.register_buffer(name, torch.ones(facts.action_size))
 
+    @single_threaded
     def forward(self, observation: Tensor) -> Tensor:
         """The most likely action: `(..., observation_size)` to `(..., action_size)`, float32, in actuator units."""
         filtered = ((observation - self.mean) / self.deviation).clamp(-self.facts.clip, self.facts.clip)

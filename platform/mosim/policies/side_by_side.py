@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import ray
-import torch
 from pydantic import SerializeAsAny
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
@@ -54,7 +53,6 @@ class _Trainer:
     """A training in a process of its own, which tells how far it is while it runs."""
 
     def __init__(self, job: PolicyJob, gpus: float) -> None:
-        torch.set_num_threads(1)
         self._job, self._gpus = job, gpus
         self._progress: PolicyProgress | None = None
 

@@ -31,6 +31,7 @@ from mosim.policies.state_folder import read_tree, write_tree
 from mosim.ray_cluster import started
 from mosim.run_identity import check_identity, keep_identity
 from mosim.systems import Task, load_task
+from mosim.threads import single_threaded
 from mosim.trajectories import Dataset
 
 CHECKPOINTS_FOLDER = "checkpoints"
@@ -40,6 +41,7 @@ STARTS_FILE = "starts.safetensors"
 _CHECKPOINTS_KEPT = 2
 
 
+@single_threaded
 def train_policy(
     recipe: PolicyRecipe,
     task_name: str,

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 import ray
-import torch
 from ray.exceptions import RayError, RayTaskError
 
 from mosim.errors import DivergenceError, MosimError
@@ -51,7 +50,6 @@ class _Worker:
     """A process that does one job after another, and tells how far it is meanwhile."""
 
     def __init__(self, device: str) -> None:
-        torch.set_num_threads(1)
         self._device = device
         self._job = ""
         self._news: list[News] = []

@@ -30,6 +30,7 @@ from mosim.sweeps.reports import (
     seed_folder,
 )
 from mosim.sweeps.working_folder import working_folder
+from mosim.threads import torch_threads
 from mosim.training import Report, Trainer, TrainingData, read_checkpoint
 
 _HORIZONS = (16, 100)
@@ -49,10 +50,9 @@ def train_simulator_trial(
       registry: the actor of `mosim.sweeps.predictors`; None where predictors are not shared.
       device: a torch device.
     """
-    torch.set_num_threads(max(1, int(plan.sweep.resources.cpu)))
     predictors = None if registry is None else SharedPredictors(registry, str(tune.get_context().get_trial_id()))
     try:
-        with working_folder() as folder:
+        with working_folder() as folder, torch_threads(max(1, int(plan.sweep.resources.cpu))):
             _Trial(plan, config["draw"], ray.get(data["reference"]), predictors, device, folder).run()
     except Exception as error:
         if (failure := lasting_failure(error)) is None:

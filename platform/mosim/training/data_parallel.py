@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
-import torch
 from ray.exceptions import RayError, RayTaskError
 
 from mosim.console import warn
 from mosim.errors import MosimError
+from mosim.threads import torch_threads
 from mosim.training.checkpoint import find_checkpoint
 from mosim.training.recipe import Recipe
 from mosim.training.replicas import Replicas
@@ -231,22 +231,22 @@ def _work(job: _Job, foreman: Any) -> None:
     from ray.train import get_context
     from ray.train.torch import get_device
 
-    torch.set_num_threads(job.threads)
     replicas = Replicas(get_context().get_world_rank(), job.workers)
     _find_the_leader_s_checkpoint(job.out, replicas)
-    trainer = Trainer(
-        system=job.system,
-        recipe=job.recipe,
-        data=ray.get(job.data),
-        out=job.out,
-        device=str(get_device()),
-        compile_steps=job.compile_steps,
-        resume=True,
-        replicas=replicas,
-    )
-    for report in trainer.reports():
-        if replicas.leads and ray.get(foreman.tell.remote(report)):
-            raise MosimError("the training was stopped.")
+    with torch_threads(job.threads):
+        trainer = Trainer(
+            system=job.system,
+            recipe=job.recipe,
+            data=ray.get(job.data),
+            out=job.out,
+            device=str(get_device()),
+            compile_steps=job.compile_steps,
+            resume=True,
+            replicas=replicas,
+        )
+        for report in trainer.reports():
+            if replicas.leads and ray.get(foreman.tell.remote(report)):
+                raise MosimError("the training was stopped.")
 
 
 def _find_the_leader_s_checkpoint(out: Path, replicas: Replicas) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from mosim.dynamics import NeuralSimulator
 from mosim.errors import DivergenceError, MismatchError, MosimError
 from mosim.run_identity import RUN_FILE, check_identity, keep_identity
+from mosim.threads import single_threaded
 from mosim.training import checkpoint as checkpoints
 from mosim.training.compilation import Compiled
 from mosim.training.data import TrainingData
@@ -34,6 +35,8 @@ _KEPT_CHECKPOINTS = 2
 
 class Trainer:
     """Trains a simulator stage by stage, with checkpoints from which it goes on exactly.
+
+    On one of torch's threads, unless within `mosim.torch_threads`.
 
     Attributes:
       model: the simulator.
@@ -153,6 +156,7 @@ class Trainer:
         """Writes a checkpoint of where training stands, and returns its path."""
         return self._save()
 
+    @single_threaded
     @torch.no_grad()
     def horizon_errors(self, horizons: Sequence[int]) -> dict[int, float]:
         """The horizon error, in raw units squared, on the episodes kept from training.
@@ -198,6 +202,7 @@ class Trainer:
         validation = self.horizon_errors([_VALIDATION_HORIZON])[_VALIDATION_HORIZON]
         yield report._replace(progress=1.0, validation=validation)
 
+    @single_threaded
     def _train_until_report(
         self, stage: StageConfig, optimizer: torch.optim.Optimizer, learning: list, watch: Stopwatch
     ) -> float:
@@ -252,6 +257,7 @@ class Trainer:
         optimizer.step()
         return value, seconds
 
+    @single_threaded
     def _compile_errors(self, stage: StageConfig) -> Callable[[NeuralSimulator, Tensor, Tensor], Tensor]:
         """The errors of a stage's batches, compiled, and called once so that the compiler's time is not the stage's."""
         errors = Compiled(rollout_errors)
