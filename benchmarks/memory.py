@@ -19,7 +19,6 @@ _ROLLOUT_STEPS = 20
 
 
 def main(location: str, out: Path) -> None:
-    torch.set_num_threads(1)
     _set_up_torch()
     before = _peak()
     dataset = Dataset.open(location)

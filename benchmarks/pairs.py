@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import gymnasium
 import numpy as np
 import torch
 from collection import compare_collection
@@ -17,12 +19,15 @@ from mosim.dynamics import IntegratorConfig
 from mosim.environments import MoSimVectorEnv
 from mosim.systems import load_task
 from mosim.training import Recipe, Report, Trainer, TrainingData, load_recipe
+from mosim.training.checkpoint import save_checkpoint
 from mosim.trajectories import Trajectories, collect
 
 _SEED = 0
 _WORKERS = 2
 _ROLLOUT_STEPS = 4
 """Model steps of a rollout from states of the data, so that the states do not leave them."""
+
+_ENVS_OF_MAKE_VEC = 128
 
 _GRADIENT_STEPS = 200
 """Of a measurement of one-step training: two reports, the rate of the second, since SOAP's first steps take longer."""
@@ -150,6 +155,46 @@ def environment_row(name: str, scale: Scale) -> dict[str, Any]:
 
     found = compare(env_rate, lambda: rate_of(model_steps, scale.seconds), scale.rounds)
     return _row(name, found, "physics steps/s", scale, batch=scale.envs, against="the model's rollout")
+
+
+def threads_row(name: str, scale: Scale) -> dict[str, Any]:
+    """`make_vec` under torch's default number of threads beside a process that has set it to one; one core is busy."""
+    subject = prepare(name, load_recipe(load_task(name).facts.name).model, scale.episodes, scale.steps, _SEED)
+    default, count = torch.get_num_threads(), min(_ENVS_OF_MAKE_VEC, scale.envs)
+    with tempfile.TemporaryDirectory() as folder, _busy_core():
+        origin: dict[str, Any] = {"system": name, "recipe": {}, "dataset_id": "none", "cursor": {"finished": True}}
+        checkpoint = save_checkpoint(Path(folder), "step-0", subject.model, {}, **origin)
+        envs = gymnasium.make_vec(f"MoSim/{name}-v0", num_envs=count, checkpoint=checkpoint)
+        envs.action_space.seed(_SEED)
+        control = envs.action_space.sample()
+
+        def step() -> int:
+            envs.step(control)
+            return count
+
+        def rate(threads: int) -> float:
+            torch.set_num_threads(threads)
+            envs.reset(seed=_SEED)
+            return rate_of(step, scale.seconds)
+
+        try:
+            found = compare(lambda: rate(default), lambda: rate(1), scale.rounds)
+        finally:
+            torch.set_num_threads(default)
+    against = "one thread set by the process"
+    row = _row(name, found, "control steps/s", scale, batch=count, against=against, threads=default)
+    return row | {"note": "torch's default threads, one core busy"}
+
+
+@contextmanager
+def _busy_core() -> Iterator[None]:
+    """Keeps one core busy with something else."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def collection_row(name: str, scale: Scale) -> dict[str, Any]:

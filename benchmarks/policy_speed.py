@@ -45,6 +45,7 @@ from mosim.environments import MoSimVectorEnv, load_dynamics
 from mosim.policies import PolicyRecipe, SACRecipe, load_policy_recipe
 from mosim.policies.algorithm import make_algorithm
 from mosim.systems import Task, load_task
+from mosim.threads import torch_threads
 from mosim.training import load_recipe
 from mosim.training.checkpoint import save_checkpoint
 
@@ -194,14 +195,14 @@ def main(
     with tempfile.TemporaryDirectory() as folder, quiet(Path(folder) / "log"), ray_cluster.started(num_cpus=1):
         simulator = checkpoint or _random_simulator(task, scale, seed, Path(folder))
         for count, of_torch in itertools.product(envs, threads):
-            torch.set_num_threads(of_torch)
             subject = _Subject(loaded, simulator, count, device, scale)
-            if profile:
-                for algorithm in algorithms:
-                    _print_profile(subject, algorithm)
-            else:
-                shared = {"task": task, "simulator": "trained" if checkpoint else "random weights"}
-                rows += [shared | row | {"seed": seed} for row in _measured(subject, algorithms)]
+            with torch_threads(of_torch):
+                if profile:
+                    for algorithm in algorithms:
+                        _print_profile(subject, algorithm)
+                else:
+                    shared = {"task": task, "simulator": "trained" if checkpoint else "random weights"}
+                    rows += [shared | row | {"seed": seed} for row in _measured(subject, algorithms)]
     if rows:
         _print_table(rows)
         write_rows(out / "policy_speed.csv", rows)

@@ -35,7 +35,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import ray
-import torch
 import tyro
 from common import RESULTS, standard_episodes, write_rows
 from ray import tune
@@ -116,7 +115,6 @@ def main(
       seed: of the search, the weights and the data.
       out: folder that tune_overhead.csv is written to.
     """
-    torch.set_num_threads(1)
     measures = []
     with tempfile.TemporaryDirectory() as folder, quiet(Path(folder) / "log"):
         with ray_cluster.started(num_cpus=concurrent):

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,21 +10,30 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-_CHEAP = ("training", "rollout", "environment", "cost")
+_CHEAP = ("training", "rollout", "environment", "threads", "cost")
 
 
-def test_a_quick_run_saves_ratios_and_costs_where_it_is_told_to(tmp_path: Path) -> None:
+def run(out: Path, *items: str, threads: int = 1) -> str:
     done = subprocess.run(
-        [sys.executable, "benchmarks/speed.py", "--quick", "--out", str(tmp_path), "--items", *_CHEAP],
+        [sys.executable, "benchmarks/speed.py", "--quick", "--out", str(out), "--items", *items],
         cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    with (tmp_path / "speed.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    return done.stdout
+
+
+def rows_in(file: Path) -> list[dict[str, str]]:
+    with file.open() as opened:
+        return list(csv.DictReader(opened))
+
+
+def test_a_quick_run_saves_ratios_and_costs_where_it_is_told_to(tmp_path: Path) -> None:
+    printed = run(tmp_path, *_CHEAP)
+    rows = rows_in(tmp_path / "speed.csv")
     assert [(row["item"], row["task"]) for row in rows] == [
         ("training", "reacher-easy"),
         ("training", "reacher-easy"),
@@ -32,13 +42,25 @@ def test_a_quick_run_saves_ratios_and_costs_where_it_is_told_to(tmp_path: Path) 
         ("environment", "reacher-easy"),
         ("environment", "cheetah-run"),
         ("environment", "humanoid-walk"),
+        ("threads", "reacher-easy"),
+        ("threads", "cheetah-run"),
     ]
     for row in rows:
         assert float(row["ratio"]) == pytest.approx(float(row["ours"]) / float(row["theirs"]), rel=5e-3)
         assert row["met"] == str(float(row["ratio"]) >= float(row["target"]))
         assert all(row[column] for column in ("hardware", "torch", "mujoco", "commit", "command"))
-        assert f"{row['item']} {row['task']}" in done.stdout
-    with (tmp_path / "cost.csv").open() as file:
-        costs = list(csv.DictReader(file))
+        assert f"{row['item']} {row['task']}" in printed
+    costs = rows_in(tmp_path / "cost.csv")
     assert {int(row["batch"]) for row in costs if row["device"] == "cpu"} == {1, 16}
     assert all(int(row["steps_per_second"]) > 0 for row in costs)
+
+
+def test_what_is_not_measured_again_stays_as_it_is(tmp_path: Path) -> None:
+    results = ROOT / "benchmarks" / "results" / "speed.csv"
+    before = [row for row in rows_in(results) if row["item"] != "threads"]
+    shutil.copy(results, tmp_path / "speed.csv")
+    run(tmp_path, "threads", threads=2)
+    after = rows_in(tmp_path / "speed.csv")
+    assert [row for row in after if row["item"] != "threads"] == before
+    measured = [row for row in after if row["item"] == "threads"]
+    assert [(row["task"], row["threads"]) for row in measured] == [("reacher-easy", "2"), ("cheetah-run", "2")]
