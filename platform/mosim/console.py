@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from mosim.files import require_writable
+
 
 class _Terminal(io.TextIOBase):
     """Standard output as it is at each moment, or what `quiet` has kept of it."""
@@ -85,7 +87,12 @@ def quiet(log_path: Path, verbose: bool = False) -> Iterator[None]:
     Args:
       log_path: the file, appended to; made with its folders.
       verbose: leave both on the terminal, and log mosim's own messages alone.
+
+    Raises:
+      MosimError: `log_path` is no regular file.
     """
+    if log_path != Path(os.devnull):  # For a command that keeps none.
+        require_writable(log_path)
     log_path.parent.mkdir(parents=True, exist_ok=True)
     handler = _LogFile(log_path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mosim.console import warn
 from mosim.errors import MosimError
+from mosim.files import require_writable
 
 LOCK_FILE = ".lock"
 
@@ -27,10 +28,10 @@ class FolderLock:
           used: what the sentence names as in use; the folder itself by default.
 
         Raises:
-          MosimError: another process, or another lock of this one, has it.
+          MosimError: another process, or another lock of this one, has it, or the lock is no regular file.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = (folder / LOCK_FILE).open("a+")
+        self._file = require_writable(folder / LOCK_FILE).open("a+")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

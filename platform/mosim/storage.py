@@ -10,11 +10,16 @@ import pyarrow as pa
 from pyarrow import fs
 
 from mosim.errors import DamagedFileError, MosimError
+from mosim.files import plain_name, require_writable
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder on a local or a remote file system; `uri` opens it again, in any working folder."""
+    """A folder on a local or a remote file system; `uri` opens it again, in any working folder.
+
+    Names of files are relative paths inside it; `DamagedFileError` is raised for others, since it is files of the
+    folder that give them.
+    """
 
     uri: str
     filesystem: fs.FileSystem
@@ -42,11 +47,11 @@ class Folder:
 
     def holds(self, name: str) -> bool:
         """Whether there is a file of this name."""
-        return self.filesystem.get_file_info(f"{self.path}/{name}").type == fs.FileType.File
+        return self.filesystem.get_file_info(self._path(name)).type == fs.FileType.File
 
     def size(self, name: str) -> int:
         """A file's bytes; 0 where there is no such file."""
-        return self.filesystem.get_file_info(f"{self.path}/{name}").size or 0
+        return self.filesystem.get_file_info(self._path(name)).size or 0
 
     def names(self) -> list[str]:
         """The files that lie in it, in order; none where it does not exist."""
@@ -60,7 +65,7 @@ class Folder:
           DamagedFileError: there is no such file, or it cannot be read.
         """
         try:
-            with self.filesystem.open_input_file(f"{self.path}/{name}") as file:
+            with self.filesystem.open_input_file(self._path(name)) as file:
                 return file.read()
         except FileNotFoundError:
             raise DamagedFileError(f"{self.where(name)} is missing.") from None
@@ -71,9 +76,11 @@ class Folder:
         """Writes a file, whole or not at all.
 
         Raises:
-          MosimError: the file system refuses.
+          MosimError: the file system refuses, or what has this name is no regular file.
         """
-        path = f"{self.path}/{name}"
+        path = self._path(name)
+        if isinstance(self.filesystem, fs.LocalFileSystem):
+            require_writable(Path(path))
         folder, _, base = path.rpartition("/")
         aside = f"{folder}/.{base}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
         try:
@@ -85,3 +92,6 @@ class Folder:
             with contextlib.suppress(OSError):  # It may not even have been begun.
                 self.filesystem.delete_file(aside)
             raise MosimError(f"{self.where(name)} cannot be written: {error}") from None
+
+    def _path(self, name: str) -> str:
+        return f"{self.path}/{plain_name(name, self.uri)}"

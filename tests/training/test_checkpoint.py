@@ -86,7 +86,7 @@ def test_loading_never_unpickles(run: Path, tmp_path: Path) -> None:
     shutil.copytree(find_checkpoint(run), copy)
     (copy / "weights.safetensors").write_bytes(pickle.dumps(Bomb()))
     manifest = json.loads((copy / "checkpoint.json").read_text())
-    manifest["sha256"] = {"weights.safetensors": sha256(copy / "weights.safetensors")}
+    manifest["sha256"]["weights.safetensors"] = sha256(copy / "weights.safetensors")
     (copy / "checkpoint.json").write_text(json.dumps(manifest))
     with pytest.raises(DamagedFileError, match=r"weights\.safetensors is damaged"):
         load_simulator(copy)

@@ -67,6 +67,15 @@ def main(arguments: Sequence[str]) -> None:
         raise MosimError(f"there is no store at {uri}; --tracking-uri says where the runs are.")
     import_mlflow()
     # Here, since the help should wait neither for MLflow nor for plotly.
+    from mosim_analysis import AnalysisError
+
+    try:
+        _compare(options, uri)
+    except AnalysisError as error:
+        raise MosimError(str(error)) from None
+
+
+def _compare(options: Options, uri: str) -> None:
     from mosim_analysis import page, watch, write_whole
 
     source, path = without_password(uri), options.out / PAGE
@@ -96,7 +105,7 @@ def _reader(options: Options, uri: str) -> Callable[[], "Results"]:
     """Reads the experiment, each time as it is then; what has ended is read once."""
     from mlflow.exceptions import MlflowException
 
-    from mosim_analysis import AnalysisError, Store, read_results
+    from mosim_analysis import Store, read_results
 
     try:
         store = Store(uri)
@@ -114,8 +123,6 @@ def _reader(options: Options, uri: str) -> Callable[[], "Results"]:
                     group_by=options.group_by,
                     on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
                 )
-            except AnalysisError as error:
-                raise MosimError(str(error)) from None
             except MlflowException as error:
                 raise MosimError(f"{without_password(uri)} cannot be read: {reason(error)}") from None
 

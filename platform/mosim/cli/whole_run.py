@@ -36,7 +36,7 @@ from mosim.cli.training_phase import pick_device, train_simulator
 from mosim.console import console, quiet
 from mosim.environments import TRUE_DYNAMICS
 from mosim.evaluation import HORIZON_PLOT
-from mosim.files import atomic_path, read_json, write_json
+from mosim.files import atomic_path, inside, read_json, write_json
 from mosim.locks import locked
 from mosim.policies import POLICY_FOLDER, RETURNS_FILE, PolicyJob, find_policy_recipe, random_return
 from mosim.run_identity import check_identity, keep_identity
@@ -47,7 +47,7 @@ from mosim.trajectories import HELD_OUT_SEED_OFFSET, Dataset, PoissonBehaviour
 
 _STARTS = 400
 _PHASES_FILE = "phases.json"
-_NOT_IDENTITY = {"resume", "verbose", "workers", "threads", "experiment", "tracking_uri", "out"}
+_NOT_IDENTITY = {"resume", "verbose", "workers", "threads", "experiment", "tracking_uri", "out", "allow_imports"}
 """Options that change how a run is done and not what comes of it; a resumed run may have others."""
 
 Outcome = dict[str, Any]
@@ -98,8 +98,9 @@ class WholeRun:
             warn_of_hidden_physics(self._task)
             collected = self._phase("collect", run, self._collect)
             trained = self._phase("train", run, self._train)
-            self._phase("evaluate", run, lambda tracked: self._evaluate(Path(trained["checkpoint"]), tracked))
-            self._phase("policies", run, lambda tracked: self._train_policies(Path(trained["checkpoint"]), tracked))
+            checkpoint = inside(out, trained["checkpoint"])
+            self._phase("evaluate", run, lambda tracked: self._evaluate(checkpoint, tracked))
+            self._phase("policies", run, lambda tracked: self._train_policies(checkpoint, tracked))
             summary = self._summarise()
             run.log_metrics(dict(zip(summary["measure"], summary["value"], strict=True)), step=0)
             run.set_tags({"dataset.id": collected["dataset"]})
@@ -157,7 +158,7 @@ class WholeRun:
             tracked=tracked,
         )
         tracked.log_artifact(checkpoint, "checkpoint")
-        return {"checkpoint": str(checkpoint)}
+        return {"checkpoint": str(checkpoint.relative_to(self._out))}
 
     def _evaluate(self, checkpoint: Path, tracked: TrackedRun) -> Outcome:
         result = measure_simulator(
@@ -235,7 +236,7 @@ class WholeRun:
         console.print(
             "wall time     " + ", ".join(f"{name} {phase['seconds']:.0f} s" for name, phase in phases.items())
         )
-        console.print(f"checkpoint    {phases['train']['checkpoint']}")
+        console.print(f"checkpoint    {out / phases['train']['checkpoint']}")
         console.print(f"policy        {out / ZERO_SHOT / POLICY_FOLDER}")
         console.print(f"plots         {out / 'evaluation' / 'horizon.png'}, {out / 'returns.png'}")
         console.print(f"MLflow        {tracking_uri}")

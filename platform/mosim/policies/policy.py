@@ -112,7 +112,7 @@ def load_policy(path: str | Path, device: str = "cpu") -> Policy:
       DamagedFileError: a file is not what was written.
     """
     folder = Path(path)
-    verify_checksums(folder)
+    verify_checksums(folder, WEIGHTS_FILE, FACTS_FILE)
     try:
         facts = PolicyFacts.model_validate(read_json(folder / FACTS_FILE))
         policy = Policy(facts)

@@ -34,7 +34,7 @@ def read_tree(folder: Path) -> Any:
       DamagedFileError: a file is not what was written.
       MosimError: a file is missing.
     """
-    verify_checksums(folder)
+    verify_checksums(folder, ARRAYS_FILE, TREE_FILE)
     return _decode(read_json(folder / TREE_FILE), load_file(folder / ARRAYS_FILE))
 
 
@@ -43,18 +43,19 @@ def write_checksums(folder: Path, *names: str) -> None:
     write_json(folder / CHECKSUMS_FILE, {name: sha256(folder / name) for name in names})
 
 
-def verify_checksums(folder: Path) -> None:
-    """Compares files in a folder with what `write_checksums` wrote down.
+def verify_checksums(folder: Path, *names: str) -> None:
+    """Compares files in a folder with what `write_checksums` wrote down of them.
 
     Raises:
       DamagedFileError: a file is missing or is not what was written; names it.
       MosimError: there are no checksums.
     """
-    for name, checksum in read_json(folder / CHECKSUMS_FILE).items():
+    written = read_json(folder / CHECKSUMS_FILE)
+    for name in names:
         path = folder / name
         if not path.is_file():
             raise DamagedFileError(f"{path} is missing; its folder is not complete.")
-        if sha256(path) != checksum:
+        if not isinstance(written, dict) or written.get(name) != sha256(path):
             raise DamagedFileError(f"{path} is damaged: its checksum is not the one written beside it.")
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from mosim.console import logger, warn
+from mosim.files import require_writable
 from mosim.tracking.events import EVENT, Event, JournalStarted, Metrics
 
 _FOLDER = "tracking"
@@ -85,8 +86,12 @@ class Journal:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Opens a folder's journal to go on with it, or begins one. The caller holds the folder's lock."""
-        path = journal_path(folder)
+        """Opens a folder's journal to go on with it, or begins one. The caller holds the folder's lock.
+
+        Raises:
+          MosimError: the journal is no regular file.
+        """
+        path = require_writable(journal_path(folder))
         self._points: set[int] = set()
         identity = None
         if path.exists():

@@ -26,6 +26,7 @@ from mosim.systems import SystemFacts
 FORMAT = 1
 
 _WEIGHTS, _TRAINING, _MANIFEST = "weights.safetensors", "training.safetensors", "checkpoint.json"
+_VERIFIED = (_WEIGHTS, _TRAINING)
 _STATISTICS = "statistics."
 
 _ID_LENGTH = 12
@@ -96,7 +97,7 @@ def save_checkpoint(
                 "dataset_id": dataset_id,
                 "cursor": cursor,
                 "versions": {package: version(package) for package in ("mosim", "torch", "mujoco")},
-                "sha256": {file: sha256(aside / file) for file in (_WEIGHTS, _TRAINING)},
+                "sha256": {file: sha256(aside / file) for file in _VERIFIED},
             },
         )
     return path
@@ -129,10 +130,10 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     try:
         if manifest["format"] != FORMAT:
             raise MosimError(f"{path} has checkpoint format {manifest['format']}; this mosim reads format {FORMAT}.")
-        for file, expected in manifest["sha256"].items():
+        for file in _VERIFIED:
             if not (path / file).is_file():
                 raise DamagedFileError(f"{path / file} is missing.")
-            if sha256(path / file) != expected:
+            if sha256(path / file) != manifest["sha256"][file]:
                 raise DamagedFileError(f"{path / file} is damaged: its checksum is not the one that was written.")
         return Checkpoint(
             path=path,

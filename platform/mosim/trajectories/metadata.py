@@ -165,4 +165,5 @@ def begin(folder: Folder, metadata: Metadata) -> Metadata:
         raise MismatchError(
             f"{folder.uri} holds another dataset: its {'; its '.join(differences)}. Choose another folder or remove it."
         )
-    return found
+    # The rest is what was asked for, and not what the folder says: from `behaviour` and `source` code is loaded.
+    return metadata.model_copy(update={"shards": found.shards, "versions": found.versions})
