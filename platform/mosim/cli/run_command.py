@@ -28,5 +28,10 @@ def _defaults(task: str | None, flags: Mapping[str, str]) -> RunOptions:
     return with_recipe(
         RunOptions,
         simulator=load_recipe("" if task is None else load_task(task).facts.name, flags.get("--simulator-recipe")),
-        policy=load_policy_recipe(task or "", None if file is None else Path(file), flags.get("--policy.algorithm")),
+        policy=load_policy_recipe(
+            task or "",
+            None if file is None else Path(file),
+            flags.get("--policy.algorithm"),
+            allow_imports="--allow-imports" in flags,
+        ),
     )

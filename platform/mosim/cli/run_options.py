@@ -44,6 +44,10 @@ class RunOptions(TrackedOptions):
     policy_recipe: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = Field(
         default=None, description="YAML; by default the task's own recipe, or a general one."
     )
+    allow_imports: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
+        default=False,
+        description="Import the module that the policy recipe names as package.module:Class, which runs its code.",
+    )
     device: str = Field(default="auto", description="Where the simulator is trained: auto, cpu, cuda, ...")
     threads: int = Field(default=1, ge=1, description="Torch's threads on the CPU; small networks are fastest with 1.")
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(

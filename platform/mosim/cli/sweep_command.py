@@ -65,13 +65,17 @@ class Options(TrackedOptions):
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
         default=False, description="Go on with the sweep in --storage; trials that have ended are not repeated."
     )
+    allow_imports: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
+        default=False,
+        description="Import the module that sweep or recipe name as package.module:Class, which runs its code.",
+    )
     device: str = Field(default="auto", description="auto, cpu, cuda; auto is cuda where resources.gpu is above 0.")
 
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
     options = parse(Options, "sweep", arguments)
-    plan = plan_sweep(read_sweep(options.file), options.file)
+    plan = plan_sweep(read_sweep(options.file), options.file, allow_imports=options.allow_imports)
     plan.check()
     out = (Path("runs", plan.sweep.name) if options.out is None else options.out).absolute()
     storage = str(out) if options.storage is None else f"{_absolute(options.storage)}/{plan.sweep.name}"

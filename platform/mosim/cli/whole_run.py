@@ -82,7 +82,12 @@ class WholeRun:
                 keep_identity(self._out, identity)
             named = find_recipe(self._task.facts.name, self._options.simulator_recipe)
             console.print(recipe_line("simulator recipe", named.origin, named.recipe, self._simulator_recipe))
-            named = find_policy_recipe(self._task.name, self._options.policy_recipe, self._policy_recipe.algorithm)
+            named = find_policy_recipe(
+                self._task.name,
+                self._options.policy_recipe,
+                self._policy_recipe.algorithm,
+                allow_imports=self._options.allow_imports,
+            )
             console.print(recipe_line("policy recipe", named.origin, named.recipe, self._policy_recipe))
             self._run()
 

@@ -60,6 +60,10 @@ class Options(TrackedOptions):
     recipe_file: Annotated[Path | None, tyro.conf.arg(name="recipe", metavar="FILE")] = Field(
         default=None, description="A YAML file; by default the algorithm's own recipe for the task, or a general one."
     )
+    allow_imports: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
+        default=False,
+        description="Import the module that the recipe's file names as package.module:Class, which runs its code.",
+    )
     workers: Annotated[int | None, tyro.conf.arg(metavar="INT")] = Field(
         default=None, ge=0, description="Ray actors that sample; the same as --num-env-runners."
     )
@@ -90,7 +94,9 @@ def main(arguments: Sequence[str]) -> None:
             raise MosimError("--workers and --num-env-runners are the same; give one of them.")
         recipe = with_values(options.recipe, {"num_env_runners": options.workers}, "--workers")
         options = options.model_copy(update={"recipe": recipe})
-    named = find_policy_recipe(options.task, options.recipe_file, options.recipe.algorithm)
+    named = find_policy_recipe(
+        options.task, options.recipe_file, options.recipe.algorithm, allow_imports=options.allow_imports
+    )
     console.print(recipe_line("recipe", named.origin, named.recipe, options.recipe))
     device = pick_device(options.device)
     task = load_task(options.task)
@@ -157,5 +163,10 @@ def _defaults(positional: str | None, flags: Mapping[str, str]) -> Options:
     """Options whose recipe is the one that the arguments name, so that its fields become flags with these defaults."""
     del positional  # The checkpoint, which decides no recipe.
     file = flags.get("--recipe")
-    recipe = load_policy_recipe(flags.get("--task", ""), None if file is None else Path(file), flags.get("--algorithm"))
+    recipe = load_policy_recipe(
+        flags.get("--task", ""),
+        None if file is None else Path(file),
+        flags.get("--algorithm"),
+        allow_imports="--allow-imports" in flags,
+    )
     return with_recipe(Options, recipe=recipe)

@@ -14,6 +14,7 @@ from mosim.policies.algorithms import (
     find_policy_recipe,
     load_policy_recipe,
     recipe_class,
+    require_import_allowed,
 )
 from mosim.policies.explosions import COUNTS_FILE, EXPLOSIONS_FILE, ExplosionCounts, read_explosions
 from mosim.policies.film import PolicyEpisode, film_policy, true_episode
@@ -62,6 +63,7 @@ __all__ = [
     "read_explosions",
     "read_returns",
     "recipe_class",
+    "require_import_allowed",
     "save_policy",
     "train_policy",
     "train_side_by_side",

@@ -70,6 +70,18 @@ class PolicyRecipe(Frozen, ABC):
         return self
 
     @property
+    def names_module(self) -> bool:
+        """Whether the algorithm is a class of a module that mosim does not ship, whose code runs in the training."""
+        return ":" in self.algorithm
+
+    def check(self) -> None:
+        """Checks what only the code of the algorithm tells, which this imports.
+
+        Raises:
+          MosimError: there is no such algorithm, or it does not take the settings.
+        """
+
+    @property
     def batch(self) -> int:
         """Actions of all envs between two updates."""
         return self.num_envs * self.fragment

@@ -77,6 +77,7 @@ def train_policy(
       DamagedFileError: a checkpoint is not what was written.
     """
     task = load_task(task_name)
+    recipe.check()
     # Loaded here, where RLlib would wrap the sentence of a failure in its own.
     dynamics = load_dynamics(dynamics_source, task, device)
     starts = _dataset(recipe, dynamics_source, data)

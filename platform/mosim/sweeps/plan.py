@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from mosim.configuration import Location, YamlFile, read_yaml_file, with_values
 from mosim.environments import check_fit, find_dataset
 from mosim.errors import MismatchError, MosimError
-from mosim.policies import PolicyRecipe, find_policy_recipe
+from mosim.policies import PolicyRecipe, find_policy_recipe, require_import_allowed
 from mosim.sweeps.config import Sweep
 from mosim.sweeps.dimensions import Scalar
 from mosim.sweeps.space import Draw, Space
@@ -109,11 +109,14 @@ class SweepPlan(ABC):
         """The base recipe with the sweep's fixed changes, those of a draw, and a seed."""
         drawn = self.space.changes(draw)
         fixed = {name: value for name, value in self.sweep.set.items() if name not in drawn}
-        places = {name: self.places[("set", name)] for name in fixed}
-        places |= {name: self.places[("space", *origin)] for name, origin in self.space.origins(draw).items()}
         with self._told_of(draw):
-            changed = with_values(base, fixed | drawn, self.places[()], places)
+            changed = with_values(base, fixed | drawn, self.places[()], self._places_of(draw))
         return changed.model_copy(update={"seed": seed})
+
+    def _places_of(self, draw: Mapping[str, Scalar]) -> dict[str, str]:
+        """Where the sweep's file gives the values that a draw changes, by their dotted names in the recipe."""
+        places = {name: self.places[("set", name)] for name in self.sweep.set}
+        return places | {name: self.places[("space", *origin)] for name, origin in self.space.origins(draw).items()}
 
     @contextlib.contextmanager
     def _told_of(self, draw: Mapping[str, Scalar]) -> Iterator[None]:
@@ -204,11 +207,13 @@ class PolicyPlan(SweepPlan):
     Attributes:
       simulator: the absolute path of its checkpoint.
       data: the path or URI of data to start episodes from; None where there are none.
+      allow_imports: whether modules that the sweep's file and its recipe name may be imported.
     """
 
     base: PolicyRecipe
     simulator: Path
     data: str | None
+    allow_imports: bool
 
     @property
     def trained_on(self) -> str:
@@ -218,6 +223,10 @@ class PolicyPlan(SweepPlan):
     def recipe(self, draw: Mapping[str, Scalar], seed: int) -> PolicyRecipe:
         """See `SweepPlan`."""
         recipe = self._changed(self.base, draw, seed)
+        place = self._places_of(draw).get("algorithm", self.places[()])
+        require_import_allowed(recipe.algorithm, self.allow_imports, place)
+        with self._told_of(draw):
+            recipe.check()
         if recipe.start != "initial" and self.data is None:
             with self._told_of(draw):
                 raise MosimError(
@@ -229,12 +238,13 @@ class PolicyPlan(SweepPlan):
     full_recipe = recipe
 
 
-def plan_sweep(sweep: Sweep, file: Path) -> SimulatorPlan | PolicyPlan:
+def plan_sweep(sweep: Sweep, file: Path, *, allow_imports: bool = False) -> SimulatorPlan | PolicyPlan:
     """Finds what a sweep names.
 
     Args:
       sweep: from `read_sweep`.
       file: where it was read; its paths are beside it, and mistakes name it.
+      allow_imports: import modules that the sweep or its recipe names as a policy's algorithm.
 
     Raises:
       MosimError: the system does not load, or a recipe, a dataset or a simulator is missing or does not fit; names the
@@ -252,17 +262,25 @@ def plan_sweep(sweep: Sweep, file: Path) -> SimulatorPlan | PolicyPlan:
         "places": _places(sweep, yaml),
     }
     if sweep.trains == "policy":
+        algorithm = str(sweep.set["algorithm"]) if "algorithm" in sweep.set else None
+        require_import_allowed(algorithm or "", allow_imports, yaml.place(("set", "algorithm")))
         with _said_of(yaml, "recipe"):
-            algorithm = sweep.set.get("algorithm")
             policy_recipe, origin = find_policy_recipe(
-                sweep.task, _policy_recipe_file(sweep, file), None if algorithm is None else str(algorithm)
+                sweep.task, _policy_recipe_file(sweep, file), algorithm, allow_imports=allow_imports
             )
         simulator = _simulator(sweep, yaml)
         if (starts := _dataset(sweep, system.facts, yaml)) is None:
             with contextlib.suppress(MosimError):  # Not every trial needs them.
                 starts = find_dataset(simulator)
         data = None if starts is None else starts.uri
-        return PolicyPlan(**common, base=policy_recipe, origin=origin, simulator=simulator, data=data)
+        return PolicyPlan(
+            **common,
+            base=policy_recipe,
+            origin=origin,
+            simulator=simulator,
+            data=data,
+            allow_imports=allow_imports,
+        )
     with _said_of(yaml, "recipe"):
         named = sweep.recipe is not None and sweep.recipe.endswith(_RECIPE_ENDINGS)
         recipe, origin = find_recipe(system.facts.name, file.parent / str(sweep.recipe) if named else sweep.recipe)

@@ -26,6 +26,7 @@ __all__ = [
     "find_policy_recipe",
     "load_policy_recipe",
     "recipe_class",
+    "require_import_allowed",
 ]
 
 ALGORITHMS: dict[str, type[PolicyRecipe]] = {
@@ -66,22 +67,27 @@ class NamedPolicyRecipe(NamedTuple):
     origin: str
 
 
-def find_policy_recipe(task_name: str, file: Path | None = None, algorithm: str | None = None) -> NamedPolicyRecipe:
+def find_policy_recipe(
+    task_name: str, file: Path | None = None, algorithm: str | None = None, *, allow_imports: bool = False
+) -> NamedPolicyRecipe:
     """Reads the recipe in `file`, or else the one shipped for a task and an algorithm, or else the algorithm's default.
 
     Args:
       task_name: such as `reacher-easy`.
       file: of a recipe, whose key `algorithm` says whose it is.
-      algorithm: see `recipe_class`; None for the file's, or else PPO.
+      algorithm: see `recipe_class`; None for the file's, or else PPO. A module that it names is imported.
+      allow_imports: import a module that the file names and `algorithm` does not.
 
     Raises:
-      MosimError: the file is missing or wrong, or of another algorithm; names the file, the key and what is allowed.
+      MosimError: the file is missing or wrong, or of another algorithm, or names a module that it may not; names the
+        file, the key and what is allowed.
     """
     if file is not None:
-        return NamedPolicyRecipe(_from_file(file, algorithm), f"the file {file}, as asked for")
+        return NamedPolicyRecipe(_from_file(file, algorithm, allow_imports), f"the file {file}, as asked for")
     kind = recipe_class(algorithm or _FIRST)
     if kind is OtherRecipe:
         recipe = validate({"algorithm": algorithm}, kind, "algorithm")
+        recipe.check()
         return NamedPolicyRecipe(recipe, f"{algorithm} with RLlib's settings")
     name = kind.model_fields["algorithm"].default.lower()
     with resources.as_file(resources.files("mosim") / _RECIPES) as folder:
@@ -94,12 +100,32 @@ def find_policy_recipe(task_name: str, file: Path | None = None, algorithm: str 
         return NamedPolicyRecipe(read_yaml_model(own / _DEFAULT, kind), origin)
 
 
-def load_policy_recipe(task_name: str, file: Path | None = None, algorithm: str | None = None) -> PolicyRecipe:
+def load_policy_recipe(
+    task_name: str, file: Path | None = None, algorithm: str | None = None, *, allow_imports: bool = False
+) -> PolicyRecipe:
     """The recipe of `find_policy_recipe`."""
-    return find_policy_recipe(task_name, file, algorithm).recipe
+    return find_policy_recipe(task_name, file, algorithm, allow_imports=allow_imports).recipe
 
 
-def _from_file(file: Path, algorithm: str | None) -> PolicyRecipe:
+def require_import_allowed(algorithm: str, allowed: bool, place: str) -> None:
+    """Refuses an algorithm that a file names by a module of its own, whose code would run.
+
+    Args:
+      algorithm: as the file names it.
+      allowed: whether the user has asked for it.
+      place: in the file, such as `recipe.yaml, line 1`.
+
+    Raises:
+      MosimError: the module must not be imported.
+    """
+    if ":" in algorithm and not allowed:
+        raise MosimError(
+            f"{place}: the recipe names the module of {algorithm!r}, whose code would run; add --allow-imports if you "
+            "trust it."
+        )
+
+
+def _from_file(file: Path, algorithm: str | None, allow_imports: bool) -> PolicyRecipe:
     yaml = read_yaml_file(file)
     named = yaml.values.get("algorithm", algorithm or _FIRST)
     if not isinstance(named, str):
@@ -110,6 +136,13 @@ def _from_file(file: Path, algorithm: str | None) -> PolicyRecipe:
         raise MosimError(f"{yaml.place(('algorithm',))}: key 'algorithm': {error}") from None
     if algorithm is not None and (recipe_class(algorithm) is not kind or (kind is OtherRecipe and named != algorithm)):
         raise MosimError(f"{yaml.place(('algorithm',))}: the recipe is one of {named}, and {algorithm} was asked for.")
+    require_import_allowed(named, allow_imports or named == algorithm, yaml.place(("algorithm",)))
     if kind is OtherRecipe and "algorithm" not in yaml.values:
-        return validate({"algorithm": named, **yaml.values}, kind, str(file))
-    return read_yaml_model(file, kind)
+        recipe = validate({"algorithm": named, **yaml.values}, kind, str(file))
+    else:
+        recipe = read_yaml_model(file, kind)
+    try:
+        recipe.check()
+    except MosimError as error:
+        raise MosimError(f"{file}: {error}") from None
+    return recipe

@@ -1,14 +1,23 @@
-"""Any other algorithm that RLlib runs on its new API stack, by the name of its config class."""
+"""Any other algorithm that RLlib runs on its new API stack, by the name of its config class.
+
+A recipe may come from somebody else's file, so that to read one never imports the module that it names; `check` and
+`rllib_config` do.
+"""
 
 import importlib
 import pkgutil
+import re
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from mosim.errors import MosimError
 from mosim.policies.recipe import PolicyRecipe
 
 _RLLIB = "ray.rllib.algorithms."
+
+_IN_A_MODULE = re.compile(r"(?:[^\W\d]\w*\.)*[^\W\d]\w*:[^\W\d]\w*")
+"""`package.module:Class`."""
 
 
 class OtherRecipe(PolicyRecipe):
@@ -22,13 +31,22 @@ class OtherRecipe(PolicyRecipe):
     @field_validator("algorithm")
     @classmethod
     def _is_this_one(cls, value: str) -> str:
-        config_class(value)
+        if not _IN_A_MODULE.fullmatch(value):
+            config_class(value)
         return value
 
     @model_validator(mode="after")
     def _settings_are_known(self) -> Self:
-        self.rllib_config()
+        if not self.names_module:
+            self.rllib_config()
         return self
+
+    def check(self) -> None:
+        """See `PolicyRecipe`."""
+        try:
+            self.rllib_config()
+        except ValueError as error:
+            raise MosimError(f"algorithm {self.algorithm}: {error}.") from None
 
     def rllib_config(self) -> Any:
         """See `PolicyRecipe`."""
@@ -52,9 +70,11 @@ def config_class(name: str) -> Any:
     import ray.rllib.algorithms
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
-    module, _, bare = name.rpartition(":")
     own = {each.name for each in pkgutil.iter_modules(ray.rllib.algorithms.__path__) if each.ispkg}
-    if not module and (stem := bare.removesuffix("Config").lower()) in own:
+    module, bare = "", name
+    if _IN_A_MODULE.fullmatch(name):
+        module, bare = name.split(":")
+    elif (stem := name.removesuffix("Config").lower()) in own:
         module = _RLLIB + stem
     try:
         found = getattr(importlib.import_module(module), bare, None) if module else None
