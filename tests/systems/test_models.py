@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from mosim.errors import MosimError, UnsupportedSystemError
-from mosim.systems import System, load_system
+from mosim.systems import System, find_system, load_system
 
 BODIES = """
 <mujoco>
@@ -95,7 +97,7 @@ def test_actuators_with_a_state_of_their_own_are_refused(tmp_path: Path) -> None
     text = BODIES.format(mass=1).replace(
         '<motor joint="wrist" gear="1 0 0"/>', '<general joint="slider" dyntype="integrator"/>'
     )
-    with pytest.raises(UnsupportedSystemError, match=r"1 internal states of its actuators .* outside \[qpos, qvel\]"):
+    with pytest.raises(UnsupportedSystemError, match=r"outside \[qpos, qvel\] lie 1 internal states of actuators; use"):
         write(tmp_path / "muscle.xml", text)
 
 
@@ -106,8 +108,49 @@ def test_sources_that_name_nothing(tmp_path: Path) -> None:
         load_system("some/folder")
 
 
+def test_a_recorded_model_that_moved_names_the_option_that_says_where(tmp_path: Path, system: System) -> None:
+    gone = str(tmp_path / "gone" / "bodies.xml")
+    what = "the simulator in runs/bodies"
+    with pytest.raises(MosimError, match=r"is of the model .*gone/bodies.xml, .* where it is now: --task PATH"):
+        find_system(None, gone, "--task", what)
+    assert find_system(system.source, gone, "--task", what).facts == system.facts
+    assert find_system(None, system.source, "--task", what).facts == system.facts
+
+
 def test_a_models_own_keyframe_is_where_it_starts(tmp_path: Path) -> None:
     keyframe = "<keyframe><key qpos='0 0 5 1 0 0 0 1 0 0 0 0 1'/></keyframe></mujoco>"
     system = write(tmp_path / "keyed.xml", BODIES.format(mass=0.1).replace("</mujoco>", keyframe))
     heights = [system.reset([seed]).state[2] for seed in range(20)]
     assert np.mean(heights) == pytest.approx(5, abs=0.2)
+
+
+JOINTS = """
+<mujoco>
+  <worldbody>
+    <body><joint {first} axis="0 1 0"/><geom size=".1" pos=".2 0 0"/>
+      <body><joint {second} axis="0 1 0"/><geom size=".1" pos=".3 0 0"/>
+        <body><joint {third} type="ball"/><geom size=".1" pos=".4 0 0"/></body>
+      </body>
+    </body>
+  </worldbody>
+</mujoco>
+"""
+
+
+def test_joints_without_a_name_take_one_that_is_free(tmp_path: Path) -> None:
+    facts = write(tmp_path / "unnamed.xml", JOINTS.format(first="", second='name="joint0"', third="")).facts
+    assert [joint.name for joint in facts.joints] == ["joint0 (2)", "joint0", "joint2"]
+    assert len(set(facts.state_names)) == facts.state_size
+
+
+@given(
+    st.lists(st.sampled_from(["", "a", "a[0]", "a[1]", "a[0] (2)", "joint0", "joint2", "关节"]), min_size=3, max_size=3)
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_two_dimensions_of_the_state_are_called_alike(tmp_path: Path, names: list[str]) -> None:
+    given_names = [name for name in names if name]
+    assume(len(set(given_names)) == len(given_names))
+    places = dict(zip(("first", "second", "third"), (f'name="{name}"' if name else "" for name in names), strict=True))
+    facts = write(tmp_path / "named.xml", JOINTS.format(**places)).facts
+    assert len(set(facts.state_names)) == facts.state_size
+    assert [joint.name for joint, name in zip(facts.joints, names, strict=True) if name] == given_names

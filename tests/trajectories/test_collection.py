@@ -242,6 +242,30 @@ def test_any_mjcf_collects_also_without_actuators(tmp_path: Path) -> None:
     assert trajectories.actions.shape == (63, 0)
 
 
+def edited(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_model_that_moved_is_the_same_and_one_that_was_edited_is_another(ray_of_two: None, tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    path = tmp_path / "old" / "arm.xml"
+    path.write_text(MODEL.format(timestep=0.01, stiffness=1))
+    first = collect(str(path), tmp_path / "data", 6, 20, workers=1)
+    (tmp_path / "data" / first.metadata.shards[1].name).unlink()
+    moved = tmp_path / "arm2.xml"
+    path.rename(moved)
+    again = collect(str(moved), tmp_path / "data", 6, 20, workers=1)
+    assert again.id == first.id
+    assert Dataset.open(tmp_path / "data").metadata.source == str(moved)
+    edited(moved, '<geom size=".05"/>', '<geom size=".05" friction="0.2"/>')
+    with pytest.raises(
+        MismatchError, match=r"another dataset: its system's physical constants differ \(geom_friction\)"
+    ):
+        collect(str(moved), tmp_path / "data", 6, 20, workers=1)
+
+
 def test_an_actor_reports_before_long_however_much_it_is_given(tmp_path: Path) -> None:
     metadata = describe(load_system("reacher-easy"), PoissonBehaviour(), 0, 10_000, 1000)
     collector = Collector(str(tmp_path / "data"), metadata, resolve_policy)

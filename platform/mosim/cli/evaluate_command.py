@@ -16,7 +16,7 @@ from mosim.console import console, quiet
 from mosim.errors import MosimError
 from mosim.evaluation import STANDARD_HORIZONS
 from mosim.locks import locked
-from mosim.systems import load_system
+from mosim.systems import find_system
 from mosim.training import read_checkpoint
 from mosim.trajectories import HELD_OUT_EPISODES, Dataset
 
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> None:
     if wrong := [horizon for horizon in options.horizons if horizon < 1]:
         raise MosimError(f"--horizons {wrong[0]}: a horizon is 1 physics step or more.")
     checkpoint = read_checkpoint(options.checkpoint)
-    system = load_system(options.task or checkpoint.system)
+    system = find_system(options.task, checkpoint.system, "--task", f"the simulator in {options.checkpoint}")
     given = None if options.data is None else Dataset.open(options.data)
     out = _default_out(options.checkpoint, checkpoint.path) if options.out is None else options.out
     device = pick_device(options.device)

@@ -15,7 +15,7 @@ from mosim.console import console, progress_bar, quiet
 from mosim.errors import MosimError
 from mosim.evaluation import Comparison, FilmStyle, compare, film_comparison, write_contact_sheet
 from mosim.rendering import FILM_SUFFIX, SHEET_SUFFIX, Camera, require_film_name, require_opengl, require_sheet_name
-from mosim.systems import System, load_system
+from mosim.systems import System, find_system
 from mosim.threads import torch_threads
 from mosim.training import Checkpoint, load_simulator, read_checkpoint
 from mosim.trajectories import Dataset
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "show", arguments)
     with quiet(Path(os.devnull), options.verbose):
         checkpoint = read_checkpoint(options.checkpoint)
-        system = load_system(options.task or checkpoint.system)
+        system = find_system(options.task, checkpoint.system, "--task", f"the simulator in {options.checkpoint}")
         require_fit(checkpoint.facts, system.facts, f"the simulator in {options.checkpoint}")
         film, sheet = _places(options, checkpoint, system)
         dataset = None if options.data is None else Dataset.open(options.data)

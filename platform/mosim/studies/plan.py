@@ -6,11 +6,10 @@ from typing import NamedTuple
 from mosim.configuration import with_values
 from mosim.errors import MosimError
 from mosim.studies.config import Study, SystemRuns, Variant
-from mosim.systems import System, load_system
+from mosim.systems import System, is_file, load_system
 from mosim.training import NamedRecipe, Recipe, find_recipe
 
 _FILE_ENDINGS = (".yaml", ".yml")
-_MJCF_ENDINGS = (".xml", ".mjcf")
 
 
 class PlannedSystem(NamedTuple):
@@ -87,7 +86,7 @@ def plan_study(study: Study, file: Path) -> Plan:
 
 
 def _source(entry: SystemRuns, file: Path) -> str:
-    return str(file.parent / entry.task) if entry.task.endswith(_MJCF_ENDINGS) else entry.task
+    return str(file.parent / entry.task) if is_file(entry.task) else entry.task
 
 
 def _recipe(study: Study, entry: SystemRuns, variant: Variant, system: str, file: Path) -> NamedRecipe:

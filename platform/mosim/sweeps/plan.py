@@ -18,14 +18,13 @@ from mosim.sweeps.config import Sweep
 from mosim.sweeps.dimensions import Scalar
 from mosim.sweeps.space import Draw, Space
 from mosim.sweeps.strategies import Pbt
-from mosim.systems import SystemFacts, load_system, load_task
+from mosim.systems import SystemFacts, is_file, load_system, load_task
 from mosim.training import Recipe, find_checkpoint, find_recipe, read_checkpoint
 from mosim.trajectories import Dataset
 
 _SAMPLED_DRAWS = 64
 """Draws that are checked of a space whose trials are not drawn before the first starts."""
 
-_MJCF_ENDINGS = (".xml", ".mjcf")
 _RECIPE_ENDINGS = (".yaml", ".yml")
 
 AnyRecipe = TypeVar("AnyRecipe", Recipe, PolicyRecipe)
@@ -252,7 +251,7 @@ def plan_sweep(sweep: Sweep, file: Path, *, allow_imports: bool = False) -> Simu
     """
     yaml = read_yaml_file(file)
     with _said_of(yaml, "task"):
-        beside = sweep.task.endswith(_MJCF_ENDINGS)
+        beside = is_file(sweep.task)
         system = load_system(str(file.parent / sweep.task) if beside else sweep.task)
     common = {
         "sweep": sweep,

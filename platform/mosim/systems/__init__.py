@@ -7,7 +7,7 @@ from mosim.systems.facts import DOF_WIDTH, QPOS_WIDTH, JointFacts, SystemFacts, 
 from mosim.systems.frozen import Frozen
 from mosim.systems.jacobians import Jacobians
 from mosim.systems.kinematics import Kinematics, Points, Poses, Velocities
-from mosim.systems.registry import load_system, load_task, task_names
+from mosim.systems.registry import find_system, is_file, load_system, load_task, task_names
 from mosim.systems.skeleton import Frame, Link, Pair, Shape, Skeleton, read_skeleton
 from mosim.systems.spatial import rotation_matrices
 from mosim.systems.system import EpisodeStart, System
@@ -39,6 +39,8 @@ __all__ = [
     "batched_tasks",
     "contact_frames",
     "evaluator_for",
+    "find_system",
+    "is_file",
     "load_system",
     "load_task",
     "read_facts",

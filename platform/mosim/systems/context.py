@@ -12,6 +12,8 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from mosim.systems.physics import array_fields
+
 _DATA_FIELDS = ("mocap_pos", "mocap_quat", "userdata", "qfrc_applied", "xfrc_applied", "eq_active")
 
 
@@ -32,7 +34,7 @@ class ContextLayout:
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, resets: Iterable[Callable[[], None]]) -> None:
         """Looks at `model` and `data` after each of `resets`; whatever differs between them belongs to the context."""
-        fields = [(True, name) for name in _array_names(model)] + [(False, name) for name in _DATA_FIELDS]
+        fields = [(True, name) for name, _ in array_fields(model)] + [(False, name) for name in _DATA_FIELDS]
         first: dict[tuple[bool, str], np.ndarray] = {}
         varies = dict.fromkeys(fields, np.False_)
         for reset in resets:
@@ -43,6 +45,11 @@ class ContextLayout:
         self._slots = tuple(_Slot(*key, np.flatnonzero(varies[key])) for key in fields if np.any(varies[key]))
         self.names = tuple(f"{slot.field}[{index}]" for slot in self._slots for index in slot.indices)
         self.size = len(self.names)
+
+    @property
+    def in_model(self) -> dict[str, np.ndarray]:
+        """By field of the model, the indices into it, flattened, that belong to the context."""
+        return {slot.field: slot.indices for slot in self._slots if slot.in_model}
 
     def read(self, model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
         """The context that `model` and `data` hold now, of shape `(size,)`."""
@@ -62,14 +69,3 @@ class ContextLayout:
             stop = start + slot.indices.size
             yield context[start:stop], (getattr(model if slot.in_model else data, slot.field), slot.indices)
             start = stop
-
-
-def _array_names(model: mujoco.MjModel) -> list[str]:
-    """The names of a model's numeric arrays."""
-    names = []
-    for name in dir(type(model)):
-        if isinstance(getattr(type(model), name), property):
-            value = getattr(model, name)
-            if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-                names.append(name)
-    return names

@@ -1,8 +1,8 @@
 """What the rest of mosim needs to know of a MuJoCo model, read from the model itself."""
 
 import copy
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
+from itertools import chain, count, zip_longest
 from typing import Literal, get_args
 
 import mujoco
@@ -10,6 +10,7 @@ import numpy as np
 
 from mosim.errors import UnsupportedSystemError
 from mosim.systems.frozen import Frozen
+from mosim.systems.physics import differing_fields, physics_digests
 from mosim.systems.skeleton import JointKind, Skeleton, read_skeleton
 
 IntegratorName = Literal["Euler", "RK4", "implicit", "implicitfast"]
@@ -30,13 +31,8 @@ _NO_LIMITS = int(mujoco.mjtDisableBit.mjDSBL_LIMIT | mujoco.mjtDisableBit.mjDSBL
 UNLIMITED_CONTROL = 1.0
 """Bound given to an actuator without a control range, in actuator units, so that actions can be drawn."""
 
-_PHYSICS_FIELDS = (
-    "body_mass", "body_inertia", "body_ipos", "body_iquat", "body_pos", "body_quat", "body_gravcomp",
-    "jnt_axis", "jnt_pos", "jnt_stiffness", "jnt_range", "jnt_limited", "qpos_spring",
-    "dof_damping", "dof_armature", "dof_frictionloss",
-    "actuator_gear", "actuator_gainprm", "actuator_biasprm", "actuator_trnid",
-    "tendon_stiffness", "tendon_damping", "tendon_range", "wrap_prm",
-)  # fmt: skip
+_NAMED_FIELDS = 8
+"""Fields of the model in a sentence, at most."""
 
 
 class JointFacts(Frozen):
@@ -67,7 +63,8 @@ class SystemFacts(Frozen):
       heading_symmetric: whether the system is one tree on a free joint, whose accelerations, contacts and limits aside,
         turn with it about the vertical; found likewise.
       skeleton: the body's geometry.
-      physics: a short digest of each group of physical constants, to tell two versions of a model apart.
+      physics: a short digest of each field of the model that changes motion, to tell two versions of a model apart;
+        see `mosim.systems.physics`.
     """
 
     name: str
@@ -96,21 +93,20 @@ class SystemFacts(Frozen):
         return _names("qpos", self.joints, QPOS_WIDTH) + _names("qvel", self.joints, DOF_WIDTH)
 
     def differences(self, other: "SystemFacts") -> list[str]:
-        """What tells two systems apart, a phrase each; the name alone does not count.
+        """What tells two systems apart, a phrase each; what they and their joints are called does not count.
 
-        Where the bodies differ, so that everything else does too, the bodies alone are told.
+        Where the bodies differ, so that everything else does too, the bodies alone are named.
         """
         phrases = self._odd_fields(other, "nq", "nv", "nu")
-        if self.joints != other.joints:
-            ours, theirs = ({joint.name: joint for joint in facts.joints} for facts in (self, other))
-            odd = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+        pairs = zip_longest(self.joints, other.joints)
+        if odd := [joint.name for ours, theirs in pairs if not _same_joint(ours, theirs) and (joint := ours or theirs)]:
             phrases.append(f"joints differ ({', '.join(odd)})")
         if phrases:
             return phrases
         phrases = self._odd_fields(other, "timestep", "integrator", "control_lower", "control_upper")
-        fields = sorted(self.physics.keys() | other.physics.keys())
-        if odd := [field for field in fields if self.physics.get(field) != other.physics.get(field)]:
-            phrases.append(f"physical constants differ ({', '.join(odd)})")
+        if odd := differing_fields(self.physics, other.physics):
+            more = f" and {len(odd) - _NAMED_FIELDS} more" if len(odd) > _NAMED_FIELDS else ""
+            phrases.append(f"physical constants differ ({', '.join(odd[:_NAMED_FIELDS])}{more})")
         return phrases
 
     def _odd_fields(self, other: "SystemFacts", *fields: str) -> list[str]:
@@ -121,18 +117,19 @@ class SystemFacts(Frozen):
         ]
 
 
-def read_facts(model: mujoco.MjModel, name: str) -> SystemFacts:
+def read_facts(model: mujoco.MjModel, name: str, varying: Mapping[str, np.ndarray] | None = None) -> SystemFacts:
     """Reads the facts of a compiled model.
 
+    Args:
+      model: the compiled model.
+      name: names the system.
+      varying: what of the model differs from episode to episode, see `physics_digests`.
+
     Raises:
-      UnsupportedSystemError: the state is more than `[qpos, qvel]`, since an actuator or a plugin has a state of its
-        own, or there is nothing that moves.
+      UnsupportedSystemError: the state is more than `[qpos, qvel]`, or there is nothing that moves.
     """
-    if model.na or model.npluginstate:
-        raise UnsupportedSystemError(
-            f"system {name!r} cannot be simulated: {model.na + model.npluginstate} internal states of its actuators "
-            f"and plugins lie outside [qpos, qvel]; use actuators with dyntype 'none'."
-        )
+    if hidden := "; ".join(_hidden_states(model)):
+        raise UnsupportedSystemError(f"system {name!r} cannot be simulated: outside [qpos, qvel] lie {hidden}.")
     if not model.nv:
         raise UnsupportedSystemError(f"system {name!r} cannot be simulated: its model has no joints.")
     limited = model.actuator_ctrllimited.astype(bool)
@@ -145,28 +142,61 @@ def read_facts(model: mujoco.MjModel, name: str) -> SystemFacts:
         nu=model.nu,
         timestep=model.opt.timestep,
         integrator=get_args(IntegratorName)[model.opt.integrator],
-        joints=tuple(_read_joint(model, index) for index in range(model.njnt)),
+        joints=tuple(_read_joints(model)),
         control_lower=tuple(np.where(limited, model.actuator_ctrlrange[:, 0], -UNLIMITED_CONTROL).tolist()),
         control_upper=tuple(np.where(limited, model.actuator_ctrlrange[:, 1], UNLIMITED_CONTROL).tolist()),
         cyclic=_cyclic_coordinates(model),
         cyclic_unconstrained=_cyclic_coordinates(unconstrained),
         heading_symmetric=_heading_symmetric(unconstrained),
         skeleton=read_skeleton(model),
-        physics=_digests(model),
+        physics=physics_digests(model, varying),
     )
 
 
-def _read_joint(model: mujoco.MjModel, index: int) -> JointFacts:
-    lower, upper = model.jnt_range[index].tolist()
-    return JointFacts(
-        name=model.joint(index).name or f"joint{index}",
-        kind=_joint_kind(model, index),
-        qpos_address=int(model.jnt_qposadr[index]),
-        dof_address=int(model.jnt_dofadr[index]),
-        limited=_limited(model, index),
-        lower=lower,
-        upper=upper,
-    )
+def _hidden_states(model: mujoco.MjModel) -> Iterator[str]:
+    """What decides motion beside `[qpos, qvel]` and the controls of one step, and how to do without.
+
+    Not among them: positions of mocap bodies, which only an episode's context moves; user data, which no model reads;
+    and the solver's warm start, which changes its result by no more than its tolerance.
+    """
+    if model.na:
+        yield f"{model.na} internal states of actuators; use actuators with dyntype 'none'"
+    if delayed := np.flatnonzero((model.actuator_delay > 0) | (model.actuator_history[:, 0] > 0)).tolist():
+        names = ", ".join(repr(model.actuator(index).name or f"actuator {index}") for index in delayed)
+        yield f"the controls that {names} had before; remove the delay"
+    if model.npluginstate:
+        yield f"{model.npluginstate} states of plugins; remove these plugins"
+    if model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_SLEEP:
+        yield "which bodies sleep; switch the option sleep off"
+
+
+def _read_joints(model: mujoco.MjModel) -> Iterator[JointFacts]:
+    taken = {model.joint(index).name for index in range(model.njnt)}
+    for index in range(model.njnt):
+        name = model.joint(index).name or _free_name(f"joint{index}", taken)
+        taken.add(name)
+        lower, upper = model.jnt_range[index].tolist()
+        yield JointFacts(
+            name=name,
+            kind=_joint_kind(model, index),
+            qpos_address=int(model.jnt_qposadr[index]),
+            dof_address=int(model.jnt_dofadr[index]),
+            limited=_limited(model, index),
+            lower=lower,
+            upper=upper,
+        )
+
+
+def _free_name(wanted: str, taken: Set[str]) -> str:
+    """The name itself, or, where it is taken, the first that is free of `name (2)`, `name (3)` and so on."""
+    names = chain([wanted], (f"{wanted} ({number})" for number in count(2)))
+    return next(name for name in names if name not in taken)
+
+
+def _same_joint(ours: JointFacts | None, theirs: JointFacts | None) -> bool:
+    if ours is None or theirs is None:
+        return False
+    return ours == theirs.model_copy(update={"name": ours.name})
 
 
 def _cyclic_coordinates(model: mujoco.MjModel) -> tuple[int, ...]:
@@ -236,23 +266,14 @@ def _joint_kind(model: mujoco.MjModel, index: int) -> JointKind:
     return get_args(JointKind)[model.jnt_type[index]]
 
 
-def _digests(model: mujoco.MjModel) -> dict[str, str]:
-    option = model.opt
-    arrays = {field: getattr(model, field) for field in _PHYSICS_FIELDS}
-    arrays["option"] = np.concatenate(
-        [option.gravity, option.wind, [option.density, option.viscosity, option.disableflags, option.enableflags]]
-    )
-    # Rounded, since the last bits of a compiled model may differ between machines.
-    return {
-        field: hashlib.sha256(np.round(np.asarray(array, np.float64), 9).tobytes()).hexdigest()[:8]
-        for field, array in arrays.items()
-        if array.size
-    }
-
-
 def _names(prefix: str, joints: tuple[JointFacts, ...], width: dict[JointKind, int]) -> tuple[str, ...]:
-    return tuple(
+    names = [
         f"{prefix}/{joint.name}" if width[joint.kind] == 1 else f"{prefix}/{joint.name}[{index}]"
         for joint in joints
         for index in range(width[joint.kind])
-    )
+    ]
+    # A hinge may be called a[0] beside a ball joint a.
+    taken, distinct = set(names), dict[str, None]()
+    for name in names:
+        distinct[name if name not in distinct else _free_name(name, taken | distinct.keys())] = None
+    return tuple(distinct)

@@ -1,6 +1,6 @@
 """A MuJoCo model as something to simulate: facts, episode starts, and open-loop physics."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,11 +28,20 @@ class System:
     context_in_dynamics: bool = False
     """Whether the physics, and not only observation and reward, depend on an episode's context."""
 
-    def __init__(self, source: str, name: str, model: mujoco.MjModel) -> None:
-        """`source` is what `load_system` made this of; `name` names the system in facts, files and plots."""
+    def __init__(
+        self, source: str, name: str, model: mujoco.MjModel, varying: Mapping[str, np.ndarray] | None = None
+    ) -> None:
+        """Reads the facts of a model.
+
+        Args:
+          source: what `load_system` made this of.
+          name: names the system in facts, files and plots.
+          model: the compiled model.
+          varying: what of it differs from episode to episode, see `read_facts`.
+        """
         self.source = source
         self.model = model
-        self.facts: SystemFacts = read_facts(model, name)
+        self.facts: SystemFacts = read_facts(model, name, varying)
 
     @property
     def n_substeps(self) -> int:

@@ -33,9 +33,10 @@ class Task(System):
         self.environment = environment
         self.data: mujoco.MjData = environment.physics.data.ptr
         environment.reset()  # Some tasks set constants of the model at every reset; facts are read after one.
-        super().__init__(name, name.split("-")[0], environment.physics.model.ptr)
+        model = environment.physics.model.ptr
         resets = [lambda seed=seed: self._reset([seed]) for seed in range(_PROBED_RESETS)]
-        self.context_layout = ContextLayout(self.model, self.data, resets)
+        self.context_layout = ContextLayout(model, self.data, resets)
+        super().__init__(name, name.split("-")[0], model, self.context_layout.in_model)
         self.context_size = self.context_layout.size
         self.context_in_dynamics = self.context_size > 0 and self._context_enters_physics()
         self.control_timestep = environment.control_timestep()

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from mosim.errors import DamagedFileError, MismatchError, MosimError
 from mosim.storage import Folder
-from mosim.systems import Frozen, System, SystemFacts
+from mosim.systems import Frozen, System, SystemFacts, is_file
 from mosim.trajectories.behaviours import Behaviour, ImportedBehaviour, PolicyBehaviour
 
 METADATA_NAME = "metadata.json"
@@ -38,7 +38,7 @@ class Metadata(Frozen):
     Attributes:
       format: version of the layout on disk.
       facts: the system.
-      source: what the system was loaded from.
+      source: what the system was loaded from: a task's name, or where its file was last found.
       behaviour: how actions were chosen.
       seed: of the collection; None for imported trajectories.
       episodes: how many there will be when it is complete.
@@ -79,11 +79,17 @@ class Metadata(Frozen):
         return self.model_copy(update={"shards": tuple(shards)})
 
     def differences(self, other: "Metadata") -> list[str]:
-        """What tells the origins of two datasets apart, a phrase each."""
+        """What tells the origins of two datasets apart, a phrase each.
+
+        A task counts by its name, which decides where episodes start; a file by its content, wherever it lies.
+        """
         phrases = [f"system's {phrase}" for phrase in self.facts.differences(other.facts)]
+        fields = ("behaviour", "seed", "episodes", "steps")
+        if not (is_file(self.source) and is_file(other.source)):
+            fields = ("source", *fields)
         phrases += [
             f"{field} is {ours} against {theirs}"
-            for field in ("source", "behaviour", "seed", "episodes", "steps")
+            for field in fields
             if (ours := getattr(self, field)) != (theirs := getattr(other, field))
         ]
         phrases += [
@@ -152,7 +158,8 @@ def begin(folder: Folder, metadata: Metadata) -> Metadata:
     """Takes up a dataset where it was left, or starts it.
 
     Returns:
-      `metadata` with the shards that are finished already.
+      What the folder's say, with the shards that are finished already, and with the source of `metadata`: a file may
+      have moved.
 
     Raises:
       MismatchError: another dataset lies in the folder; names what differs.
@@ -166,4 +173,7 @@ def begin(folder: Folder, metadata: Metadata) -> Metadata:
             f"{folder.uri} holds another dataset: its {'; its '.join(differences)}. Choose another folder or remove it."
         )
     # The rest is what was asked for, and not what the folder says: from `behaviour` and `source` code is loaded.
-    return metadata.model_copy(update={"shards": found.shards, "versions": found.versions})
+    resumed = metadata.model_copy(update={"shards": found.shards, "versions": found.versions})
+    if resumed.source != found.source:
+        write_metadata(folder, resumed)
+    return resumed
