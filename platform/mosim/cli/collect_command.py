@@ -12,13 +12,16 @@ from mosim.cli.collection_phase import collect_trajectories
 from mosim.cli.parsing import CommandOptions, Verbose, parse
 from mosim.console import console, quiet
 from mosim.errors import MosimError
+from mosim.systems import load_system
 from mosim.trajectories import (
     EPISODE_STEPS,
     TRAINING_EPISODES,
     Behaviour,
+    Collection,
     Dataset,
     PoissonBehaviour,
     PolicyBehaviour,
+    check_collection,
 )
 
 _BEHAVIOUR_FLAGS: dict[str, tuple[str, ...]] = {
@@ -58,17 +61,15 @@ class Options(CommandOptions):
 def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
     options = parse(Options, "collect", arguments)
-    behaviour = _behaviour(options)
+    wanted = Collection(options.episodes, options.steps, options.seed, _behaviour(options))
+    check_collection(load_system(options.task), options.out, wanted)  # Before a log is written there.
     with quiet(_log_path(options.out), options.verbose):
         dataset, clock = collect_trajectories(
             source=options.task,
             out=options.out,
-            episodes=options.episodes,
-            steps=options.steps,
-            behaviour=behaviour,
             workers=options.workers,
-            seed=options.seed,
             label=f"collect {Path(options.task).stem}",
+            **wanted._asdict(),
         )
     console.print(_summary(dataset, clock.episodes, clock.rate * options.steps))
 

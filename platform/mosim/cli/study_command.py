@@ -32,6 +32,7 @@ from mosim.studies import (
     Plan,
     PlannedRun,
     Status,
+    Study,
     TrainingJob,
     plan_study,
     plot_systems,
@@ -42,7 +43,7 @@ from mosim.studies import (
 )
 from mosim.tracking import TrackedRun, git_commit
 from mosim.training import run_identity
-from mosim.trajectories import Dataset
+from mosim.trajectories import Collection, Dataset, check_collection
 
 EXIT_SOME_FAILED = 1
 
@@ -91,6 +92,9 @@ def main(arguments: Sequence[str]) -> None:
         for run in chosen.runs:  # Looked at before anything is started, and before datasets are collected.
             identity = run_identity(run.recipe, "")
             check_identity(out / run.name, identity, resume=options.resume, unknown={"dataset"})
+        for name, system in chosen.systems:
+            for part, wanted in _parts(study):
+                check_collection(system, out / DATA_FOLDER / name / part, wanted)
         for label, origin in {f"{run.system}/{run.variant.name}": run.origin for run in chosen.runs}.items():
             console.print(f"recipe of {label}: {origin}")
         command = shlex.join(["mosim", "study", *arguments])
@@ -121,20 +125,24 @@ def _track(
     return table, plots, failures
 
 
+def _parts(study: Study) -> tuple[tuple[str, Collection], ...]:
+    """The datasets of a system, by the names of their folders."""
+    return ("train", study.data.training), ("held_out", study.data.held_out)
+
+
 def _data(plan: Plan, chosen: set[str], out: Path, workers: int) -> dict[str, tuple[Dataset, Dataset]]:
     """Training and held-out data by system: of those chosen collected where missing, of others what is complete."""
     data = {}
     for name, system in plan.systems:
-        folders = [out / DATA_FOLDER / name / part for part in ("train", "held_out")]
+        folder, wanted = out / DATA_FOLDER / name, _parts(plan.study)
         if name in chosen:
-            standard = plan.study.data
             parts = [
-                collect_wanted(system, folder, wanted, workers, f"collect {name} {folder.name}")
-                for folder, wanted in zip(folders, (standard.training, standard.held_out), strict=True)
+                collect_wanted(system, folder / part, collection, workers, f"collect {name} {part}")
+                for part, collection in wanted
             ]
         else:
-            parts = [part for folder in folders if (part := complete_dataset(folder))]
-        if len(parts) == len(folders):
+            parts = [found for part, _ in wanted if (found := complete_dataset(folder / part))]
+        if len(parts) == len(wanted):
             data[name] = (parts[0], parts[1])
     return data
 

@@ -25,6 +25,7 @@ from mosim.run_identity import keep_identity
 from mosim.sweeps import NO_SPACE, PolicyPlan, SimulatorPlan, SweepPlan, check_resumption, plan_sweep, read_sweep
 from mosim.systems import load_system
 from mosim.tracking import TrackedRun, default_tracking_uri, ui_command
+from mosim.trajectories import check_collection
 
 if TYPE_CHECKING:
     from mosim.cli.sweep_conclusion import Conclusion
@@ -81,6 +82,8 @@ def main(arguments: Sequence[str]) -> None:
     storage = str(out) if options.storage is None else f"{_absolute(options.storage)}/{plan.sweep.name}"
     with locked(out):
         changes = check_resumption(plan, storage, resume=options.resume)
+        if isinstance(plan, SimulatorPlan) and plan.dataset is None:
+            check_collection(load_system(plan.source), f"{storage}/data", plan.sweep.data.training)
         console.print(f"recipe that trials change: {plan.origin}")
         for change in changes:
             console.print(f"resumed with another setting: {change}")

@@ -43,7 +43,7 @@ from mosim.run_identity import check_identity, keep_identity
 from mosim.systems import Task
 from mosim.tracking import TrackedRun, Tracker, environment_tags, ui_command
 from mosim.training import find_recipe
-from mosim.trajectories import HELD_OUT_SEED_OFFSET, Dataset, PoissonBehaviour
+from mosim.trajectories import HELD_OUT_SEED_OFFSET, Collection, Dataset, check_collection
 
 _STARTS = 400
 _PHASES_FILE = "phases.json"
@@ -66,6 +66,10 @@ class WholeRun:
         self._policy_recipe = options.policy.model_copy(update={"seed": options.seed})
         self._device = pick_device(options.device)
         self._phases: dict[str, Outcome] = {}
+        self._collections = {
+            "train": Collection(options.episodes, options.steps, options.seed),
+            "heldout": Collection(options.heldout_episodes, options.steps, options.seed + HELD_OUT_SEED_OFFSET),
+        }
 
     def run(self) -> None:
         """Runs what is left of the phases, and prints what came of them.
@@ -80,6 +84,8 @@ class WholeRun:
                 self._phases = read_json(path) if (path := self._out / _PHASES_FILE).is_file() else {}
             else:
                 keep_identity(self._out, identity)
+            for part, wanted in self._collections.items():
+                check_collection(self._task, self._out / "data" / part, wanted)
             named = find_recipe(self._task.facts.name, self._options.simulator_recipe)
             console.print(recipe_line("simulator recipe", named.origin, named.recipe, self._simulator_recipe))
             named = find_policy_recipe(
@@ -128,25 +134,18 @@ class WholeRun:
         return self._phases[name]
 
     def _collect(self, tracked: TrackedRun) -> Outcome:
-        options = self._options
         datasets = {}
-        for part, episodes, seed in (
-            ("train", options.episodes, options.seed),
-            ("heldout", options.heldout_episodes, options.seed + HELD_OUT_SEED_OFFSET),
-        ):
+        for part, wanted in self._collections.items():
             dataset, clock = collect_trajectories(
                 source=self._task.source,
                 out=self._out / "data" / part,
-                episodes=episodes,
-                steps=options.steps,
-                behaviour=PoissonBehaviour(),
-                workers=options.workers,
-                seed=seed,
+                workers=self._options.workers,
                 label=f"collect {part}",
+                **wanted._asdict(),
             )
             datasets[part] = dataset.id
             if clock.rate:
-                tracked.log_metrics({f"collect/{part}/physics_steps_per_second": clock.rate * options.steps}, step=0)
+                tracked.log_metrics({f"collect/{part}/physics_steps_per_second": clock.rate * wanted.steps}, step=0)
         tracked.set_tags({"dataset.id": datasets["train"], "dataset.heldout.id": datasets["heldout"]})
         return {"dataset": datasets["train"], "heldout": datasets["heldout"]}
 

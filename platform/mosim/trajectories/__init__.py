@@ -21,6 +21,7 @@ from mosim.trajectories.standard import (
     TRAINING_EPISODES,
     Collection,
     StandardData,
+    check_collection,
 )
 from mosim.trajectories.survey import ActuatorUse, Coverage, Survey
 from mosim.trajectories.surveyor import Surveyor
@@ -52,6 +53,7 @@ __all__ = [
     "Survey",
     "Surveyor",
     "Trajectories",
+    "check_collection",
     "collect",
     "collect_episode",
     "concerns",

@@ -154,24 +154,37 @@ def write_metadata(folder: Folder, metadata: Metadata) -> None:
     folder.write(METADATA_NAME, (metadata.model_dump_json(indent=2) + "\n").encode())
 
 
-def begin(folder: Folder, metadata: Metadata) -> Metadata:
-    """Takes up a dataset where it was left, or starts it.
+def check_dataset(folder: Folder, metadata: Metadata) -> Metadata | None:
+    """Checks that a folder has room for a dataset: it holds none, or this very one.
 
     Returns:
-      What the folder's say, with the shards that are finished already, and with the source of `metadata`: a file may
-      have moved.
+      What the folder says of the dataset that is there; None where there is none.
 
     Raises:
-      MismatchError: another dataset lies in the folder; names what differs.
+      MismatchError: another dataset lies there; names what differs.
     """
     if not folder.holds(METADATA_NAME):
-        write_metadata(folder, metadata)
-        return metadata
+        return None
     found = read_metadata(folder)
     if differences := found.differences(metadata):
         raise MismatchError(
             f"{folder.uri} holds another dataset: its {'; its '.join(differences)}. Choose another folder or remove it."
         )
+    return found
+
+
+def begin(folder: Folder, metadata: Metadata) -> Metadata:
+    """Takes up a dataset where it was left, or starts it.
+
+    Returns:
+      `metadata` with the shards that are finished already; its source is kept, since a file may have moved.
+
+    Raises:
+      MismatchError: as `check_dataset`.
+    """
+    if (found := check_dataset(folder, metadata)) is None:
+        write_metadata(folder, metadata)
+        return metadata
     # The rest is what was asked for, and not what the folder says: from `behaviour` and `source` code is loaded.
     resumed = metadata.model_copy(update={"shards": found.shards, "versions": found.versions})
     if resumed.source != found.source:

@@ -1,11 +1,14 @@
 """Standard data: what simulators are trained on and measured on where nobody says otherwise."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import Field
 
-from mosim.systems import Frozen
+from mosim.storage import Folder
+from mosim.systems import Frozen, System
 from mosim.trajectories.behaviours import Behaviour, PoissonBehaviour
+from mosim.trajectories.metadata import check_dataset, describe
 
 TRAINING_EPISODES = 300
 
@@ -25,6 +28,15 @@ class Collection(NamedTuple):
     steps: int
     seed: int
     behaviour: Behaviour = PoissonBehaviour()
+
+
+def check_collection(system: System, out: str | Path, wanted: Collection) -> None:
+    """Checks that a folder has room for data that are to be collected: it holds none, or those, finished or not.
+
+    Raises:
+      MismatchError: another dataset lies there; names what differs.
+    """
+    check_dataset(Folder.at(out), describe(system, wanted.behaviour, wanted.seed, wanted.episodes, wanted.steps))
 
 
 class StandardData(Frozen):
