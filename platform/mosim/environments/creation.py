@@ -1,12 +1,13 @@
 """Environments by the names of their task and checkpoint: what Gymnasium's registry calls."""
 
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
+from mosim.arguments import Count, Device, Location, checked
 from mosim.dynamics import DynamicsModel, MujocoDynamics
 from mosim.environments.single_env import MoSimEnv
 from mosim.environments.starts import StartKind, make_starts, start_states
-from mosim.environments.vector_env import MoSimVectorEnv
+from mosim.environments.vector_env import EnvOptions, MoSimVectorEnv
 from mosim.errors import MismatchError, MosimError
 from mosim.systems import SystemFacts, Task, load_task
 
@@ -49,20 +50,21 @@ def load_dynamics(source: str | Path | None, task: Task, device: str = "cpu") ->
     return dynamics.eval().requires_grad_(False)
 
 
+@checked
 def make_vector_env(
-    num_envs: int,
+    num_envs: Count,
     task: str,
-    checkpoint: str | Path | None = None,
-    device: str = "cpu",
+    checkpoint: Location | None = None,
+    device: Device = "cpu",
     *,
     start: StartKind = "initial",
-    data: str | Path | None = None,
-    **options: Any,
+    data: Location | None = None,
+    **options: Unpack[EnvOptions],
 ) -> MoSimVectorEnv:
     """Makes a batch of envs.
 
     Args:
-      num_envs: size of the batch.
+      num_envs: size of the batch, at least 1.
       task: a task's name.
       checkpoint: the simulator, see `load_dynamics`.
       device: where the simulator runs.
@@ -72,20 +74,22 @@ def make_vector_env(
       options: of `MoSimVectorEnv`; `horizon` is that of the episodes.
 
     Raises:
-      MosimError: see `load_dynamics` and `start_states`.
+      MosimError: an argument is unknown or not allowed, or contradicts another; or see `load_dynamics` and
+        `start_states`.
     """
     loaded, dynamics = _loaded(task, checkpoint, device)
     return MoSimVectorEnv(loaded, dynamics, num_envs, **_with_starts(loaded, checkpoint, start, data, options))
 
 
+@checked
 def make_env(
     task: str,
-    checkpoint: str | Path | None = None,
-    device: str = "cpu",
+    checkpoint: Location | None = None,
+    device: Device = "cpu",
     *,
     start: StartKind = "initial",
-    data: str | Path | None = None,
-    **options: Any,
+    data: Location | None = None,
+    **options: Unpack[EnvOptions],
 ) -> MoSimEnv:
     """Makes one env; takes and raises what `make_vector_env` does, but for `num_envs`."""
     loaded, dynamics = _loaded(task, checkpoint, device)
@@ -98,9 +102,13 @@ def _loaded(task: str, checkpoint: str | Path | None, device: str) -> tuple[Task
 
 
 def _with_starts(
-    task: Task, checkpoint: str | Path | None, start: StartKind, data: str | Path | None, options: dict[str, Any]
-) -> dict[str, Any]:
+    task: Task, checkpoint: str | Path | None, start: StartKind, data: str | Path | None, options: EnvOptions
+) -> EnvOptions:
     if start == "initial":
+        if data is not None:
+            raise MosimError(f"data={str(data)!r} needs start='data' or 'mixed'; start='initial' uses no data.")
         return options
+    if options.get("starts") is not None:
+        raise MosimError(f"start={start!r} and starts both say where episodes start; give one of them.")
     simulator = None if str(checkpoint) == TRUE_DYNAMICS else checkpoint
-    return options | {"starts": make_starts(start, task, start_states(task, data, simulator))}
+    return {**options, "starts": make_starts(start, task, start_states(task, data, simulator))}

@@ -1,13 +1,15 @@
 """One environment of a task: a batch of one."""
 
-from typing import Any
+from typing import Any, Unpack
 
 import gymnasium
 import numpy as np
 
+from mosim.arguments import Seed, checked
 from mosim.dynamics import DynamicsModel
+from mosim.environments.inputs import require_shape
 from mosim.environments.pictures import RENDER_MODE
-from mosim.environments.vector_env import MoSimVectorEnv
+from mosim.environments.vector_env import EnvOptions, MoSimVectorEnv
 from mosim.systems import Task
 
 
@@ -20,7 +22,10 @@ class MoSimEnv(gymnasium.Env):
 
     metadata: dict[str, Any] = {"render_modes": [RENDER_MODE]}  # noqa: RUF012 Gymnasium's own; see the batch's.
 
-    def __init__(self, task: Task, dynamics: DynamicsModel, seed: int | None = None, **options: Any) -> None:
+    @checked
+    def __init__(
+        self, task: Task, dynamics: DynamicsModel, seed: Seed | None = None, **options: Unpack[EnvOptions]
+    ) -> None:
         """Takes what `MoSimVectorEnv` takes, but for `num_envs`."""
         self.batch = MoSimVectorEnv(task, dynamics, 1, seed, **options)
         self.observation_space = self.batch.single_observation_space
@@ -32,13 +37,14 @@ class MoSimEnv(gymnasium.Env):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Starts the next episode, or with a seed the first of that seed."""
-        super().reset(seed=seed)
         observation, info = self.batch.reset(seed=seed, options=options)
+        super().reset(seed=seed)
         return observation[0], info
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Advances by `action_repeat` control steps under an action of shape `(nu,)`, or to the end of the episode."""
-        observation, reward, terminated, truncated, info = self.batch.step(np.asarray(action)[None])
+        action = require_shape(action, (self.batch.task.facts.nu,), "(nu,)")
+        observation, reward, terminated, truncated, info = self.batch.step(action[None])
         told = {"exploded": True, "explosion": info["explosion"][0]} if info else {}
         return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), told
 

@@ -7,8 +7,10 @@ from typing import Literal
 
 import numpy as np
 import safetensors
+from pydantic import InstanceOf
 from safetensors.numpy import load_file, save_file
 
+from mosim.arguments import checked
 from mosim.errors import DamagedFileError, MismatchError, MosimError
 from mosim.files import atomic_path
 from mosim.systems import EpisodeStart, Task
@@ -85,16 +87,22 @@ class StartStates:
             save_file({"states": self.states, "contexts": self.contexts}, aside)
 
 
-def make_starts(kind: StartKind, task: Task, known: StartStates | None = None) -> Starts:
+@checked
+def make_starts(kind: StartKind, task: Task, known: InstanceOf[StartStates] | None = None) -> Starts:
     """What draws the starts of episodes.
 
     Args:
       kind: where they are.
       task: draws its own initial states, and contexts that are not known.
       known: the states of a dataset; needed unless `kind` is initial.
+
+    Raises:
+      MosimError: there is no such kind, or it needs states of a dataset and there are none.
     """
-    if kind == "initial" or known is None:
+    if kind == "initial":
         return task.reset
+    if known is None:
+        raise MosimError(f"starts of kind {kind!r} need the states of a dataset.")
 
     def draw(seed: Sequence[int]) -> EpisodeStart:
         # Every other episode of an env, and every other env at any time.

@@ -8,18 +8,20 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
+from pydantic import ConfigDict, InstanceOf, SkipValidation
 from torch import Tensor
+from typing_extensions import TypedDict
 
+from mosim.arguments import LARGEST_SEED, Count, Index, Seed, checked
 from mosim.dynamics import DynamicsModel, MujocoDynamics
 from mosim.environments.explosions import evaluation_explosion, state_explosion
+from mosim.environments.inputs import require_numbers, require_shape, seeds_of
 from mosim.environments.limits import StateLimits, limits_of
 from mosim.environments.pictures import RENDER_MODE, Pictures, pictures_of
 from mosim.environments.starts import Starts
 from mosim.errors import MosimError
 from mosim.systems import Evaluation, Evaluator, Task, evaluator_for
 from mosim.threads import single_threaded
-
-_LARGEST_SEED = 2**32
 
 Ending = Callable[[Tensor, Evaluation], Tensor]
 """Says which episodes end, `(batch,)` bool, of the states `(batch, nq + nv)` and what the task says of them."""
@@ -29,6 +31,23 @@ def task_ending(state: Tensor, evaluation: Evaluation) -> Tensor:
     """Ends an episode where the task itself does."""
     del state
     return evaluation.terminated
+
+
+class EnvOptions(TypedDict, total=False):
+    """Further options of an env and of a batch; see `MoSimVectorEnv`."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", arbitrary_types_allowed=True)  # pyright: ignore[reportGeneralTypeIssues]
+
+    action_repeat: Count
+    horizon: Count | None
+    evaluator: SkipValidation[Evaluator | None]
+    starts: Starts | None
+    ending: Ending
+    limits: InstanceOf[StateLimits] | None
+    first_index: Index
+    render_mode: str | None
+    width: Count
+    height: Count
 
 
 class MoSimVectorEnv(gymnasium.vector.VectorEnv):
@@ -57,33 +76,37 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         "render_modes": [RENDER_MODE],
     }
 
+    # Of the class, since Gymnasium closes whatever it has begun to make.
+    _pictures: Pictures | None = None
+
+    @checked
     def __init__(
         self,
         task: Task,
         dynamics: DynamicsModel,
-        num_envs: int = 1,
-        seed: int | None = None,
+        num_envs: Count = 1,
+        seed: Seed | None = None,
         *,
-        action_repeat: int = 1,
-        horizon: int | None = None,
-        evaluator: Evaluator | None = None,
+        action_repeat: Count = 1,
+        horizon: Count | None = None,
+        evaluator: SkipValidation[Evaluator | None] = None,
         starts: Starts | None = None,
         ending: Ending = task_ending,
-        limits: StateLimits | None = None,
-        first_index: int = 0,
+        limits: InstanceOf[StateLimits] | None = None,
+        first_index: Index = 0,
         render_mode: str | None = None,
-        width: int = 480,
-        height: int = 360,
+        width: Count = 480,
+        height: Count = 360,
     ) -> None:
         """Makes the envs; they start at `reset`.
 
         Args:
           task: whose spaces, starts, rewards and time limit these are.
           dynamics: predicts the motion; must model the task's system, see `check_fit`.
-          num_envs: size of the batch.
+          num_envs: size of the batch, at least 1.
           seed: of a first `reset` without a seed; None draws one.
           action_repeat: control steps that an action is held, at least 1; the rewards are summed.
-          horizon: control steps after which an episode is cut; None is the task's own time limit.
+          horizon: control steps after which an episode is cut, at least 1; None is the task's own time limit.
           evaluator: gives observation and reward; None is the task's own.
           starts: draws where episodes start; None is the task's own.
           ending: says which episodes end, apart from the time limit; the task's own unless given.
@@ -94,10 +117,8 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
           height: likewise.
 
         Raises:
-          MosimError: there is no such render mode; `NoOpenGLError`: nothing can be drawn here.
+          MosimError: an argument is unknown or not allowed; `NoOpenGLError`: nothing can be drawn here.
         """
-        # First, since Gymnasium closes whatever it has begun to make.
-        self._pictures: Pictures | None = None
         self._pictures = pictures_of(task, render_mode, width, height)
         facts = task.facts
         self.task, self.dynamics, self.num_envs = task, dynamics, num_envs
@@ -129,13 +150,13 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
 
     @single_threaded
     def reset(
-        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Starts an episode in every env, or in those that a mask names.
 
         Args:
-          seed: an integer for all envs, or one for each; with it an env's episodes are counted from 0 again. Without,
-            each env goes on to its next episode.
+          seed: an integer for all envs, or one or None for each; with it an env's episodes are counted from 0 again.
+            Without, an env goes on to its next episode.
           options: may have `reset_mask`, `(num_envs,)` bool, as Gymnasium's own vector envs take it: the envs that
             start an episode, while the others stay where they are. What has ended and been reset so is not reset by
             the next step, so a trainer that wants its resets in the same step can have them.
@@ -144,15 +165,14 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
           Observations `(num_envs, observation_size)`, and an empty info.
 
         Raises:
-          MosimError: the mask is no bool array of one an env.
+          MosimError: the mask is no bool array of one an env, there is another option, a seed is not one, or seeds are
+            not one an env.
         """
-        mask = (options or {}).get("reset_mask")
-        rows = np.arange(self.num_envs) if mask is None else self._masked(mask)
-        if seed is not None:
-            seeds = [seed] * self.num_envs if isinstance(seed, int | np.integer) else list(seed)
-            for row in rows:
-                self._seeds[row] = seeds[row]
-            self._episodes[rows] = -1
+        rows = self._masked(options or {})
+        seeds = seeds_of(seed, self.num_envs)
+        for row in rows:
+            if (own := seeds[row]) is not None:
+                self._seeds[row], self._episodes[row] = own, -1
         if rows.size:
             self._begin(rows)
         return self._observation.copy(), {}
@@ -163,12 +183,18 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         """Advances every env by `action_repeat` control steps, or to the end of its episode.
 
         Args:
-          actions: `(num_envs, nu)`, in actuator units; what is beyond the control range is clipped to it.
+          actions: `(num_envs, nu)`, in actuator units; what is beyond the control range is clipped to it. Those of envs
+            that are reset may be anything.
 
         Returns:
           Observations `(num_envs, observation_size)` float32; summed rewards, terminated and truncated, each
           `(num_envs,)`; and an info, with `exploded` and `explosion` where an env's prediction was no motion.
+
+        Raises:
+          MosimError: the actions have another shape, or one of them is NaN; names the env and the actuator.
         """
+        actions = require_shape(actions, (self.num_envs, self.task.facts.nu), "(num_envs, nu)")
+        require_numbers(actions, self.ended)
         control = torch.as_tensor(np.clip(actions, self.control_lower, self.control_upper)).to(self.state)
         controls = control.unsqueeze(-2).expand(-1, self.task.n_substeps, -1)
         reset = np.flatnonzero(self.ended)
@@ -274,7 +300,12 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         self._steps[rows] = 0
         self.ended[rows] = False
 
-    def _masked(self, mask: np.ndarray) -> np.ndarray:
+    def _masked(self, options: dict[str, Any]) -> np.ndarray:
+        """The rows of the envs that a reset with these options is for."""
+        if unknown := options.keys() - {"reset_mask"}:
+            raise MosimError(f"reset: unknown option {min(unknown)!r}; allowed is: reset_mask.")
+        if (mask := options.get("reset_mask")) is None:
+            return np.arange(self.num_envs)
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
             raise MosimError(f"reset_mask must be an array of {self.num_envs} bools, one an env, not {mask!r}.")
         return np.flatnonzero(mask)
@@ -285,4 +316,4 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
 
 
 def _drawn_seed() -> int:
-    return int(np.random.SeedSequence().generate_state(1)[0]) % _LARGEST_SEED
+    return int(np.random.SeedSequence().generate_state(1)[0]) % (LARGEST_SEED + 1)

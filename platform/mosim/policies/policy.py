@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from mosim.arguments import Device, Location, checked
 from mosim.errors import DamagedFileError
 from mosim.files import atomic_folder, read_json, write_json
 from mosim.policies.state_folder import verify_checksums, write_checksums
@@ -104,11 +105,12 @@ def save_policy(policy: Policy, path: Path) -> None:
         write_checksums(aside, WEIGHTS_FILE, FACTS_FILE)
 
 
-def load_policy(path: str | Path, device: str = "cpu") -> Policy:
+@checked
+def load_policy(path: Location, device: Device = "cpu") -> Policy:
     """Reads a policy; needs neither RLlib nor Ray, and unpickles nothing.
 
     Raises:
-      MosimError: there is no policy in that folder.
+      MosimError: there is no policy in that folder, or no such device.
       DamagedFileError: a file is not what was written.
     """
     folder = Path(path)

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mosim.arguments import Device, Location, checked
 from mosim.configuration import validate
 from mosim.dynamics import ModelConfig, NeuralSimulator, Statistics
 from mosim.errors import DamagedFileError, MismatchError, MosimError
@@ -149,7 +150,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise DamagedFileError(f"{path / _MANIFEST} is damaged: {error} is missing or not what it should be.") from None
 
 
-def load_simulator(path: str | Path, device: str = "cpu") -> NeuralSimulator:
+@checked
+def load_simulator(path: Location, device: Device = "cpu") -> NeuralSimulator:
     """Loads a trained simulator, ready to predict; `mosim.load` is this.
 
     Args:
@@ -157,7 +159,7 @@ def load_simulator(path: str | Path, device: str = "cpu") -> NeuralSimulator:
       device: a torch device.
 
     Raises:
-      MosimError: there is no checkpoint.
+      MosimError: there is no checkpoint, or no such device.
       DamagedFileError: a file is missing or is not what was written; names it.
     """
     checkpoint = read_checkpoint(path)
