@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from ray import cloudpickle
 
 from mosim.errors import DivergenceError, MosimError
@@ -70,6 +71,17 @@ def test_a_failure_of_any_kind_is_named_and_the_others_finish(ray_of_two: None, 
     assert {name for name, failure in notes.outcomes.items() if failure is None} == {"first", "last"}
     for name in set(names) - {"dies"}:
         assert notes.told_words[name] == [f"part {index} on cpu" for index in range(5)], "nothing is lost or told twice"
+
+
+@pytest.mark.timeout(120)
+def test_no_job_waits_for_a_process_that_ray_has_no_cpu_for(ray_of_two: None, tmp_path: Path) -> None:
+    """Two of three workers run, and keep their CPUs to the end."""
+    measurement = Measurement(source="", held_out="", held_out_id="", horizons=(1,), starts=1)
+    names = ["first", "second", "third"]
+    jobs = [Scripted(name=name, measurement=measurement, out=tmp_path, provenance={}) for name in names]
+    notes = Notes()
+    assert run_jobs(jobs, 3, "cpu", notes) == {}
+    assert notes.outcomes == dict.fromkeys(names)
 
 
 def test_nothing_to_do_is_done(ray_of_two: None) -> None:

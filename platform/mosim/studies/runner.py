@@ -2,7 +2,7 @@
 
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
 import ray
@@ -11,8 +11,12 @@ from ray.exceptions import RayError, RayTaskError
 from mosim.errors import DivergenceError, MosimError
 from mosim.studies.jobs import Job, News
 from mosim.systems import Frozen
+from mosim.worker_pool import ANSWERS, LOSSES_PER_WORKER, Outcome, WorkerPool
 
 _POLL_SECONDS = 0.5
+
+_LAST_REPORTS_SECONDS = 10.0
+"""That a worker whose job is done has for its last reports. Its host may be lost by then."""
 
 
 class Failure(Frozen):
@@ -47,17 +51,20 @@ class Watcher(Protocol):
 
 
 class _Worker:
-    """A process that does one job after another, and tells how far it is meanwhile."""
+    """A process that does one job after another, and answers meanwhile how far it is."""
 
     def __init__(self, device: str) -> None:
         self._device = device
         self._job = ""
-        self._news: list[News] = []
+        self._reports: list[News] = []
+
+    def ready(self) -> None:
+        """Nothing is left to prepare."""
 
     def run(self, job: Job) -> Failure | None:
-        self._job, self._news = job.name, []
+        self._job, self._reports = job.name, []
         try:
-            job.run(self._device, self._news.append)
+            job.run(self._device, self._reports.append)
         except DivergenceError as error:
             return Failure(kind="diverged", reason=str(error))
         except MosimError as error:
@@ -67,64 +74,41 @@ class _Worker:
             return Failure(kind="crashed", reason=reason, trace=traceback.format_exc())
         return None
 
-    def news(self, job: str, since: int) -> list[News]:
-        """What has been said of a job after the first `since` times."""
-        return self._news[since:] if job == self._job else []
+    def reports(self, job: str, since: int) -> list[News]:
+        """What a job has reported after its first `since` reports."""
+        return self._reports[since:] if job == self._job else []
 
 
-class _Hand:
-    """The driver's end of a worker, with the job that it does."""
+class _RunningJob:
+    """A job that a worker does, and what the driver has heard of it."""
 
-    job: Job
-
-    def __init__(self, hire: Callable[[], Any]) -> None:
-        self._hire = hire
-        self._actor = hire()
-
-    def take(self, job: Job) -> None:
-        """Begins a job."""
+    def __init__(self, job: Job, actor: Any) -> None:
         self.job = job
-        self.done = self._actor.run.remote(job)
+        self._actor = actor
         self._heard = 0
-        self._asked = self._actor.news.remote(job.name, 0)
+        self._asked = self._ask()
 
-    def listen(self) -> list[News]:
-        """What the job has said since the last time; waits only where the job is done."""
-        if not self.finished() and not ray.wait([self._asked], timeout=0)[0]:
+    def new_reports(self) -> list[News]:
+        """What has been reported since the last call, as far as it has arrived."""
+        if not ray.wait([self._asked], timeout=0)[0]:
             return []
-        news = self._hear()
-        if self.finished():
-            news += self._hear()  # What was asked before the end may lack the last words.
-        return news
+        return self._take()
 
-    def _hear(self) -> list[News]:
+    def last_reports(self) -> list[News]:
+        """The reports that are left of a job that is done."""
+        return [*self._take(), *self._take()]  # What was asked before the end may lack the last ones.
+
+    def _ask(self) -> ray.ObjectRef:
+        return self._actor.reports.options(concurrency_group=ANSWERS).remote(self.job.name, self._heard)
+
+    def _take(self) -> list[News]:
         try:
-            news = ray.get(self._asked)
+            reports = ray.get(self._asked, timeout=_LAST_REPORTS_SECONDS)
         except RayError:
-            return []  # The job's own end tells of it.
-        self._heard += len(news)
-        self._asked = self._actor.news.remote(self.job.name, self._heard)
-        return news
-
-    def finished(self) -> bool:
-        """Whether `outcome` would not wait."""
-        return bool(ray.wait([self.done], timeout=0)[0])
-
-    def outcome(self) -> Failure | None:
-        """How the job ended; a process that died is replaced for the next."""
-        try:
-            return ray.get(self.done)
-        except RayTaskError as error:
-            return Failure(kind="crashed", reason=f"{type(error.cause).__name__}: {error.cause}", trace=str(error))
-        except RayError as error:
-            self.stop()
-            self._actor = self._hire()
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            return Failure(kind="died", reason=f"its process died; --resume goes on with it. {' '.join(lines[:3])}")
-
-    def stop(self) -> None:
-        """Ends the process."""
-        ray.kill(self._actor)
+            return []  # The job's own outcome tells of it.
+        self._heard += len(reports)
+        self._asked = self._ask()
+        return reports
 
 
 def run_jobs(jobs: Sequence[Job], workers: int, device: str, watcher: Watcher) -> dict[str, Failure]:
@@ -132,7 +116,8 @@ def run_jobs(jobs: Sequence[Job], workers: int, device: str, watcher: Watcher) -
 
     Args:
       jobs: those to do.
-      workers: processes, of one CPU each and, on CUDA, of an equal share of the GPUs.
+      workers: processes, of one CPU each and, on CUDA, of an equal share of the GPUs; Ray runs as many at once as it
+        has room for.
       device: a torch device.
       watcher: is told of everything.
 
@@ -140,44 +125,51 @@ def run_jobs(jobs: Sequence[Job], workers: int, device: str, watcher: Watcher) -
       The failures, by the job's name.
 
     Raises:
-      MosimError: the device is CUDA and Ray has no GPU.
+      MosimError: the device is CUDA and Ray has no GPU, or workers are lost again and again before they have a job.
     """
     waiting, failures = deque(jobs), {}
-    hire = _hiring(max(min(workers, len(jobs)), 1), device)
-    idle: list[_Hand] = []
-    busy: list[_Hand] = []
-    try:
-        while waiting or busy:
-            while waiting and len(busy) < workers:
-                busy.append(idle.pop() if idle else _Hand(hire))
-                busy[-1].take(waiting.popleft())
-                watcher.started(busy[-1].job)
-            ray.wait([hand.done for hand in busy], timeout=_POLL_SECONDS)
-            for hand in list(busy):
-                done = hand.finished()
-                for news in hand.listen():
-                    watcher.told(hand.job, news)
-                if not done:
-                    continue
-                failure = hand.outcome()
-                if failure:
-                    failures[hand.job.name] = failure
-                watcher.ended(hand.job, failure)
-                busy.remove(hand)
-                idle.append(hand)
+    if not waiting:
         return failures
-    finally:
-        for hand in (*busy, *idle):
-            hand.stop()
+    running: dict[str, _RunningJob] = {}
+    with _worker_pool(min(workers, len(jobs)), device, len(jobs)) as pool:
+        while waiting or running:
+            while waiting and pool.idle:
+                job = waiting.popleft()
+                running[job.name] = _RunningJob(job, pool.assign(job, "run"))
+                watcher.started(job)
+            outcome = pool.wait(_POLL_SECONDS)
+            for each in running.values():
+                for report in each.new_reports():
+                    watcher.told(each.job, report)
+            if outcome is None:
+                continue
+            job = outcome.work
+            for report in running.pop(job.name).last_reports():
+                watcher.told(job, report)
+            failure = _failure(outcome)
+            if failure:
+                failures[job.name] = failure
+            watcher.ended(job, failure)
+    return failures
 
 
-def _hiring(workers: int, device: str) -> Callable[[], Any]:
-    options: dict[str, Any] = {"num_cpus": 1, "max_concurrency": 2}  # One thread works, one answers.
+def _worker_pool(workers: int, device: str, jobs: int) -> WorkerPool[Job]:
+    options: dict[str, Any] = {"num_cpus": 1}
     if device.startswith("cuda"):
         gpus = ray.cluster_resources().get("GPU", 0.0)
         if not gpus:
             raise MosimError(f"--device {device}: Ray has no GPU to give; use --device cpu.")
         # Ray shows a process only the GPU that is meant for it, so that is its first.
         options["num_gpus"], device = min(1.0, int(1000 * gpus / workers) / 1000), "cuda"
-    remote: Any = ray.remote(_Worker)
-    return lambda: remote.options(**options).remote(device)
+    # A job that ends its process has failed, so each may do so once.
+    return WorkerPool(workers, _Worker, (device,), max_losses=jobs + LOSSES_PER_WORKER * workers, **options)
+
+
+def _failure(outcome: Outcome[Job]) -> Failure | None:
+    """Why a job has no result; None where it has."""
+    if outcome.lost:
+        return Failure(kind="died", reason=f"its process died; --resume goes on with it. {outcome.lost}")
+    if outcome.error:
+        cause = outcome.error.cause if isinstance(outcome.error, RayTaskError) else outcome.error
+        return Failure(kind="crashed", reason=f"{type(cause).__name__}: {cause}", trace=str(outcome.error))
+    return outcome.result

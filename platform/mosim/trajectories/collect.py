@@ -13,7 +13,7 @@ from mosim.systems import System, Task, load_system
 from mosim.trajectories.behaviours import Behaviour, PoissonBehaviour, Policy, PolicyBehaviour, resolve_policy
 from mosim.trajectories.dataset import Dataset
 from mosim.trajectories.episodes import collect_episode, policy_needs_task
-from mosim.trajectories.metadata import Metadata, Shard, begin, describe
+from mosim.trajectories.metadata import Metadata, Shard, begin, describe, write_metadata
 from mosim.trajectories.storage import checksum, encode_shard
 
 EPISODES_PER_SHARD = 5
@@ -50,7 +50,7 @@ def collect(
       on_progress: called with the episodes that are there and the episodes that there will be.
 
     Raises:
-      MosimError: an argument is out of range, the policy does not load, or actors keep dying.
+      MosimError: an argument is out of range, the policy does not load, or workers are lost again and again.
       MismatchError: another dataset lies in the folder.
       DivergenceError: MuJoCo cannot go on from a state.
     """
@@ -65,15 +65,7 @@ def collect(
     metadata = begin(folder, describe(system, behaviour, seed, episodes, steps))
     metadata = _without_damage(folder, metadata)
     if not metadata.complete:
-        finished = {shard.first for shard in metadata.shards}
-        firsts = deque(first for first in range(0, episodes, EPISODES_PER_SHARD) if first not in finished)
-        # What reads trajectories, such as a simulator that somebody else trained, has no need of Ray.
-        from mosim import ray_cluster
-        from mosim.trajectories.crew import Crew
-
-        with ray_cluster.started(num_cpus=workers):
-            crew = Crew(workers, Collector, (folder.uri, metadata, load_policy))
-            metadata = crew.work(firsts, folder, metadata, on_progress or _ignore)
+        metadata = _collect_missing(folder, metadata, workers, load_policy, on_progress or _ignore)
     return Dataset(folder, metadata)
 
 
@@ -113,6 +105,42 @@ class Collector:
         self._folder.write(name, content)
         rows = len(episodes) * (wanted.steps + 1)
         return Shard(name=name, first=first, episodes=len(episodes), rows=rows, sha256=checksum(content))
+
+
+def _collect_missing(
+    folder: Folder, metadata: Metadata, workers: int, load_policy: LoadPolicy, on_progress: Callable[[int, int], None]
+) -> Metadata:
+    """Has workers collect the shards that are missing, and returns the metadata with all shards."""
+    # What reads trajectories, such as a simulator that somebody else trained, has no need of Ray.
+    from mosim import ray_cluster
+    from mosim.worker_pool import WorkerPool
+
+    finished = {shard.first for shard in metadata.shards}
+    firsts = deque(first for first in range(0, metadata.episodes, EPISODES_PER_SHARD) if first not in finished)
+    size = min(workers, len(firsts))
+    on_progress(metadata.finished_episodes, metadata.episodes)
+    arguments = (folder.uri, metadata, load_policy)
+    with (
+        ray_cluster.started(num_cpus=workers),
+        WorkerPool[list[int]](size, Collector, arguments, num_cpus=1, scheduling_strategy="SPREAD") as pool,
+    ):
+        while not metadata.complete:
+            while firsts and pool.idle:
+                # No more than half of a worker's part of what is left: none has much to do when the others are done.
+                job = [firsts.popleft() for _ in range(max(1, len(firsts) // (2 * size)))]
+                pool.assign(job, "collect_shards")
+            outcome = pool.wait()
+            if outcome is None:
+                continue
+            if outcome.error:
+                raise outcome.error
+            shards = outcome.result or []
+            firsts.extendleft(reversed(outcome.work[len(shards) :]))
+            if shards:
+                metadata = metadata.with_shards(shards)
+                write_metadata(folder, metadata)
+                on_progress(metadata.finished_episodes, metadata.episodes)
+    return metadata
 
 
 def _load_policy(behaviour: Behaviour, system: System, load_policy: LoadPolicy) -> Policy | None:
