@@ -31,6 +31,9 @@ class Squaring:
         if (self._folder / "refuse").exists():
             raise MosimError("it may not begin")
 
+    def ping(self) -> None:
+        pass
+
     def square(self, number: int) -> int:
         if number == 0 and self._first_time():
             os.kill(os.getpid(), signal.SIGSTOP)  # It neither works nor answers, and Ray takes it for alive.

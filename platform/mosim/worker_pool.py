@@ -14,11 +14,8 @@ from mosim.errors import MosimError
 LOSSES_PER_WORKER = 3
 """Workers that may be lost, for each of a pool, before it is taken for more than bad luck."""
 
-ANSWERS = "answers"
-"""The concurrency group of methods that a worker answers while it works."""
-
 _CHECK_SECONDS = 5.0
-"""Between two questions to a busy worker whether it is still there."""
+"""Between two checks whether busy workers answer."""
 
 _MISSED_CHECKS = 4
 """Without an answer, after which a worker counts as lost. Ray takes a minute for a host that is cut off."""
@@ -51,11 +48,11 @@ class Outcome(Generic[Work]):
 
 @dataclass
 class _Assignment(Generic[Work]):
-    """Work, who does it, the question that is open, and the checks in a row that found it open."""
+    """Work, who does it, the last ping, and the checks in a row that found it without an answer."""
 
     actor: Any
     work: Work
-    question: ray.ObjectRef | None = None
+    ping: ray.ObjectRef | None = None
     missed: int = 0
 
 
@@ -76,14 +73,15 @@ class WorkerPool(Generic[Work]):
 
         Args:
           size: workers, 1 or more. Ray runs as many at once as it has CPUs for.
-          actor_class: has a method `ready`, which returns when the worker can be given work.
+          actor_class: has a method `ready`, which returns when the worker can be given work, and `ping`, which returns
+            at once. Neither takes anything.
           arguments: of its constructor.
           max_losses: workers that may be lost, 0 or more; `LOSSES_PER_WORKER` for each by default.
           options: of Ray's for an actor, such as `num_cpus`.
         """
         self._max_losses = LOSSES_PER_WORKER * size if max_losses is None else max_losses
         remote: Any = ray.remote  # Its overloads do not know of options by name.
-        self._remote = remote(concurrency_groups={ANSWERS: 1}, **options)(actor_class)
+        self._remote = remote(max_concurrency=2, **options)(actor_class)  # One thread works, one answers.
         self._arguments = arguments
         self._starting: dict[ray.ObjectRef, Any] = {}
         self._idle: list[Any] = []
@@ -105,11 +103,6 @@ class WorkerPool(Generic[Work]):
     def idle(self) -> int:
         """Workers that run and have no work."""
         return len(self._idle)
-
-    @property
-    def busy(self) -> int:
-        """Workers whose work has no outcome yet."""
-        return len(self._busy)
 
     def assign(self, work: Work, method: str) -> Any:
         """Has an idle worker's method called with the work, and returns the actor.
@@ -192,11 +185,11 @@ class WorkerPool(Generic[Work]):
         self._last_check = now
         for each in self._busy.values():
             # Checks are counted, not seconds: a driver that slept for a while has not heard of anybody meanwhile.
-            if each.question is not None and not ray.wait([each.question], timeout=0)[0]:
+            if each.ping is not None and not ray.wait([each.ping], timeout=0)[0]:
                 each.missed += 1
             else:
                 each.missed = 0
-                each.question = each.actor.__ray_ready__.options(concurrency_group=ANSWERS).remote()
+                each.ping = each.actor.ping.remote()
         if self._idle or self._busy:
             self._last_running = now
         elif not self._warned and now - self._last_running >= _PATIENCE_SECONDS:

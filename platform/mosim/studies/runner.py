@@ -11,7 +11,7 @@ from ray.exceptions import RayError, RayTaskError
 from mosim.errors import DivergenceError, MosimError
 from mosim.studies.jobs import Job, News
 from mosim.systems import Frozen
-from mosim.worker_pool import ANSWERS, LOSSES_PER_WORKER, Outcome, WorkerPool
+from mosim.worker_pool import LOSSES_PER_WORKER, Outcome, WorkerPool
 
 _POLL_SECONDS = 0.5
 
@@ -61,6 +61,9 @@ class _Worker:
     def ready(self) -> None:
         """Nothing is left to prepare."""
 
+    def ping(self) -> None:
+        """Shows that the worker is there."""
+
     def run(self, job: Job) -> Failure | None:
         self._job, self._reports = job.name, []
         try:
@@ -99,7 +102,7 @@ class _RunningJob:
         return [*self._take(), *self._take()]  # What was asked before the end may lack the last ones.
 
     def _ask(self) -> ray.ObjectRef:
-        return self._actor.reports.options(concurrency_group=ANSWERS).remote(self.job.name, self._heard)
+        return self._actor.reports.remote(self.job.name, self._heard)
 
     def _take(self) -> list[News]:
         try:

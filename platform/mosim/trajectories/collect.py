@@ -82,6 +82,9 @@ class Collector:
         self._system = load_system(self._metadata.source)
         self._policy = _load_policy(self._metadata.behaviour, self._system, self._load_policy)
 
+    def ping(self) -> None:
+        """Shows that the worker is there."""
+
     def collect_shards(self, firsts: Sequence[int]) -> list[Shard]:
         """Collects shards that start with these episodes, in order: one or more, until it has taken long enough."""
         began, shards = time.monotonic(), []
