@@ -139,10 +139,10 @@ def test_a_server_that_dies_in_the_middle_gets_one_version(
     tracker.close()
     assert f"mosim sync {output}" in capsys.readouterr().out
     server.start()
-    assert sync(output) > 0
+    assert sync(output, server.uri) > 0
     for cursor in output.glob("tracking/cursor-*.json"):
         cursor.unlink()  # As a kill before it was written leaves it.
-    sync(output)
+    sync(output, server.uri)
     found = versions(server.uri)
     assert found.keys() == {1, 2}
     assert all(str(version.source).startswith("mlflow-artifacts:/") for version in found.values())
@@ -159,7 +159,7 @@ def test_no_version_is_made_before_its_files_are_there(
     assert "1 events could not be sent" in capsys.readouterr().out
     assert not versions(store)
     blocked.unlink()
-    assert sync((tmp_path / "out").rename(tmp_path / "moved")) == 1
+    assert sync((tmp_path / "out").rename(tmp_path / "moved"), store) == 1
     (version,) = versions(store).values()
     assert (Path(str(version.source).removeprefix("file://")) / "MLmodel").is_file()
 

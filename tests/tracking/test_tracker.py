@@ -110,7 +110,7 @@ def test_what_mlflow_refuses_holds_up_nothing_else(
     assert run.data.metrics.keys() == {"good"}
     assert run.data.params == {"ok": "1"}
     assert "../bad" in caplog.text
-    assert sync(tmp_path / "out") == 0
+    assert sync(tmp_path / "out", store) == 0
 
 
 def test_a_store_that_lost_its_runs_is_built_again(tmp_path: Path, store: str) -> None:

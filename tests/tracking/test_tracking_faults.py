@@ -110,7 +110,7 @@ def test_a_server_that_never_answers_slows_nothing(
     assert said.count(f"mosim sync {tmp_path / 'out'}") == 2  # Once while it worked, once at the end.
     assert "events could not be sent" in said
     with pytest.raises(MosimError, match="does not take what is sent"):
-        sync(tmp_path / "out")
+        sync(tmp_path / "out", uri)
     sync(tmp_path / "out", store)
     assert set(history(store)) == set(range(1000))
 
@@ -146,7 +146,7 @@ def test_a_kill_between_mlflow_and_the_cursor_doubles_nothing(tmp_path: Path, st
                 run.log_metrics({"loss": 1.0}, step)
         for cursor in folder.glob("tracking/cursor-*.json"):
             cursor.write_bytes(before[cursor]) if cursor in before else cursor.unlink()
-    sync(folder)
+    sync(folder, store)
     assert history(store) == list(range(300))
 
 
@@ -165,7 +165,7 @@ def test_a_torn_last_line_costs_that_event_alone(
                 journal.write(tail)
     assert "cut off when its writer died" in capsys.readouterr().out
     assert history(store) == list(range(20))
-    assert sync(folder) == 0
+    assert sync(folder, store) == 0
 
 
 def test_a_damaged_line_is_named_and_the_rest_is_sent(
@@ -229,16 +229,19 @@ def test_one_artifact_that_cannot_be_sent_holds_up_no_metric(
     assert history(store) == [0]
     blocked.unlink()
     moved = folder.rename(tmp_path / "moved")
-    assert sync(moved) == 1
+    assert sync(moved, store) == 1
     assert (next(blocked.rglob("plot.png"))).read_bytes() == b"picture"
 
 
-def test_the_command_sends_what_is_left(tmp_path: Path, store: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_sends_what_is_left(
+    tmp_path: Path, store: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "out"
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        with Tracker.open(folder, "reacher", uri) as tracker:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        with Tracker.open(folder, "reacher") as tracker:
             tracker.run("train").log_metrics({"loss": 1.0}, 4)
         with pytest.raises(SystemExit) as ended:
             main(["sync", str(folder)])

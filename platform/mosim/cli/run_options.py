@@ -46,7 +46,7 @@ class RunOptions(TrackedOptions):
     )
     allow_imports: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
         default=False,
-        description="Import the module that the policy recipe names as package.module:Class, which runs its code.",
+        description="Import the module that the policy recipe's file names; its code runs.",
     )
     device: str = Field(default="auto", description="Where the simulator is trained: auto, cpu, cuda, ...")
     threads: int = Field(default=1, ge=1, description="Torch's threads on the CPU; small networks are fastest with 1.")

@@ -68,7 +68,7 @@ class Options(TrackedOptions):
     )
     allow_imports: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
         default=False,
-        description="Import the module that sweep or recipe name as package.module:Class, which runs its code.",
+        description="Import the module that the sweep or its recipe names; its code runs.",
     )
     device: str = Field(default="auto", description="auto, cpu, cuda; auto is cuda where resources.gpu is above 0.")
 

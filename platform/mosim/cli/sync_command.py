@@ -22,7 +22,8 @@ class SyncOptions:
 
       mosim sync runs/reacher-easy
 
-    With --tracking-uri all of the runs go to another server, as well as to the first:
+    Runs that were sent elsewhere than MLFLOW_TRACKING_URI or ./mlflow.db says are sent where --tracking-uri says, so
+    that a folder received from somebody else tells no server of itself; all of them, also where some went before:
 
       mosim sync runs/reacher-easy --tracking-uri http://mlflow.example.org
     """
@@ -31,7 +32,7 @@ class SyncOptions:
     """Output folders of finished or interrupted commands, such as runs/reacher-easy."""
 
     tracking_uri: str | None = None
-    """Where to send: an MLflow server, or sqlite:///FILE. By default, where the runs were sent when they were made."""
+    """Where to send: an MLflow server, or sqlite:///FILE. By default MLFLOW_TRACKING_URI, or ./mlflow.db."""
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -62,7 +62,7 @@ class Options(TrackedOptions):
     )
     allow_imports: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
         default=False,
-        description="Import the module that the recipe's file names as package.module:Class, which runs its code.",
+        description="Import the module that the recipe's file names; its code runs.",
     )
     workers: Annotated[int | None, tyro.conf.arg(metavar="INT")] = Field(
         default=None, ge=0, description="Ray actors that sample; the same as --num-env-runners."

@@ -59,11 +59,20 @@ def one_process_at_a_time(uri: str) -> Iterator[None]:
         yield
 
 
+def sync_command(folder: Path, uri: str) -> str:
+    """The command that sends what is left of an output folder's journal to `uri`, from the working directory."""
+    return f"mosim sync {folder}{_flag(uri)}"
+
+
 def ui_command(uri: str) -> str:
     """The command that shows the runs of a tracking URI, from the working directory."""
     if uri.startswith(("http://", "https://")):
         return f"open {without_password(uri)}"
     # Not on the path where mosim was started as .venv/bin/mosim.
     program = "mosim" if shutil.which("mosim") else os.path.relpath(Path(sys.executable).with_name("mosim"))
-    where = "" if uri == without_password(default_tracking_uri()) else f" --tracking-uri {without_password(uri)}"
-    return f"{program} ui{where}"
+    return f"{program} ui{_flag(uri)}"
+
+
+def _flag(uri: str) -> str:
+    """What commands need to be told of `uri`, where it is not the default."""
+    return "" if uri == without_password(default_tracking_uri()) else f" --tracking-uri {without_password(uri)}"

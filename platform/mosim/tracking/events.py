@@ -61,7 +61,7 @@ class Tags(_RunEvent):
 
 
 class Artifact(_RunEvent):
-    """A file or folder. Its path is relative to the output folder where it lies inside, so that the folder can move."""
+    """A file or folder. Its path is relative to the output folder, in which it lies, so that the folder can move."""
 
     kind: Literal["artifact"] = "artifact"
     path: str

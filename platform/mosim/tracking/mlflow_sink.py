@@ -56,6 +56,10 @@ class MlflowSink:
         run = self._client.create_run(self._experiment_id, start_time=event.time, tags=tags, run_name=event.name)
         return run.info.run_id
 
+    def is_run(self, run_id: str, run_key: str) -> bool:
+        """Whether MLflow's run of an id is the one with a key."""
+        return self._client.get_run(run_id).data.tags.get(RUN_KEY_TAG) == run_key
+
     def log_parameters(self, run_id: str, values: dict[str, str]) -> None:
         """Logs parameters. One that has another value already keeps that, since MLflow allows no change."""
         from mlflow.entities import Param

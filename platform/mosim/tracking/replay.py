@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ from mosim.tracking.events import (
 from mosim.tracking.journal import Chunk, journal_id, read_chunk, tracking_folder, unsent_events
 from mosim.tracking.mlflow_sink import MlflowSink, is_unknown_run
 from mosim.tracking.model_folder import holds_model
+from mosim.tracking.uploads import path_to_send
 
 
 class Destination(BaseModel):
@@ -86,6 +88,10 @@ def _read(kind: type[Record], path: Path) -> Record:
         raise DamagedFileError(f"{path} is damaged: {error.errors()[0]['msg']}.") from None
 
 
+class _ForeignRunError(Exception):
+    """A cursor names a run that the journal has not begun."""
+
+
 class Replay:
     """Sends a journal, piece by piece. Used by one thread at a time, under the folder's lock."""
 
@@ -98,6 +104,7 @@ class Replay:
         self._cursor_path = tracking_folder(folder) / f"cursor-{name}.json"
         self._cursor = self._kept_cursor() or Cursor(destination=self._destination)
         self._sink: MlflowSink | None = None
+        self._checked: set[str] = set()
         self._rebuilt = False
 
     def unsent(self) -> int:
@@ -122,7 +129,7 @@ class Replay:
             waiting = self._send_chunk(self._sink, chunk) if chunk.lines else 0
             return self._send_uploads(self._sink) + chunk.lines - waiting
         except Exception as error:
-            if self._rebuilt or not is_unknown_run(error):
+            if self._rebuilt or not (isinstance(error, _ForeignRunError) or is_unknown_run(error)):
                 raise
             # Someone removed the store, or the run. The journal has it all, so it is sent again, but only once.
             self._rebuilt = True
@@ -148,6 +155,7 @@ class Replay:
 
     def _send_chunk(self, sink: MlflowSink, chunk: Chunk) -> int:
         """Sends all but the uploads, which wait for `_send_uploads`; returns how many do."""
+        self._check_runs(sink, {event.run for event in chunk.events if not isinstance(event, JournalStarted)})
         journal, runs = self._cursor.journal, dict(self._cursor.runs)
         parameters, tags = defaultdict[str, dict[str, str]](dict), defaultdict[str, dict[str, str]](dict)
         points = defaultdict[str, list[tuple[str, float, int, int]]](list)
@@ -161,6 +169,7 @@ class Replay:
                     ends.pop(event.run, None)
                     parent_id = runs.get(event.parent) if event.parent else None
                     runs[event.run] = sink.start_run(event, f"{journal}/{event.run}", runs.get(event.run), parent_id)
+                    self._checked.add(runs[event.run])
                 case _ if event.run not in runs:
                     logger.warning(
                         "an event of run %s is not sent, since its beginning is damaged: %r", event.run, event
@@ -190,6 +199,7 @@ class Replay:
 
     def _send_uploads(self, sink: MlflowSink) -> int:
         """Tries every upload that waits, and returns how many are done; raises the first error where any failed."""
+        self._check_runs(sink, {upload.run for upload in self._cursor.uploads})
         failures: list[Exception] = []
         done = 0
         for upload in self._cursor.uploads:
@@ -205,8 +215,23 @@ class Replay:
             raise failures[0]
         return done
 
+    def _check_runs(self, sink: MlflowSink, keys: Iterable[str]) -> None:
+        """Whether the cursor, which may come from somebody else as the folder does, names the journal's own runs."""
+        for key in keys:
+            run_id = self._cursor.runs.get(key)
+            if run_id is None or run_id in self._checked:
+                continue
+            if not sink.is_run(run_id, f"{self._cursor.journal}/{key}"):
+                raise _ForeignRunError(f"{run_id} is not the run {key} of {self._folder}")
+            self._checked.add(run_id)
+
     def _send_upload(self, sink: MlflowSink, upload: Upload) -> None:
-        path, run_id = self._folder / upload.path, self._cursor.runs[upload.run]
+        run_id = self._cursor.runs[upload.run]
+        try:
+            path = path_to_send(self._folder, upload.path)
+        except DamagedFileError as error:
+            warn(f"{error} It is not sent.")
+            return
         match upload:
             case Artifact() if path.exists():
                 sink.log_artifact(run_id, path, upload.artifact_path)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mosim.console import logger, warn
+from mosim.tracking.destination import sync_command
 from mosim.tracking.limits import reason
 from mosim.tracking.replay import Replay
 
@@ -90,5 +91,6 @@ class Sender:
             self._warned = True
             warn(
                 f"the tracking server {self._destination} does not take what is sent ({reason(error)}). "
-                f"The work goes on and all is kept; if it stays so, send it later with: mosim sync {self._folder}"
+                f"The work goes on and all is kept; if it stays so, send it later with: "
+                f"{sync_command(self._folder, self._destination)}"
             )

@@ -1,11 +1,10 @@
 """Sends, after the work, what a tracking server missed."""
 
-import os
 from pathlib import Path
 
 from mosim.errors import MosimError
 from mosim.locks import FolderLock
-from mosim.tracking.destination import absolute_uri, without_password
+from mosim.tracking.destination import absolute_uri, default_tracking_uri, sync_command, without_password
 from mosim.tracking.journal import journal_path, tracking_folder
 from mosim.tracking.limits import reason
 from mosim.tracking.replay import Replay, kept_destination
@@ -16,13 +15,15 @@ def sync(folder: Path, tracking_uri: str | None = None) -> int:
 
     Args:
       folder: the output folder.
-      tracking_uri: where to; None for where its runs were sent. A server that has nothing of them gets all of them.
+      tracking_uri: where to; None for `default_tracking_uri()`, if that is where its runs were sent. A server that has
+        nothing of them gets all of them.
 
     Returns:
       How many events were sent.
 
     Raises:
-      MosimError: nothing was tracked there, a process still tracks it, or the server cannot be reached.
+      MosimError: nothing was tracked there, a process still tracks it, its runs were sent elsewhere than
+        `default_tracking_uri()` and no URI is given, or the server cannot be reached.
       DamagedFileError: the file that says where to send cannot be read.
     """
     folder = folder.absolute()
@@ -31,7 +32,7 @@ def sync(folder: Path, tracking_uri: str | None = None) -> int:
     lock = FolderLock(tracking_folder(folder), used=folder)
     try:
         destination = kept_destination(folder)
-        uri = absolute_uri(tracking_uri) if tracking_uri else _with_password(destination.tracking_uri)
+        uri = absolute_uri(tracking_uri) if tracking_uri else _usual(folder, destination.tracking_uri)
         replay = Replay(folder, uri, destination.experiment)
         sent = 0
         try:
@@ -47,7 +48,15 @@ def sync(folder: Path, tracking_uri: str | None = None) -> int:
         lock.release()
 
 
-def _with_password(uri: str) -> str:
-    """The URI with the password that MLFLOW_TRACKING_URI has for it; the folder keeps none."""
-    given = os.environ.get("MLFLOW_TRACKING_URI", "")
-    return given if without_password(given) == uri else uri
+def _usual(folder: Path, kept: str) -> str:
+    """Where the user sends everything, with the password that the folder does not keep, if the folder says the same.
+
+    A folder may come from somebody else, and must not say by itself which server is told of it.
+    """
+    uri = default_tracking_uri()
+    if without_password(uri) != kept:
+        raise MosimError(
+            f"the runs in {folder} are meant for {kept}, which is not where MLFLOW_TRACKING_URI, or else the working "
+            f"folder, sends runs. If you trust it: {sync_command(folder, kept)}"
+        )
+    return uri

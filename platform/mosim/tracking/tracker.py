@@ -10,7 +10,7 @@ from typing import Any, SupportsFloat
 from mosim.console import warn
 from mosim.errors import MosimError
 from mosim.locks import FolderLock
-from mosim.tracking.destination import OFF, absolute_uri, default_tracking_uri, without_password
+from mosim.tracking.destination import OFF, absolute_uri, default_tracking_uri, sync_command, without_password
 from mosim.tracking.events import (
     Artifact,
     Event,
@@ -36,6 +36,7 @@ from mosim.tracking.limits import (
 from mosim.tracking.model_folder import read_model_folder
 from mosim.tracking.replay import Replay, keep_destination
 from mosim.tracking.sender import Sender
+from mosim.tracking.uploads import path_to_keep
 
 _CLOSE_SECONDS = 60.0
 """How long the end of the work waits for a server that is slow; one that fails is not waited for."""
@@ -129,9 +130,8 @@ class Tracker:
         self._sender.notify()
 
     def stored_path(self, path: Path) -> str:
-        """A path as the journal keeps it: relative to the output folder where it lies inside, else absolute."""
-        path = path.absolute()
-        return str(path.relative_to(self._folder)) if path.is_relative_to(self._folder) else str(path)
+        """A path as the journal keeps it: inside the output folder, into which what lies elsewhere is copied."""
+        return str(path) if self._journal is None else path_to_keep(self._folder, path)
 
     def close(self, timeout_seconds: float = _CLOSE_SECONDS, status: RunStatus = "FINISHED") -> None:
         """Ends the runs that are still open, sends what is left, and says so where that is not possible.
@@ -150,7 +150,7 @@ class Tracker:
         if unsent := self._sender.close(timeout_seconds):
             warn(
                 f"{unsent} events could not be sent to the tracking server {self.tracking_uri}; they are kept in "
-                f"{tracking_folder(self._folder)}. Send them with: mosim sync {self._folder}"
+                f"{tracking_folder(self._folder)}. Send them with: {sync_command(self._folder, self.tracking_uri)}"
             )
 
     def __enter__(self) -> "Tracker":
@@ -192,10 +192,10 @@ class TrackedRun:
         self._tracker.record(Metrics(run=self.key, time=_now(), step=step, values=floats))
 
     def log_artifact(self, path: Path, artifact_path: str = "") -> None:
-        """Logs a file or a folder, as it is when it is sent.
+        """Logs a file or a folder: in the output folder as it is when it is sent, elsewhere as it is now.
 
         Args:
-          path: where it lies; it must stay there until it is sent.
+          path: where it lies; in the output folder it must stay there until it is sent.
           artifact_path: the folder among the run's artifacts to put it into.
 
         Raises:
@@ -215,7 +215,7 @@ class TrackedRun:
         The same model said again, by a resumed run or another time, stays one version; another model is the next one.
 
         Args:
-          path: the model folder; it must stay there until it is sent.
+          path: the model folder; in the output folder it must stay there until it is sent.
           name: of the registered model, such as `mosim-reacher-easy`; what MLflow refuses in it is replaced.
           tags: of the version, such as its horizon errors, beside the folder's own metadata.
           description: a text that MLflow shows with the version.
