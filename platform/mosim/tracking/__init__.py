@@ -2,11 +2,12 @@
 
 from mosim.tracking.destination import absolute_uri, default_tracking_uri, ui_command, without_password
 from mosim.tracking.events import RunStatus
+from mosim.tracking.git_folder import git_commit
 from mosim.tracking.interface import Interface, server_address
 from mosim.tracking.limits import reason
 from mosim.tracking.mlflow_settings import import_mlflow
 from mosim.tracking.model_folder import ModelFolder, read_model_folder
-from mosim.tracking.provenance import environment_tags, git_commit
+from mosim.tracking.provenance import environment_tags
 from mosim.tracking.synchronisation import sync
 from mosim.tracking.tracker import TrackedRun, Tracker
 

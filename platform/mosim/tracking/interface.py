@@ -63,6 +63,8 @@ class Interface:
         self.address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 Compared, not bound.
         self._process: subprocess.Popen[bytes] | None = None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 Closed with the process.
+        # Python and uvicorn import from the folder that they work in, which may be somebody else's.
+        self._folder = tempfile.TemporaryDirectory(prefix="mosim-ui-")
 
     def __enter__(self) -> "Interface":
         """Starts it, and waits until it answers.
@@ -76,7 +78,12 @@ class Interface:
             command += ["--artifacts-destination", artifacts]
         # In a session of its own, so that Ctrl-C comes to this process alone, which then ends all of MLflow's.
         self._process = subprocess.Popen(
-            command, stdout=self._log, stderr=self._log, start_new_session=True, env=_ENVIRONMENT | os.environ
+            command,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+            env=_ENVIRONMENT | os.environ,
+            cwd=self._folder.name,
         )
         try:
             self._await_answer(self._process)
@@ -126,6 +133,7 @@ class Interface:
                 continue
         process.wait()
         self._log.close()
+        self._folder.cleanup()
 
     def _last_words(self) -> str:
         self._log.seek(0)

@@ -1,14 +1,13 @@
 """What a run was made with: versions and commit."""
 
 import platform
-import subprocess
 from importlib.metadata import PackageNotFoundError, version
+
+from mosim.tracking.git_folder import git_commit
 
 _PACKAGES = ("mosim", "torch", "mujoco", "ray")
 
 _COMMIT_TAG = "mlflow.source.git.commit"  # MLflow's interface shows it in a column of its own.
-
-_GIT_SECONDS = 5.0
 
 
 def environment_tags() -> dict[str, str]:
@@ -16,7 +15,7 @@ def environment_tags() -> dict[str, str]:
 
     Returns:
       `version.python`, `version.mosim`, `version.torch`, `version.mujoco`, `version.ray`, of those that are installed,
-      and the git commit of the working directory, if it has one: 40 digits, and `-dirty` where files differ from it.
+      and the git commit of the working folder, if it has one, as `git_commit` says it.
     """
     tags = {"version.python": platform.python_version()}
     for package in _PACKAGES:
@@ -27,13 +26,3 @@ def environment_tags() -> dict[str, str]:
     if commit := git_commit():
         tags[_COMMIT_TAG] = commit
     return tags
-
-
-def git_commit() -> str | None:
-    """The git commit of the working directory, `-dirty` where files differ from it; None where there is none."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None
