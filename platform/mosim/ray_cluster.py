@@ -10,6 +10,7 @@ from typing import Any
 import ray
 
 from mosim.errors import MosimError
+from mosim.import_path import ImportPath
 
 OBJECT_STORE_BYTES = 512 << 20
 """Shared memory of a local Ray. mosim passes little through it: trajectories travel as files."""
@@ -25,6 +26,10 @@ _QUIET = {
 
 _NOT_NICE = {"RAY_worker_niceness": "0"}
 """Ray's workers would give way to every other process by default; here the work itself is theirs."""
+
+
+_CLIENT = "ray://"
+"""How the address of a cluster begins that this process is no part of."""
 
 
 @contextmanager
@@ -59,6 +64,7 @@ def started(
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
                 log_to_driver=log_to_driver,
+                job_config=ImportPath(),
                 _temp_dir=_short_temporary_folder(),
             )
         else:
@@ -70,6 +76,8 @@ def started(
 
 
 def _join(address: str, **settings: Any) -> None:
+    if not address.startswith(_CLIENT):  # Whose driver runs on the cluster, and so does its working folder.
+        settings["job_config"] = ImportPath()
     try:
         ray.init(address=address, **settings)
     except ConnectionError as error:

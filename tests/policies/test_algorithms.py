@@ -240,7 +240,7 @@ def test_an_algorithm_has_its_name_in_any_case_and_its_own_recipe(tmp_path: Path
 def test_what_an_algorithm_does_not_have_is_told(tmp_path: Path, text: str, sentence: str) -> None:
     (tmp_path / "recipe.yaml").write_text(text)
     with pytest.raises(MosimError, match=sentence):
-        load_policy_recipe(TASK, tmp_path / "recipe.yaml")
+        load_policy_recipe(TASK, tmp_path / "recipe.yaml", allow_imports=True)
 
 
 def test_what_rllib_does_not_take_is_told(tmp_path: Path) -> None:

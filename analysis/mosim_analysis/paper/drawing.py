@@ -19,6 +19,7 @@ from mosim_analysis.writing import write_whole
 mpl.use("Agg")
 
 from matplotlib import pyplot as plt
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -69,7 +70,7 @@ def column(height: float) -> Iterator[tuple[Figure, Axes]]:
     Args:
       height: in inches, without the legend.
     """
-    with mpl.rc_context(_SETTINGS):
+    with style.context(["default", _SETTINGS]):
         figure, axes = plt.subplots(figsize=(COLUMN_INCHES, height), layout="constrained")
         yield figure, axes
 
@@ -160,7 +161,7 @@ def legend(figure: Figure, axes: Axes) -> None:
 def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     """Writes `stem.pdf` and `stem.png`, each whole or not at all, closes the figure, and returns their paths."""
     paths = (stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png"))
-    with mpl.rc_context(_SETTINGS):
+    with style.context(["default", _SETTINGS]):
         for path in paths:
             content = BytesIO()
             # Without a date, so that the same results make the same file.

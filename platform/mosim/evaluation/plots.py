@@ -13,8 +13,10 @@ from mosim_analysis import names
 mpl.use("Agg")
 
 from matplotlib import pyplot as plt
+from matplotlib import style
 
 
+@style.context("default")  # Whatever a matplotlibrc of the working folder says.
 def plot_horizon(curve: pd.DataFrame, table: pd.DataFrame, path: Path) -> None:
     """Draws `horizon_curve` as lines and `horizon_table` as points on log axes; writes a PNG, whole or not at all.
 

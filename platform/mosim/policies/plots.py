@@ -13,8 +13,10 @@ from mosim_analysis import names
 mpl.use("Agg")
 
 from matplotlib import pyplot as plt
+from matplotlib import style
 
 
+@style.context("default")  # Whatever a matplotlibrc of the working folder says.
 def plot_returns(trainings: Mapping[str, Sequence[ReturnRow]], random_return: float, title: str, path: Path) -> None:
     """Draws true returns as lines with a band of one standard error, simulated ones dashed; writes a PNG."""
     figure, axes = plt.subplots(figsize=(6.4, 4.8), layout="constrained")

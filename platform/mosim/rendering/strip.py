@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -40,6 +41,7 @@ class Strip:
       width, height: in pixels.
     """
 
+    @style.context("default")  # Whatever a matplotlibrc of the working folder says.
     def __init__(
         self,
         width: int,

@@ -82,7 +82,14 @@ class GitFolder(NamedTuple):
                 "GIT_CONFIG_GLOBAL": os.devnull,
                 "GIT_TERMINAL_PROMPT": "0",
             }
-            command = ["git", "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all", "--no-renames"]
+            command = [
+                "git",
+                "status",
+                "--porcelain",
+                "--untracked-files=no",
+                "--ignore-submodules=all",
+                "--no-renames",
+            ]
             try:
                 answer = subprocess.run(
                     command, cwd=scratch, env=environment, capture_output=True, timeout=_GIT_SECONDS, check=False
