@@ -11,7 +11,7 @@ import pytest
 import yaml
 from ray.rllib.algorithms.ppo import PPOConfig
 
-from mosim.cli.parsing import parse
+from mosim.cli.parsing import parse_with_recipes
 from mosim.cli.zero_shot_command import Options, _defaults
 from mosim.errors import MosimError
 from mosim.policies import OtherRecipe, PPORecipe, load_policy_recipe, train_policy
@@ -103,7 +103,7 @@ def test_what_the_user_asks_for_is_imported(tmp_path: Path, simulator: Path) -> 
     assert load_policy_recipe("reacher-easy", file, MINE) == wanted
     assert load_policy_recipe("reacher-easy", algorithm=MINE) == OtherRecipe(algorithm=MINE)
     arguments = [str(simulator), "--task", "reacher-easy", "--out", "out", "--recipe", str(file), "--allow-imports"]
-    assert parse(Options, "zero-shot", arguments, default=_defaults(arguments)).recipe == wanted
+    assert parse_with_recipes(Options, "zero-shot", arguments, _defaults).recipe == wanted
     sweep = {"name": "s", "trains": "policy", "task": "reacher-easy", "simulator": str(simulator)}
     sweep |= {"recipe": "recipe.yaml", "space": {"seed": {"grid": [0]}}, "metric": "true_return"}
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(sweep))

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosim.cli.parsing import parse
+from mosim.cli.parsing import parse_with_recipes
 from mosim.cli.run_command import _defaults
 from mosim.cli.run_options import RunOptions
 from mosim.cli.whole_run import WholeRun
 from mosim.errors import DamagedFileError, MosimError
-from mosim.files import inside
+from mosim.files import inside, write_json
 from mosim.policies import PolicyFacts, load_policy
 from mosim.policies.policy import Policy, save_policy
 from mosim.policies.state_folder import read_tree, write_tree
@@ -132,12 +132,10 @@ def test_the_copy_of_a_sweep_s_state_writes_into_its_folder_alone(tmp_path: Path
 def test_a_run_s_record_names_its_own_checkpoint(simulator: Path, tmp_path: Path) -> None:
     arguments = ["reacher-easy", "--out", str(tmp_path / "out"), "--tracking-uri", "off"]
     task = load_task("reacher-easy")
-    WholeRun(parse(RunOptions, "run", arguments, default=_defaults(arguments)), task)
-    record = json.loads((tmp_path / "out" / "run.json").read_text())
-    record["phases"] = {"collect": {"dataset": "", "seconds": 0.0}, "evaluate": {}, "policies": {}}
-    record["phases"]["train"] = {"checkpoint": str(simulator), "seconds": 0.0}
-    (tmp_path / "out" / "run.json").write_text(json.dumps(record))
-    arguments.append("--resume")
-    run = WholeRun(parse(RunOptions, "run", arguments, default=_defaults(arguments)), task)
+    run = WholeRun(parse_with_recipes(RunOptions, "run", [*arguments, "--resume"], _defaults, "task"), task)
+    phases = {"collect": {"dataset": "", "seconds": 0.0}, "evaluate": {}, "policies": {}}
+    phases |= {"train": {"checkpoint": str(simulator), "seconds": 0.0}}
+    write_json(tmp_path / "out" / "phases.json", phases)
+    write_json(tmp_path / "out" / "run.json", run.identity)
     with pytest.raises(DamagedFileError, match=f"names the file '{simulator}'"):
         run.run()

@@ -71,6 +71,11 @@ class WholeRun:
             "heldout": Collection(options.heldout_episodes, options.steps, options.seed + HELD_OUT_SEED_OFFSET),
         }
 
+    @property
+    def identity(self) -> Outcome:
+        """The options that decide what comes of the run, for `mosim.run_identity`."""
+        return self._options.model_dump(mode="json", exclude=_NOT_IDENTITY)
+
     def run(self) -> None:
         """Runs what is left of the phases, and prints what came of them.
 
@@ -78,12 +83,11 @@ class WholeRun:
           MosimError: another process works in the folder, or it holds a run already and `--resume` is not given.
           MismatchError: it holds another run; names the options that differ.
         """
-        identity = self._options.model_dump(mode="json", exclude=_NOT_IDENTITY)
         with locked(self._out):
-            if check_identity(self._out, identity, resume=self._options.resume):
+            if check_identity(self._out, self.identity, resume=self._options.resume):
                 self._phases = read_json(path) if (path := self._out / _PHASES_FILE).is_file() else {}
             else:
-                keep_identity(self._out, identity)
+                keep_identity(self._out, self.identity)
             for part, wanted in self._collections.items():
                 check_collection(self._task, self._out / "data" / part, wanted)
             named = find_recipe(self._task.facts.name, self._options.simulator_recipe)
