@@ -127,6 +127,7 @@ def _run_row(run: str, row: pd.Series, figures: dict[str, str], styles: dict[str
     kind = "bad" if row["status"] in _BAD else "lacking" if row["missing"] else state
     seed = "" if pd.isna(row["seed"]) else str(int(row["seed"]))
     numbers = "".join(f'<td class="number">{_number(float(row[column]))}</td>' for column in figures)
+    run = escape(run)
     return (
         f'<tr data-run="{run}" data-group="{escape(group)}"><td title="{run}">{escape(str(row["name"]))}</td>'
         f'<td><span class="named">{swatch(styles[group]) if group in styles else ""}{escape(group)}</span></td>'

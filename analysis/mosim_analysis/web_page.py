@@ -1,7 +1,10 @@
 """The page: one HTML file with everything in it, plotly.js once, that needs no server and no network."""
 
+import hashlib
 import json
 import math
+import re
+from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -21,6 +24,11 @@ from mosim_analysis.tables import difference_table, findings_list, run_table, tr
 _DIGITS = 4
 """Of numbers in figures, significant ones; a screen shows no more."""
 
+
+_MARKUP = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
+"""What could end or change the script that JSON stands in, as JSON may also write it; none of it is JSON's own."""
+
+_PLACE = re.compile("<!--(\\w+)-->")
 
 _WITHOUT_LINES = ("dimensions", "sweep", "importance")
 """Sections whose colours are not those of groups."""
@@ -43,7 +51,7 @@ def page(results: Results, *, experiment: str, source: str, refresh_seconds: int
         "runs": [
             {
                 "id": run,
-                "name": escape(str(row["name"])),
+                "name": str(row["name"]),
                 "group": row["group"],
                 "task": row["task"],
                 "state": _state(row),
@@ -58,7 +66,9 @@ def page(results: Results, *, experiment: str, source: str, refresh_seconds: int
         },
     }
     refresh = f'<meta http-equiv="refresh" content="{refresh_seconds}">' if refresh_seconds else ""
+    plotly, script = get_plotlyjs(), _asset("page.js")
     parts = {
+        "hashes": f"{_hash(plotly)} {_hash(script)}",
         "name": escape(experiment),
         "title": escape(experiment),
         "refresh": refresh,
@@ -67,15 +77,22 @@ def page(results: Results, *, experiment: str, source: str, refresh_seconds: int
         "troubles": troubles(results.runs),
         "tasks": _task_buttons([task.task for task in tasks]),
         "sections": "".join(_task_part(number, task, styles) for number, task in enumerate(tasks)),
-        # A script ends at the first `</`, wherever it stands.
-        "data": json.dumps(_finite(data), separators=(",", ":"), allow_nan=False).replace("</", "<\\/"),
-        "plotly": get_plotlyjs(),
-        "script": _asset("page.js"),
+        "data": embedded(data),
+        "plotly": plotly,
+        "script": script,
     }
-    html = _asset("page.html")
-    for name, part in parts.items():
-        html = html.replace(f"<!--{name}-->", part, 1)
-    return html
+    # All at once, so that a part which holds the name of another stays as it is.
+    return _PLACE.sub(lambda place: parts[place[1]], _asset("page.html"))
+
+
+def embedded(value: Any) -> str:
+    """JSON that can stand in a page's script: without any sign that HTML or JavaScript take for their own."""
+    return json.dumps(_finite(value), separators=(",", ":"), allow_nan=False, ensure_ascii=False).translate(_MARKUP)
+
+
+def _hash(script: str) -> str:
+    """A script as a content security policy allows it: by what it is, so that a browser runs no other."""
+    return f"'sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def _asset(name: str) -> str:

@@ -43,7 +43,7 @@
     for (const [place, count] of trace.runs) {
       if (isOn(place)) {
         for (let point = start; point < start + count; point++) kept.push(point);
-        const said = [data.runs[place].name, data.runs[place].id];
+        const said = [escaped(data.runs[place].name), data.runs[place].id];
         for (let point = 0; point < count; point++) customdata.push(said);
       }
       start += count;
@@ -108,7 +108,7 @@
     box.addEventListener("change", () => onChange(box.checked));
     element.append(box);
     if (extra.startsWith("<svg")) element.insertAdjacentHTML("beforeend", extra);
-    const text = Object.assign(document.createElement("span"), { className: "text", innerHTML: label });
+    const text = Object.assign(document.createElement("span"), { className: "text", textContent: label });
     element.append(text);
     if (extra && !extra.startsWith("<svg")) {
       element.append(Object.assign(document.createElement("span"), { className: "state", textContent: extra }));
@@ -148,7 +148,7 @@
         : all;
       if (!places.length) continue;
       const item = document.createElement("li");
-      const label = checkbox(escaped(group.name), !offGroups.has(group.name), (on) => {
+      const label = checkbox(group.name, !offGroups.has(group.name), (on) => {
         on ? offGroups.delete(group.name) : offGroups.add(group.name);
         redraw();
       }, group.swatch);

@@ -40,7 +40,7 @@ def dimension_errors(frame: pd.DataFrame, horizon: int | None = None) -> go.Figu
     horizon = horizon or (100 if 100 in measured else int(max(measured)))
     table = dimension_medians(frame, horizon)
     logs = table.map(lambda mse: np.log10(mse) if mse > 0 and np.isfinite(mse) else np.nan)
-    shown = [shown_dimension(str(dimension)) for dimension in table.index]
+    shown = [escape(shown_dimension(str(dimension))) for dimension in table.index]
     height = max(_LEAST_HEIGHT, _ROW_HEIGHT * len(table) + 120)
     figure = empty_figure("", "", height=height)
     low, high = np.nanmin(logs.to_numpy()), np.nanmax(logs.to_numpy())

@@ -207,7 +207,7 @@ def add_groups(
             customdata=[
                 (names.figure_of(low), names.figure_of(high)) for low, high in rows[["low", "high"]].to_numpy()
             ],
-            hovertemplate=f"<b>{escape(group)}</b>, {middle} of {rows['runs'].iloc[0]} runs<br>{hover}<br>"
+            hovertemplate=f"<b>{in_template(group)}</b>, {middle} of {rows['runs'].iloc[0]} runs<br>{hover}<br>"
             f"{LEVEL:.0%} interval %{{customdata[0]}} to %{{customdata[1]}}<extra></extra>",
             meta=meta,
         )
@@ -238,7 +238,7 @@ def add_line(figure: go.Figure, x: list, y: list, name: str, style: Style, *, ho
         mode="lines",
         name=name,
         line={"color": style.colour, "dash": style.dash, "width": 2},
-        hovertemplate=f"<b>{escape(name)}</b><br>{hover}<extra></extra>",
+        hovertemplate=f"<b>{in_template(name)}</b><br>{hover}<extra></extra>",
         meta={"group": None, "runs": False, "caption": name},
     )
 
@@ -246,6 +246,11 @@ def add_line(figure: go.Figure, x: list, y: list, name: str, style: Style, *, ho
 def _drawable(values: pd.Series) -> list[float | None]:
     """Values with gaps where they are not finite."""
     return [value if np.isfinite(value) else None for value in values.to_numpy(float)]
+
+
+def in_template(text: str) -> str:
+    """A name in one of plotly's templates, which takes neither markup nor `%{...}` in it for its own."""
+    return escape(text).replace("%", "&#37;")
 
 
 def transparent(colour: str, opacity: float) -> str:

@@ -56,7 +56,10 @@ def parallel_coordinates(trials: pd.DataFrame, settings: list[str], horizon: int
             ys += [*(float(axes[column].places[row]) for column in columns), None]
             data += [(escape(str(trial["name"])), trial["run"])] * (len(columns) + 1)
             notes += [
-                *(f"{escape(_short(column, settings, horizon))}: {_shown(trial[column])}" for column in columns),
+                *(
+                    f"{escape(_short(column, settings, horizon))}: {escape(_shown(trial[column]))}"
+                    for column in columns
+                ),
                 "",
             ]
         figure.add_scatter(

@@ -75,6 +75,11 @@ def column(height: float) -> Iterator[tuple[Figure, Axes]]:
         yield figure, axes
 
 
+def literal(name: str) -> str:
+    """A name as matplotlib draws it as it stands: a dollar sign begins no formula."""
+    return name.replace("$", r"\$")
+
+
 def line(axes: Axes, x: Any, y: Any, style: Style, label: str, *, marker: bool = False, width: float = 1.3) -> None:
     """Draws one line."""
     axes.plot(
@@ -83,7 +88,7 @@ def line(axes: Axes, x: Any, y: Any, style: Style, label: str, *, marker: bool =
         color=style.colour,
         ls=_DASHES[style.dash],
         lw=width,
-        label=label,
+        label=literal(label),
         marker=MARKERS[style.marker] if marker else None,
         ms=3,
     )

@@ -9,7 +9,7 @@ from mosim_analysis import names
 from mosim_analysis.figures import dimension_medians, shown_dimension
 from mosim_analysis.importance import Importance
 from mosim_analysis.names import Style
-from mosim_analysis.paper.drawing import MARKERS, column, groups, legend, line, log_axis
+from mosim_analysis.paper.drawing import MARKERS, column, groups, legend, line, literal, log_axis
 from mosim_analysis.statistics import interquartile_mean, log_median, pareto_front
 from mosim_analysis.summaries import thinned, thinned_steps
 
@@ -65,8 +65,10 @@ def dimension_errors(frame: pd.DataFrame, horizon: int) -> Figure:
     with column(0.9 + 0.13 * len(table)) as (figure, axes):
         values = np.ma.masked_invalid(table.to_numpy(float))
         image = axes.imshow(values, aspect="auto", norm="log", cmap=names.SEQUENTIAL.lower())
-        axes.set_xticks(range(len(table.columns)), [str(group) for group in table.columns], rotation=30, ha="right")
-        axes.set_yticks(range(len(table)), [shown_dimension(str(name)) for name in table.index])
+        axes.set_xticks(
+            range(len(table.columns)), [literal(str(group)) for group in table.columns], rotation=30, ha="right"
+        )
+        axes.set_yticks(range(len(table)), [literal(shown_dimension(str(name))) for name in table.index])
         axes.grid(visible=False)
         axes.tick_params(length=0)
         figure.colorbar(image, ax=axes, label=f"MSE at {names.steps_of(horizon)}", aspect=30, pad=0.03)
@@ -90,7 +92,7 @@ def error_over_speed(frame: pd.DataFrame, horizon: int, styles: dict[str, Style]
                 ms=4,
                 mec="white",
                 mew=0.4,
-                label=group,
+                label=literal(group),
             )
         log_axis(axes.xaxis, rows["speed"])
         log_axis(axes.yaxis, rows["mse"])
@@ -127,7 +129,9 @@ def importances(found: Importance) -> Figure:
     """See `mosim_analysis.figures.importances`, whose argument it takes."""
     shares = found.shares[::-1]
     with column(0.6 + 0.22 * len(shares)) as (figure, axes):
-        bars = axes.barh([str(name) for name in shares.index], shares.to_numpy(float), color=names.BLUE, height=0.65)
+        bars = axes.barh(
+            [literal(str(name)) for name in shares.index], shares.to_numpy(float), color=names.BLUE, height=0.65
+        )
         axes.bar_label(bars, [f"{share:.0%}" for share in shares], padding=2, fontsize=7)
         axes.set(xlabel="share of variance (fANOVA)", xlim=(0, max(0.05, float(shares.max()) * 1.2)))
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))

@@ -1,7 +1,9 @@
 """All figures of an experiment, as files."""
 
-from collections.abc import Iterator
-from pathlib import Path
+import re
+from collections.abc import Collection, Iterator
+from itertools import count
+from pathlib import Path, PurePath
 
 from matplotlib.figure import Figure
 
@@ -12,6 +14,10 @@ from mosim_analysis.paper import figures
 from mosim_analysis.paper.drawing import save
 from mosim_analysis.results import COST_HORIZON, Results
 from mosim_analysis.task_frames import COSTS, TaskFrames, task_frames
+
+_ODD = re.compile(r"[^\w.]+")
+_LONGEST = 60
+"""Characters of a file's name: a system may have them take four bytes each, and 255 bytes in all."""
 
 
 def write_figures(results: Results, folder: Path) -> list[Path]:
@@ -25,12 +31,19 @@ def write_figures(results: Results, folder: Path) -> list[Path]:
       Their paths.
     """
     styles = names.styles(map(str, results.runs["group"].dropna()))
-    return [
-        path
-        for frames in task_frames(results)
-        for name, figure in _figures(frames, styles)
-        for path in save(figure, folder / f"{frames.task or 'experiment'}-{name}".replace("/", "-"))
-    ]
+    written: list[Path] = []
+    for frames in task_frames(results):
+        for name, figure in _figures(frames, styles):
+            stem = _stem(f"{PurePath(frames.task).name or 'experiment'}-{name}", {path.stem for path in written})
+            written += save(figure, folder / stem)
+    return written
+
+
+def _stem(name: str, taken: Collection[str]) -> str:
+    """A file's name, without its ending, that any system takes and that no other figure has."""
+    plain = _ODD.sub("-", name).strip("-._")[:_LONGEST] or "figure"
+    stems = (plain if number == 1 else f"{plain}-{number}" for number in count(1))
+    return next(stem for stem in stems if stem not in taken)
 
 
 def _figures(frames: TaskFrames, styles: dict[str, Style]) -> Iterator[tuple[str, Figure]]:
