@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +48,9 @@ def hostile_runs() -> list[Logged]:
 
 
 @pytest.fixture(scope="module")
-def hostile(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def hostile(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     database = Path(shutil.copy(empty_store, tmp_path_factory.mktemp("hostile") / "mlflow.db"))
-    yield read_results(Store(write_experiment(database, hostile_runs(), HOSTILE[3])), HOSTILE[3])
+    return read_results(Store(write_experiment(database, hostile_runs(), HOSTILE[3])), HOSTILE[3])
 
 
 def test_a_browser_shows_every_name_and_runs_none(hostile: Any, chromium: Any, tmp_path: Path) -> None:
