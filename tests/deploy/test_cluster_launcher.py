@@ -73,7 +73,14 @@ def test_what_travels_is_the_token_and_what_an_installation_takes(launcher: dict
     sources = [Path(local) for local in mounts.values()]
     assert all((ROOT / source).exists() and not source.is_absolute() for source in sources), sources
     assert list(mounts) == [f"~/mosim/{source}" for source in sources]
-    assert {"platform", "pyproject.toml", "constraints.txt", "README.md"} <= {source.name for source in sources}
+
+
+def test_a_compiler_is_there_before_the_install(launcher: dict[str, Any]) -> None:
+    compiler, install = (
+        next(index for index, command in enumerate(launcher["setup_commands"]) if words in command)
+        for words in ("install --yes g++", "pip install")
+    )
+    assert compiler < install
 
 
 def test_the_tracking_server_is_named_once() -> None:
@@ -112,7 +119,7 @@ def _prepare_home(home: Path, launcher: dict[str, Any]) -> None:
     """A node's home as `ray up` leaves it before the first command, with stubs for the programs of the node."""
     stubs = home / "stubs"
     stubs.mkdir(parents=True)
-    for name, script in (("recorder", _RECORDER), ("python3.11", _PYTHON)):
+    for name, script in (("recorder", _RECORDER), ("python3.11", _PYTHON), ("g++", _RECORDER)):
         (stubs / name).write_text(script)
         (stubs / name).chmod(0o755)
     (home / ".bashrc").write_text(f"export PATH={stubs}:$PATH\n")

@@ -84,17 +84,17 @@ def test_the_image_is_one_that_the_dockerfile_says_how_to_build(pods: list[dict[
     assert tags == [f"mosim:{PROJECT['version']}"]
 
 
-def test_the_image_has_the_projects_python_its_files_and_the_lock() -> None:
+def test_the_image_has_the_projects_python_and_the_lock() -> None:
     instructions = [shlex.split(line) for line in DOCKERFILE.replace("\\\n", " ").splitlines() if line[:1].isupper()]
     (base,) = [words[1] for words in instructions if words[0] == "FROM"]
     assert base == "python:3.11-slim"
     assert PROJECT["requires-python"] == ">=3.11,<3.12"
-    copied = [source for words in instructions if words[0] == "COPY" for source in words[1:-1]]
-    assert all((ROOT / source).exists() for source in copied), copied
-    assert {"pyproject.toml", "constraints.txt", PROJECT["readme"], "platform"} <= set(copied)
     (install,) = [words for words in instructions if "pip" in words]
     assert install[install.index("--constraint") + 1] == "constraints.txt"
     assert install[-1] == ".[cluster]"
+    system = next(words for words in instructions if "apt-get" in words)
+    assert "g++" in system, "for the compiled constraint forces"
+    assert instructions.index(system) < instructions.index(install)
 
 
 def _gibibytes(quantity: str) -> int:
