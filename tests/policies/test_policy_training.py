@@ -153,6 +153,15 @@ def test_a_finished_training_is_not_run_again(unbroken) -> None:
     assert [(progress.finished, progress.steps) for progress in told] == [(True, unbroken[0].steps)]
 
 
+@pytest.mark.timeout(120)
+def test_trainings_that_wait_for_a_cpu_get_that_of_one_that_is_done(unbroken) -> None:
+    finished = PolicyJob(
+        recipe=TINY, task_name=TASK, dynamics_source="true", out=unbroken[0].policy.parent, resume=True
+    )
+    results = train_side_by_side(dict.fromkeys(("first", "second", "third"), finished))
+    assert results == dict.fromkeys(("first", "second", "third"), unbroken[0])
+
+
 def test_a_policy_is_trained_in_an_untamed_simulator(tmp_path: Path) -> None:
     task = "cartpole-balance"
     facts = load_task(task).facts

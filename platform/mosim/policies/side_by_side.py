@@ -159,15 +159,18 @@ def train_side_by_side(
     """
     trainers = {name: PolicyTrainer(job, gpus=1.0 / len(jobs)) for name, job in jobs.items()}
     told: dict[str, PolicyProgress | None] = dict.fromkeys(jobs)
+    results: dict[str, PolicyResult] = {}
     try:
-        while True:
-            done = [name for name, trainer in trainers.items() if trainer.finished()]
-            for name in done:
-                trainers[name].result()  # Fails here rather than after the others are through.
+        while trainers:
+            # One that failed raises here rather than after the others are through.
+            done = {name: trainer.result() for name, trainer in trainers.items() if trainer.finished()}
             _tell(trainers, told, on_progress)
-            if len(done) == len(trainers):
-                return {name: trainer.result() for name, trainer in trainers.items()}
-            time.sleep(_POLL_SECONDS)
+            for name in done:
+                trainers.pop(name).stop()  # Its CPU is for those that wait for one.
+            results |= done
+            if trainers:
+                time.sleep(_POLL_SECONDS)
+        return {name: results[name] for name in jobs}
     finally:
         for trainer in trainers.values():
             trainer.stop()
