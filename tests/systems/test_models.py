@@ -97,7 +97,7 @@ def test_actuators_with_a_state_of_their_own_are_refused(tmp_path: Path) -> None
     text = BODIES.format(mass=1).replace(
         '<motor joint="wrist" gear="1 0 0"/>', '<general joint="slider" dyntype="integrator"/>'
     )
-    with pytest.raises(UnsupportedSystemError, match=r"outside \[qpos, qvel\] lie 1 internal states of actuators; use"):
+    with pytest.raises(UnsupportedSystemError, match=r"1 internal states of actuators lie outside \[qpos, qvel\]; use"):
         write(tmp_path / "muscle.xml", text)
 
 

@@ -54,6 +54,12 @@ def changed(episode: Episode, index: int | None = None, **arrays: np.ndarray) ->
     return Episode(episode.index if index is None else index, context=episode.context, **values)
 
 
+ROBOT = (
+    "<mujoco><worldbody><body><joint name='j' axis='0 1 0'/><geom size='.1' pos='.3 0 0'/></body></worldbody>"
+    "<actuator><motor joint='j'/></actuator></mujoco>"
+)
+
+
 @pytest.fixture(scope="module")
 def hopper() -> System:
     return load_task("hopper-hop")
@@ -276,7 +282,15 @@ class TestCommand:
         other = write_dataset(tmp_path / "other", hopper, collected(hopper, seed=1))
         assert self.mosim(dataset.uri, "--against", other.uri, "--json", str(tmp_path / "out.json")) == 0
         said = capfd.readouterr().out
-        for words in ("hopper, dataset", "in contact", "at limits", "qpos/ankle", "ctrl[3]", "0 episodes the same"):
+        for words in (
+            "hopper, dataset",
+            "steps end as in MuJoCo",
+            "in contact",
+            "at limits",
+            "qpos/ankle",
+            "ctrl[3]",
+            "0 episodes the same",
+        ):
             assert words in said
         assert "warning" not in said
         assert max(len(line) for line in said.splitlines() if line.startswith("qvel")) < 100
@@ -286,6 +300,16 @@ class TestCommand:
         assert read["coverage"][2]["name"] == "qpos/rooty"
         assert 0 < read["in_contact"] < 1
         assert read["contact_states"] == len(dataset.load().states)
+        assert (read["replay"]["verdict"], read["replay"]["wrong"]) == ("follows", 0)
+        assert list(read["replay"]["dimensions"]) == list(hopper.facts.state_names)
+
+    def test_rows_that_do_not_follow_are_told(
+        self, hopper: System, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        episodes = [changed(each, states=each.states[:, ::-1].copy()) for each in collected(hopper)]
+        write_dataset(tmp_path / "data", hopper, episodes)
+        assert self.mosim(str(tmp_path / "data")) == 0
+        assert "do not follow from one another under the model 'hopper'" in capfd.readouterr().out
 
     def test_warnings_do_not_change_the_exit_code(
         self, hopper: System, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -309,17 +333,29 @@ class TestCommand:
         self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:
         robot = tmp_path / "robot.xml"
-        robot.write_text(
-            "<mujoco><worldbody><body><joint name='j' axis='0 1 0'/><geom size='.1' pos='.3 0 0'/></body></worldbody>"
-            "<actuator><motor joint='j'/></actuator></mujoco>"
-        )
+        robot.write_text(ROBOT)
         system = load_system(str(robot))
         write_dataset(tmp_path / "data", system, collected(system, episodes=2, steps=20))
         robot.unlink()
         assert self.mosim(str(tmp_path / "data")) == 0
         said = capfd.readouterr().out
-        assert "not looked for: there is no MJCF file at" in said
+        assert "which is not there any more; say where it is now: --system PATH" in said
         assert "no joint has any" in said
+
+    def test_a_robot_whose_file_moved_is_found_where_the_user_says(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        robot = tmp_path / "robot.xml"
+        robot.write_text(ROBOT)
+        system = load_system(str(robot))
+        write_dataset(tmp_path / "data", system, collected(system, episodes=2, steps=20))
+        robot.rename(tmp_path / "moved.xml")
+        assert self.mosim(str(tmp_path / "data"), "--system", str(tmp_path / "moved.xml")) == 0
+        said = capfd.readouterr().out
+        assert "41 of 41 steps end as in MuJoCo" in said
+        (tmp_path / "moved.xml").write_text(ROBOT.replace("/><geom", " damping='2'/><geom"))
+        assert self.mosim(str(tmp_path / "data"), "--system", str(tmp_path / "moved.xml")) == 2
+        assert "physical constants differ (dof_damping)" in capfd.readouterr().err
 
 
 def test_digests_tell_episodes_apart(dataset: Dataset) -> None:

@@ -16,14 +16,16 @@ from mosim.cli.training_phase import require_fit
 from mosim.console import console, quiet, warn
 from mosim.errors import MosimError
 from mosim.files import write_json
-from mosim.systems import System, load_system
+from mosim.systems import System, find_system, load_system
 from mosim.trajectories import (
     Dataset,
     ImportedBehaviour,
     Overlap,
     PolicyBehaviour,
+    ReplayCheck,
     Survey,
     Surveyor,
+    check_steps,
     concerns,
     contact_share,
     overlap,
@@ -40,10 +42,10 @@ class Options(CommandOptions):
 
     For each dimension of the state: extremes, mean, deviation, quantiles, and the share of steps within the joint's
     range. How often the system touches something and how often a joint is at its limit. For each actuator: extremes,
-    how often it is zero and at the ends of its range; how long actions are held. Warnings name what tends to hurt
-    training: dimensions that never move, values that are not finite, episodes twice, and, with --against, steps that
-    another dataset all but has too. Warnings do not change the exit code. Datasets are read a shard at a time, so they
-    may be larger than memory.
+    how often it is zero and at the ends of its range; how long actions are held. A sample of the steps is repeated in
+    MuJoCo. Warnings name what tends to hurt training: steps that are no motion of the system, dimensions that never
+    move, values that are not finite, episodes twice, and, with --against, steps that another dataset all but has too.
+    Warnings do not change the exit code. Datasets are read a shard at a time, so they may be larger than memory.
 
       mosim data data/reacher-easy
       mosim data data/heldout --against data/train --json heldout.json
@@ -52,6 +54,9 @@ class Options(CommandOptions):
     dataset: tyro.conf.Positional[str] = Field(description="A path, or a URI such as s3://bucket/data.")
     against: Annotated[str | None, tyro.conf.arg(metavar="DATASET")] = Field(
         default=None, description="Another dataset of the same system, such as the one that was trained on."
+    )
+    system: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = Field(
+        default=None, description="The system, where its model is no longer where the dataset says."
     )
     json_file: Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE")] = Field(
         default=None, description="Write all of it as JSON too."
@@ -69,21 +74,28 @@ def main(arguments: Sequence[str]) -> None:
         seen = Surveyor(dataset)
         survey = seen.survey()
         shared = None if other is None else overlap(seen, other)
-        system = _system(dataset)
+        system = _system(dataset, options.system)
         contacts = (None, 0) if isinstance(system, str) else contact_share(seen, system)
+        replay = None if isinstance(system, str) else check_steps(system, seen.steps)
     found = concerns(survey, shared)
-    _print(survey, shared, contacts, system)
+    if replay is not None and (sentence := replay.sentence(survey.system)):
+        found.insert(0, sentence)
+    _print(survey, shared, contacts, replay, system)
     for sentence in found:
         warn(sentence)
     if options.json_file is not None:
-        write_json(options.json_file, _as_json(survey, shared, contacts, found))
+        write_json(options.json_file, _as_json(survey, shared, contacts, replay, found))
         console.print(f"wrote {options.json_file}")
 
 
-def _system(dataset: Dataset) -> System | str:
-    """The system, to find contacts with; or why there is none."""
+def _system(dataset: Dataset, given: str | None) -> System | str:
+    """The system, to find contacts with and to repeat steps in; or why there is none."""
+    if given is not None:
+        system = load_system(given)
+        require_fit(dataset.facts, system.facts, "the dataset")
+        return system
     try:
-        system = load_system(dataset.metadata.source)
+        system = find_system(None, dataset.metadata.source, "--system", "the dataset")
         require_fit(dataset.facts, system.facts, "the dataset")
     except MosimError as error:
         return str(error)
@@ -91,21 +103,32 @@ def _system(dataset: Dataset) -> System | str:
 
 
 def _as_json(
-    survey: Survey, shared: Overlap | None, contacts: tuple[float | None, int], found: list[str]
+    survey: Survey,
+    shared: Overlap | None,
+    contacts: tuple[float | None, int],
+    replay: ReplayCheck | None,
+    found: list[str],
 ) -> dict[str, Any]:
     share, looked_at = contacts
     return {
         **survey.model_dump(mode="json"),
         "in_contact": share,
         "contact_states": looked_at,
+        "replay": None if replay is None else replay.model_dump(mode="json"),
         "against": None if shared is None else shared.model_dump(mode="json"),
         "warnings": found,
     }
 
 
-def _print(survey: Survey, shared: Overlap | None, contacts: tuple[float | None, int], system: System | str) -> None:
+def _print(
+    survey: Survey,
+    shared: Overlap | None,
+    contacts: tuple[float | None, int],
+    replay: ReplayCheck | None,
+    system: System | str,
+) -> None:
     console.print(Text.assemble((survey.system, "bold"), f", dataset {survey.id}"))
-    for head, said in _facts(survey, contacts, system).items():
+    for head, said in _facts(survey, contacts, replay, system).items():
         console.print(f"{head:<15}{said}")
     if shared is not None:
         near = "-" if shared.nearest_median is None else f"{shared.nearest_median:.2g}"
@@ -119,7 +142,9 @@ def _print(survey: Survey, shared: Overlap | None, contacts: tuple[float | None,
             console.print(table, width=console.measure(table, options=console.options.update(width=1000)).maximum)
 
 
-def _facts(survey: Survey, contacts: tuple[float | None, int], system: System | str) -> dict[str, str]:
+def _facts(
+    survey: Survey, contacts: tuple[float | None, int], replay: ReplayCheck | None, system: System | str
+) -> dict[str, str]:
     lengths = f"{survey.shortest}" if survey.shortest == survey.longest else f"{survey.shortest} to {survey.longest}"
     share, looked_at = contacts
     if isinstance(system, str):
@@ -133,10 +158,18 @@ def _facts(survey: Survey, contacts: tuple[float | None, int], system: System | 
         "episodes": f"{survey.episodes:,} of {lengths} physics steps",
         "physics steps": f"{survey.physics_steps:,}, {_duration(survey.seconds)} of motion",
         "on disk": _size(survey.bytes_on_disk),
+        "replay": f"not done: {system}" if isinstance(system, str) else _replay(replay),
         "in contact": touching,
         "at limits": "no joint has any" if survey.at_limits is None else f"{survey.at_limits:.1%} of the states",
         "actions held": f"{held.mean:.3g} physics steps (median {held.median:g}, longest {held.longest})",
     }
+
+
+def _replay(replay: ReplayCheck | None) -> str:
+    if replay is None:
+        return "-"
+    same = replay.steps - replay.wrong
+    return f"{same} of {replay.steps} steps end as in MuJoCo, {replay.error:.1e} of a usual change away in the mean"
 
 
 def _behaviour(survey: Survey) -> str:

@@ -14,7 +14,7 @@ from mosim.systems import System
 from mosim.threads import torch_threads
 from mosim.tracking import TrackedRun
 from mosim.training import load_simulator, read_checkpoint
-from mosim.trajectories import Dataset
+from mosim.trajectories import Dataset, check_trajectories
 
 _MODELS = 3
 """The simulator, hold-last and the perturbed twin."""
@@ -36,6 +36,8 @@ def measure_simulator(
     """Measures a checkpoint on a held-out dataset, writes tables and plot, and tracks the curves by physics step."""
     model = load_simulator(checkpoint, device)
     trajectories = dataset.load()
+    if (found := check_trajectories(system, trajectories)) and (sentence := found.sentence(system.facts.name)):
+        warn(f"{dataset.uri}: {sentence}")
     with torch_threads(threads), progress_bar() as progress:
         groups = share_starts(horizons, int(trajectories.lengths.max()))
         total = _MODELS * sum(min(starts, len(trajectories.windows(group[-1]))) for group in groups)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 from pydantic import Field
@@ -12,17 +13,24 @@ from mosim.trajectories import import_npz
 
 
 class Options(CommandOptions):
-    """Import trajectories from an .npz file that holds an array data, or arrays states and actions."""
+    """Import trajectories from an .npz file that holds an array data, or arrays states and actions.
+
+    Arrays such as terminals, timeouts, lengths, episode_ends or mask say where episodes end. A sample of the steps is
+    repeated in MuJoCo: data that cannot be motion of the system are refused, with the likely cause.
+    """
 
     file: tyro.conf.Positional[Path] = Field(description="The .npz file.")
     system: str = Field(description="The system they are of: a task as domain-task, or the path of an MJCF file.")
     out: str = Field(description="Folder of the dataset: a path, or a URI such as s3://bucket/data.")
+    allow_mismatch: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
+        default=False, description="Take data that cannot be motion of the system too, and only warn."
+    )
 
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
     options = parse(Options, "import", arguments)
-    dataset = import_npz(options.file, options.system, options.out)
+    dataset = import_npz(options.file, options.system, options.out, options.allow_mismatch)
     console.print(
         f"{dataset.metadata.episodes} episodes, {dataset.physics_steps} physics steps; "
         f"dataset {dataset.id} in {dataset.uri}",

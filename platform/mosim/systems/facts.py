@@ -128,8 +128,8 @@ def read_facts(model: mujoco.MjModel, name: str, varying: Mapping[str, np.ndarra
     Raises:
       UnsupportedSystemError: the state is more than `[qpos, qvel]`, or there is nothing that moves.
     """
-    if hidden := "; ".join(_hidden_states(model)):
-        raise UnsupportedSystemError(f"system {name!r} cannot be simulated: outside [qpos, qvel] lie {hidden}.")
+    if hidden := "; ".join(f"{what} lie outside [qpos, qvel]; {advice}" for what, advice in _hidden_states(model)):
+        raise UnsupportedSystemError(f"system {name!r} cannot be simulated: {hidden}.")
     if not model.nv:
         raise UnsupportedSystemError(f"system {name!r} cannot be simulated: its model has no joints.")
     limited = model.actuator_ctrllimited.astype(bool)
@@ -153,21 +153,21 @@ def read_facts(model: mujoco.MjModel, name: str, varying: Mapping[str, np.ndarra
     )
 
 
-def _hidden_states(model: mujoco.MjModel) -> Iterator[str]:
+def _hidden_states(model: mujoco.MjModel) -> Iterator[tuple[str, str]]:
     """What decides motion beside `[qpos, qvel]` and the controls of one step, and how to do without.
 
     Not among them: positions of mocap bodies, which only an episode's context moves; user data, which no model reads;
     and the solver's warm start, which changes its result by no more than its tolerance.
     """
     if model.na:
-        yield f"{model.na} internal states of actuators; use actuators with dyntype 'none'"
+        yield f"{model.na} internal states of actuators", "use actuators with dyntype 'none'"
     if delayed := np.flatnonzero((model.actuator_delay > 0) | (model.actuator_history[:, 0] > 0)).tolist():
         names = ", ".join(repr(model.actuator(index).name or f"actuator {index}") for index in delayed)
-        yield f"the controls that {names} had before; remove the delay"
+        yield f"the controls that {names} had before", "remove the delay"
     if model.npluginstate:
-        yield f"{model.npluginstate} states of plugins; remove these plugins"
+        yield f"{model.npluginstate} internal states of plugins", "remove these plugins"
     if model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_SLEEP:
-        yield "which bodies sleep; switch the option sleep off"
+        yield "the bodies that sleep", "switch the option sleep off"
 
 
 def _read_joints(model: mujoco.MjModel) -> Iterator[JointFacts]:

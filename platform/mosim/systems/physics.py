@@ -65,7 +65,8 @@ def array_fields(model: mujoco.MjModel) -> Iterator[tuple[str, np.ndarray]]:
 def physics_fields(model: mujoco.MjModel) -> Iterator[tuple[str, np.ndarray]]:
     """Every field of a model that changes motion, such as `geom_friction` or `opt.cone`, with what counts of it.
 
-    Of geoms, sites and meshes, only those count that can push something; of keyframes, the first.
+    Of geoms, sites and meshes, only those count that can push something; of bodies, those that move and those that
+    carry what pushes; of keyframes, the first.
     """
     kept = _kept_rows(model)
     for name, array in (*array_fields(model), *_records(model)):
@@ -116,12 +117,13 @@ def _public(record: Any) -> Iterator[tuple[str, Any]]:
 
 def _kept_rows(model: mujoco.MjModel) -> dict[str, np.ndarray | slice]:
     """Which rows count, by the first word of the fields' names."""
-    geoms = _pushing_geoms(model)
+    geoms, sites = _pushing_geoms(model), _pushing_sites(model)
     kinds = set(model.geom_type[geoms].tolist())
     meshes = kinds & {int(mujoco.mjtGeom.mjGEOM_MESH), int(mujoco.mjtGeom.mjGEOM_SDF)}
     return {
+        "body": _acting_bodies(model, geoms, sites),
         "geom": geoms,
-        "site": _pushing_sites(model),
+        "site": sites,
         "mesh": slice(None if meshes else 0),
         "hfield": slice(None if int(mujoco.mjtGeom.mjGEOM_HFIELD) in kinds else 0),
         "key": slice(1),
@@ -157,6 +159,19 @@ def _pushing_sites(model: mujoco.MjModel) -> np.ndarray:
     )
     sites = np.unique(np.concatenate(list(used)))
     return sites[(sites >= 0) & (sites < model.nsite)]
+
+
+def _acting_bodies(model: mujoco.MjModel, geoms: np.ndarray, sites: np.ndarray) -> np.ndarray:
+    """Bodies that move, that carry something which pushes, or that hold such a body; the others are drawing."""
+    acting = model.body_weldid != 0
+    bodies = model.eq_objtype == int(mujoco.mjtObj.mjOBJ_BODY)
+    carriers = (model.geom_bodyid[geoms], model.site_bodyid[sites], model.eq_obj1id[bodies], model.eq_obj2id[bodies])
+    at_bodies = model.actuator_trnid[model.actuator_trntype == int(mujoco.mjtTrn.mjTRN_BODY)].ravel()
+    for used in (*carriers, at_bodies, model.flex_vertbodyid, model.flex_nodebodyid):
+        acting[used[used >= 0]] = True
+    for body in reversed(range(model.nbody)):
+        acting[model.body_parentid[body]] |= acting[body]
+    return np.flatnonzero(acting)
 
 
 def _rounded(array: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from mosim.trajectories.dataset import Dataset, Trajectories, window_starts
 from mosim.trajectories.episodes import Episode, collect_episode
 from mosim.trajectories.importers import import_npz
 from mosim.trajectories.metadata import Metadata, Shard
+from mosim.trajectories.replay_check import ReplayCheck, check_steps, check_trajectories
 from mosim.trajectories.standard import (
     EPISODE_STEPS,
     HELD_OUT_EPISODES,
@@ -48,12 +49,15 @@ __all__ = [
     "PoissonBehaviour",
     "Policy",
     "PolicyBehaviour",
+    "ReplayCheck",
     "Shard",
     "StandardData",
     "Survey",
     "Surveyor",
     "Trajectories",
     "check_collection",
+    "check_steps",
+    "check_trajectories",
     "collect",
     "collect_episode",
     "concerns",

@@ -7,6 +7,7 @@ import numpy as np
 
 from mosim.systems import JointFacts, SystemFacts
 from mosim.trajectories.dataset import Dataset, Trajectories
+from mosim.trajectories.sampled_steps import StepSampler
 from mosim.trajectories.survey import ActuatorUse, Coverage, Survey
 from mosim.trajectories.tallies import Holds, Moments, Place
 
@@ -31,6 +32,7 @@ class Surveyor:
       sample: states, `(sampled, nq + nv)`.
       sampled_actions: those taken there, `(sampled, nu)`; zero in an episode's last state.
       sampled_episodes: which episode each is of, `(sampled,)`.
+      steps: for `mosim.trajectories.check_steps`.
       contexts: of every episode, `(episodes, context_size)`.
       digests: of every episode, `(episodes,)` bytes: equal where states and actions are.
     """
@@ -52,8 +54,10 @@ class Surveyor:
         samples, actions, episodes, contexts = [], [], [], []
         chosen = _draw_rows(sum(shard.rows for shard in dataset.metadata.shards))
         row = 0
+        sampler = StepSampler(dataset.facts, sum(shard.rows for shard in dataset.metadata.shards))
         for part in dataset.parts():
             self._look_at(part)
+            sampler.add(part)
             begin, stop = np.searchsorted(chosen, [row, row + len(part.states)])
             inside = chosen[begin:stop] - row
             samples.append(part.states[inside])
@@ -63,6 +67,7 @@ class Surveyor:
             contexts.append(part.contexts)
             row += len(part.states)
         nothing = np.empty((0, dataset.facts.state_size)), np.empty((0, dataset.facts.nu)), np.empty(0, int)
+        self.steps = sampler.steps()
         self.sample = np.concatenate([nothing[0], *samples])
         self.sampled_actions = np.concatenate([nothing[1], *actions])
         self.sampled_episodes = np.concatenate([nothing[2], *episodes])
