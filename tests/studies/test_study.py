@@ -192,7 +192,7 @@ def test_another_recipe_does_not_go_on_in_the_same_folder(
         ("recipe: small.yaml", "recipe: nowhere.yaml", "nowhere.yaml cannot be read"),
         ("pendulum-swingup", "pendulum-swing", "unknown task 'pendulum-swing'; did you mean pendulum-swingup"),
         ("horizons: [1, 8, 50]", "horizons: [1, 80]", "horizon 80 does not fit into episodes of 60 physics steps"),
-        ("name: too fast", "name: WHOLE", "variants must differ from one another; whole comes twice"),
+        ("name: too fast", "name: WHOLE", "variants 'whole' and 'WHOLE' would have one folder, whole"),
         ("starts: 20", "begins: 20", "study.yaml, line 8: unknown key 'begins'; allowed are: data, horizons"),
     ],
 )

@@ -56,7 +56,7 @@ def test_everything_a_run_says_arrives(tmp_path: Path, store: str) -> None:
     assert train.data.params["stages.0.loss.kind"] == "huber"
     assert train.data.params["seed"] == "3"
     assert len(train.data.params["note"]) == 6000
-    assert points_of(store, train, "mse/qpos/root_3") == [(16, 0.5)]
+    assert points_of(store, train, "mse/qpos/root:3") == [(16, 0.5)]
     assert points_of(store, train, "loss") == [(16, 2.0)]
     diverged = [value for _, value in points_of(store, train, "diverged")]
     assert math.isnan(diverged[0])

@@ -43,8 +43,8 @@ class Variant(Frozen):
 
     @property
     def folder(self) -> str:
-        """The name as a folder's."""
-        return re.sub(r"[^a-z0-9_.]+", "-", self.name.lower()).strip("-.") or "variant"
+        """The name as a folder's, letters of any script kept."""
+        return re.sub(r"[^\w.]+", "-", self.name.lower()).strip("-.") or "variant"
 
 
 class Study(Frozen):
@@ -80,7 +80,10 @@ class Study(Frozen):
             raise ValueError(
                 f"a system cannot be called {DATA_FOLDER}: a study keeps its datasets in a folder of that name"
             )
-        _require_distinct("variants", [variant.folder for variant in self.variants])
+        folders: dict[str, str] = {}
+        for variant in self.variants:
+            if (other := folders.setdefault(variant.folder, variant.name)) is not variant.name:
+                raise ValueError(f"variants {other!r} and {variant.name!r} would have one folder, {variant.folder}")
         for system in self.systems:
             _require_distinct(f"seeds of {system.name}", [str(seed) for seed in system.seeds or self.seeds])
         if wrong := [horizon for horizon in self.horizons if not 1 <= horizon <= self.data.steps]:

@@ -1,5 +1,6 @@
 """What MLflow accepts, and what a user reads: names of some characters, texts of some length."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,17 +16,53 @@ MAX_METRICS_PER_CALL = 1000
 MAX_PARAMETERS_PER_CALL = 100
 
 _CUT_MARK = "..."
-_FOREIGN = r"[^\w.\- :/]+"
+_DIGEST_LENGTH = 8
+
+_FOREIGN = re.compile(r"[^\w.\- /]")
+"""What MLflow refuses in names, and the colon, which marks what stands for it."""
+
+_INDEX = re.compile(r"\[([0-9]+)\]\Z")
+
+_NOT_IN_KEYS = re.compile(r"[%/'\"`\\\x00-\x1f\x7f\ud800-\udfff]")
+_NOT_IN_MODEL_NAMES = re.compile(r"[%/:?#'\"`\\\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def fitting_name(name: str) -> str:
-    """A name that MLflow accepts: `mse/root[3]` becomes `mse/root_3`."""
-    return re.sub(_FOREIGN, "_", re.sub(f"{_FOREIGN}$", "", name, flags=re.ASCII), flags=re.ASCII)[:MAX_NAME_LENGTH]
+    """A name of a metric, parameter or tag that MLflow accepts; other names stay other names.
+
+    Letters of any script stay. An index at the end is marked by a colon, and any other character that MLflow refuses
+    is given by its code point: `mse/root[3]` becomes `mse/root:3`, and `a?` becomes `a:3f:`.
+    """
+    index = _INDEX.search(name)
+    stem = name[: index.start()] if index else name
+    fitting = _FOREIGN.sub(lambda found: f":{ord(found[0]):x}:", stem) + (f":{index[1]}" if index else "")
+    return _cut(fitting, name)
 
 
 def fitting_model_name(name: str) -> str:
-    """A name that MLflow's model registry accepts: as `fitting_name`, and without `/` and `:`."""
-    return re.sub("[/:]", "-", fitting_name(name))
+    """A name that MLflow's model registry, its URIs and its searches take; what they do not is percent-encoded."""
+    return _cut(_percent_encoded(_NOT_IN_MODEL_NAMES, name), name)
+
+
+def run_key(name: str, parent: str | None) -> str:
+    """What tells a run from the others of its folder: its name after its parent's key, `run/train`.
+
+    The text stays as it is but for what would end a name or a search's string, which is percent-encoded.
+    """
+    own = _percent_encoded(_NOT_IN_KEYS, name)
+    return own if parent is None else f"{parent}/{own}"
+
+
+def _percent_encoded(foreign: re.Pattern[str], text: str) -> str:
+    return foreign.sub(lambda found: f"%{ord(found[0]):02X}", text)
+
+
+def _cut(fitting: str, name: str) -> str:
+    """Cuts what is too long, with a digest of the whole name in the place of its end."""
+    if len(fitting) <= MAX_NAME_LENGTH:
+        return fitting
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
+    return f"{fitting[: MAX_NAME_LENGTH - _DIGEST_LENGTH - 1]}-{digest}"
 
 
 def shortened(text: str, length: int) -> str:

@@ -25,12 +25,14 @@ from mosim.tracking.events import (
 from mosim.tracking.journal import Journal, tracking_folder
 from mosim.tracking.limits import (
     MAX_DESCRIPTION_LENGTH,
+    MAX_NAME_LENGTH,
     MAX_TAG_LENGTH,
     fitting_model_name,
     fitting_name,
     flattened,
     plain,
     reason,
+    run_key,
     shortened,
 )
 from mosim.tracking.model_folder import read_model_folder
@@ -100,16 +102,18 @@ class Tracker:
         """Begins a run, or goes on with the one of the same name under the same parent in this folder.
 
         Args:
-          name: what MLflow shows; letters, digits, spaces and `_-.:`.
+          name: what MLflow shows; any text.
           parent: the run that it is a part of.
           tags: such as `environment_tags()`.
           description: a text that MLflow shows with the run.
         """
-        key = fitting_name(name) if parent is None else f"{parent.key}/{fitting_name(name)}"
+        key = run_key(name, None if parent is None else parent.key)
         described = {_DESCRIPTION_TAG: description} if description else {}
         fitting = _fitting_tags(described | dict(tags or {}))
         parent_key = None if parent is None else parent.key
-        self.record(RunStarted(run=key, time=_now(), name=name, parent=parent_key, tags=fitting))
+        self.record(
+            RunStarted(run=key, time=_now(), name=shortened(name, MAX_NAME_LENGTH), parent=parent_key, tags=fitting)
+        )
         run = self._open_runs[key] = TrackedRun(self, key)
         return run
 
@@ -166,7 +170,7 @@ class TrackedRun:
     """One run. As a context manager it ends as the block does: finished, failed, or killed by Ctrl-C.
 
     Attributes:
-      key: the run's name, after those of its parents: `run/train`.
+      key: the run's name, after those of its parents, see `run_key`: `run/train`.
     """
 
     def __init__(self, tracker: Tracker, key: str) -> None:
