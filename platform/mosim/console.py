@@ -60,6 +60,11 @@ def warn(sentence: str) -> None:
     console.print(Text.assemble(("warning:", "yellow"), f" {sentence}"))
 
 
+def plain(text: str) -> str:
+    """The text without a terminal's colours, which the traces in Ray's errors have."""
+    return Text.from_ansi(text).plain
+
+
 def progress_bar() -> Progress:
     """A progress display in the project's one style; tasks carry a `status` field for what is worth watching."""
     return Progress(

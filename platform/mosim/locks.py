@@ -58,13 +58,16 @@ class FolderLock:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Holds a folder's lock while the block runs.
+def locked(location: str | Path) -> Iterator[None]:
+    """Holds a folder's lock while the block runs; a URI's, such as `s3://bucket/data`, has none.
 
     Raises:
       MosimError: another process has it.
     """
-    lock = FolderLock(folder)
+    if "://" in str(location):
+        yield
+        return
+    lock = FolderLock(Path(location))
     try:
         yield
     finally:

@@ -1,6 +1,5 @@
 """A pool of Ray actors that work at the same time, on one machine or on a cluster, and may be lost meanwhile."""
 
-import re
 import time
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -8,7 +7,7 @@ from typing import Any, Generic, TypeVar
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from mosim.console import warn
+from mosim.console import plain, warn
 from mosim.errors import MosimError
 
 LOSSES_PER_WORKER = 3
@@ -22,9 +21,6 @@ _MISSED_CHECKS = 4
 
 _PATIENCE_SECONDS = 60.0
 """Without any worker that has a CPU, before the user is warned."""
-
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-"""Which Ray's sentences have for a terminal."""
 
 Work = TypeVar("Work")
 
@@ -202,5 +198,5 @@ def _own(error: RayTaskError) -> Exception:
 
 
 def _one_line(error: RayError) -> str:
-    lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines() if line.strip()]
+    lines = [line.strip() for line in plain(str(error)).splitlines() if line.strip()]
     return " ".join(lines[:3])

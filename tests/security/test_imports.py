@@ -1,6 +1,5 @@
 """A file never has a module imported that the user did not ask for by name on the command line."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from mosim.cli.parsing import parse_with_recipes
 from mosim.cli.zero_shot_command import Options, _defaults
 from mosim.errors import MosimError
 from mosim.policies import OtherRecipe, PPORecipe, load_policy_recipe, train_policy
+from mosim.run_identity import keep_identity
 from mosim.sweeps import plan_sweep, read_sweep
 
 Mosim = Callable[..., subprocess.CompletedProcess[str]]
@@ -73,8 +73,8 @@ def test_a_sweep_that_names_a_module_is_refused_before_it_runs(
 
 def test_a_policy_s_own_record_is_compared_and_not_obeyed(hostile_module: str, mark: Path, tmp_path: Path) -> None:
     recipe = PPORecipe(control_steps=64, num_envs=4, fragment=16, minibatch=32)
-    (tmp_path / "recipe.json").write_text(json.dumps({"algorithm": f"{hostile_module}:Config"}))
-    with pytest.raises(MosimError, match="is another one"):
+    keep_identity(tmp_path, {"recipe": {"algorithm": f"{hostile_module}:Config"}})
+    with pytest.raises(MosimError, match="holds another run"):
         train_policy(recipe, "reacher-easy", "true", tmp_path, resume=True)
     assert not mark.exists()
 

@@ -89,7 +89,7 @@ def test_the_longest_name_that_a_file_can_have_is_written(tmp_path: Path) -> Non
     assert path.read_text() == "text"
 
 
-@pytest.mark.parametrize("name", ["mosim.log", "tracking/journal.jsonl", "tracking/lock"])
+@pytest.mark.parametrize("name", ["mosim.log", "tracking/journal.jsonl", ".lock", "tracking/.lock"])
 def test_no_log_is_written_through_a_link_of_a_received_folder(
     mosim: Callable[..., subprocess.CompletedProcess[str]], collected: Path, tmp_path: Path, name: str
 ) -> None:

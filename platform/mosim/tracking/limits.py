@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rich.text import Text
+from mosim.console import plain
 
 MAX_NAME_LENGTH = 250
 MAX_PARAMETER_LENGTH = 6000
@@ -68,11 +68,6 @@ def _cut(fitting: str, name: str) -> str:
 def shortened(text: str, length: int) -> str:
     """The text, cut to `length` characters, with a mark where it was cut."""
     return text if len(text) <= length else text[: length - len(_CUT_MARK)] + _CUT_MARK
-
-
-def plain(text: str) -> str:
-    """The text without a terminal's colours, which the traces in Ray's errors have."""
-    return Text.from_ansi(text).plain
 
 
 def reason(error: BaseException) -> str:

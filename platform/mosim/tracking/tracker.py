@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, SupportsFloat
 
-from mosim.console import warn
+from mosim.console import plain, warn
 from mosim.errors import MosimError
 from mosim.locks import FolderLock
 from mosim.tracking.destination import OFF, absolute_uri, default_tracking_uri, sync_command, without_password
@@ -30,7 +30,6 @@ from mosim.tracking.limits import (
     fitting_model_name,
     fitting_name,
     flattened,
-    plain,
     reason,
     run_key,
     shortened,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mosim.console import warn
 from mosim.errors import MosimError
+from mosim.locks import locked
 from mosim.storage import Folder
 from mosim.systems import System, Task, load_system
 from mosim.trajectories.behaviours import Behaviour, PoissonBehaviour, Policy, PolicyBehaviour, resolve_policy
@@ -50,7 +51,8 @@ def collect(
       on_progress: called with the episodes that are there and the episodes that there will be.
 
     Raises:
-      MosimError: an argument is out of range, the policy does not load, or workers are lost again and again.
+      MosimError: an argument is out of range, another process works in the folder, the policy does not load, or
+        workers are lost again and again.
       MismatchError: another dataset lies in the folder.
       DivergenceError: MuJoCo cannot go on from a state.
     """
@@ -62,10 +64,11 @@ def collect(
     system = load_system(source)
     _load_policy(behaviour, system, load_policy)
     folder = Folder.at(out)
-    metadata = begin(folder, describe(system, behaviour, seed, episodes, steps))
-    metadata = _without_damage(folder, metadata)
-    if not metadata.complete:
-        metadata = _collect_missing(folder, metadata, workers, load_policy, on_progress or _ignore)
+    with locked(out):
+        metadata = begin(folder, describe(system, behaviour, seed, episodes, steps))
+        metadata = _without_damage(folder, metadata)
+        if not metadata.complete:
+            metadata = _collect_missing(folder, metadata, workers, load_policy, on_progress or _ignore)
     return Dataset(folder, metadata)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mosim.console import warn
 from mosim.errors import MismatchError, MosimError
+from mosim.locks import locked
 from mosim.storage import Folder
 from mosim.systems import System, load_system
 from mosim.trajectories.behaviours import ImportedBehaviour
@@ -56,10 +57,11 @@ def import_npz(file: str | Path, source: str, out: str | Path, allow_mismatch: b
     behaviour = ImportedBehaviour(file=file.name, sha256=digest)
     steps = lengths.pop() if len(lengths) == 1 else None
     folder = Folder.at(out)
-    metadata = begin(folder, describe(system, behaviour, None, len(episodes), steps))
-    finished = set(metadata.shards) - set(Dataset(folder, metadata).damaged_shards())
-    metadata = metadata.model_copy(update={"shards": tuple(sorted(finished, key=lambda shard: shard.first))})
-    return Dataset(folder, _write_missing(folder, metadata, episodes))
+    with locked(out):
+        metadata = begin(folder, describe(system, behaviour, None, len(episodes), steps))
+        finished = set(metadata.shards) - set(Dataset(folder, metadata).damaged_shards())
+        metadata = metadata.model_copy(update={"shards": tuple(sorted(finished, key=lambda shard: shard.first))})
+        return Dataset(folder, _write_missing(folder, metadata, episodes))
 
 
 def _check(file: Path, system: System, episodes: list[Episode], allow_mismatch: bool) -> None:
