@@ -7,7 +7,6 @@ import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 _NETWORK = "10.77.0"
 """Private, and seen by nothing outside the namespaces."""
@@ -36,15 +35,6 @@ class NetworkHost:
     def command(self, *command: str) -> list[str]:
         """A command as it is run on this host."""
         return ["ip", "netns", "exec", self.namespace, *command]
-
-    def processes(self) -> dict[int, str]:
-        """What runs on it: names and arguments by process id."""
-        lines = {}
-        for process in _ip("netns", "pids", self.namespace).split():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # Has ended since it was listed.
-                words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
-                lines[int(process)] = b" ".join(words).decode().strip()
-        return lines
 
     def cut_off(self) -> None:
         """From now on nothing reaches it, and nobody is told."""
