@@ -176,9 +176,9 @@ def test_a_store_that_lost_everything_gets_the_version_again(
     np.testing.assert_array_equal(predicted(store, 1, monkeypatch), rolled_out(checkpoint()))
 
 
-def test_a_name_that_mlflow_refuses_is_mended(tmp_path: Path, store: str, checkpoint) -> None:
+def test_what_mlflow_refuses_in_a_name_is_encoded(tmp_path: Path, store: str, checkpoint) -> None:
     say(tmp_path / "out", store, checkpoint(), name="mosim/reacher:easy [3]'s")
-    assert versions(store, "mosim-reacher-easy _3_s").keys() == {1}
+    assert versions(store, "mosim%2Freacher%3Aeasy [3]%27s").keys() == {1}
 
 
 def test_a_model_that_is_gone_holds_up_nothing(

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ def one_process_at_a_time(uri: str) -> Iterator[None]:
 
 def sync_command(folder: Path, uri: str) -> str:
     """The command that sends what is left of an output folder's journal to `uri`, from the working directory."""
-    return f"mosim sync {folder}{_flag(uri)}"
+    return shlex.join(["mosim", "sync", str(folder), *_flag(uri)])
 
 
 def ui_command(uri: str) -> str:
@@ -70,9 +71,9 @@ def ui_command(uri: str) -> str:
         return f"open {without_password(uri)}"
     # Not on the path where mosim was started as .venv/bin/mosim.
     program = "mosim" if shutil.which("mosim") else os.path.relpath(Path(sys.executable).with_name("mosim"))
-    return f"{program} ui{_flag(uri)}"
+    return shlex.join([program, "ui", *_flag(uri)])
 
 
-def _flag(uri: str) -> str:
+def _flag(uri: str) -> list[str]:
     """What commands need to be told of `uri`, where it is not the default."""
-    return "" if uri == without_password(default_tracking_uri()) else f" --tracking-uri {without_password(uri)}"
+    return [] if uri == without_password(default_tracking_uri()) else ["--tracking-uri", without_password(uri)]
