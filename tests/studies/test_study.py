@@ -153,7 +153,7 @@ def test_resume_does_only_what_is_missing(
     words = ["study", str(folder / "study.yaml"), "--out", str(studied), "--workers", "1", "--tracking-uri", "off"]
     code, said = run(capfd, *words)
     assert code == 2
-    assert "--resume goes on with it" in said
+    assert "resume it with --resume" in said
     before = {name: (studied / name / "result.json").read_text() for name in RUNS}
     lost = RUNS[0]
     (studied / lost / "result.json").unlink()

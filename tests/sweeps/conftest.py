@@ -160,7 +160,7 @@ class SweepCommand:
                 "id": run.info.run_id,
                 "status": run.info.status,
                 "parent": run.data.tags.get("mlflow.parentRunId"),
-                "failure": run.data.tags.get("failure"),
+                "failure": run.data.tags.get("failure", ""),
                 "note": run.data.tags.get("mlflow.note.content"),
             }
             for run in runs

@@ -177,7 +177,8 @@ def begin(folder: Folder, metadata: Metadata) -> Metadata:
     """Takes up a dataset where it was left, or starts it.
 
     Returns:
-      `metadata` with the shards that are finished already; its source is kept, since a file may have moved.
+      What the folder says, with the shards that are finished already, but for the source, since a file may have moved,
+      and the behaviour.
 
     Raises:
       MismatchError: as `check_dataset`.
@@ -185,8 +186,8 @@ def begin(folder: Folder, metadata: Metadata) -> Metadata:
     if (found := check_dataset(folder, metadata)) is None:
         write_metadata(folder, metadata)
         return metadata
-    # The rest is what was asked for, and not what the folder says: from `behaviour` and `source` code is loaded.
-    resumed = metadata.model_copy(update={"shards": found.shards, "versions": found.versions})
+    # From these two code is loaded, so they are what was asked for, and not what the folder says.
+    resumed = found.model_copy(update={"source": metadata.source, "behaviour": metadata.behaviour})
     if resumed.source != found.source:
         write_metadata(folder, resumed)
     return resumed
