@@ -100,10 +100,11 @@ def runs(store: str) -> dict[str, tuple[str, bool]]:
     return {str(run.info.run_name): (run.info.status, "failure" in run.data.tags) for run in found}
 
 
-CASES = [(name, True) for name in COMMANDS] + [
-    pytest.param(name, False, marks=[] if name == "train" else pytest.mark.slow)
+LONG = {"run", "study"}
+CASES = [
+    pytest.param(name, tracked, marks=[pytest.mark.slow] if name in LONG or not (tracked or name == "train") else [])
     for name in COMMANDS
-    if name != "collect"
+    for tracked in ((True,) if name == "collect" else (True, False))  # Which is not tracked.
 ]
 
 

@@ -52,7 +52,7 @@ def test_a_user_sees_progress_and_a_checkpoint_and_nothing_of_ray(folder: Path) 
     assert mosim.load(folder / "out").facts.nq == 1
     again = finished(folder, "--workers", "2", *short)
     assert again.returncode == 2
-    assert "--resume goes on with it" in again.stderr
+    assert "out holds a run already; resume it with --resume" in again.stderr
     assert "Traceback" not in again.stderr
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
+from ray import tune
 
 from mosim.errors import MismatchError, MosimError
 from mosim.run_identity import keep_identity
-from mosim.sweeps import SweepPlan, check_resumption, plan_sweep, read_sweep
+from mosim.sweeps import Draw, SweepPlan, check_resumption, plan_sweep, read_sweep
+from mosim.sweeps.searchers import DRAW, DrawnTrials
 
 DRAWN = {"space": {"stages.1.learning_rate": {"loguniform": [0.001, 0.01]}}, "budget": {"trials": 2, "concurrent": 2}}
 
@@ -50,7 +52,30 @@ def test_what_decides_results_must_stay(planned: Callable[..., SweepPlan], tmp_p
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("search", ["random", pytest.param("optuna", marks=pytest.mark.slow)])
+def test_a_restored_search_goes_on_with_the_draws_that_are_new(tmp_path: Path) -> None:
+    def trained(config: dict[str, Any]) -> None: ...
+
+    def rates(search: DrawnTrials) -> list[float]:
+        trials = iter(search.next_trial, None)
+        return [trial.config[DRAW]["rate"] for trial in trials]
+
+    draws: list[Draw] = [{"rate": float(rate)} for rate in range(5)]
+    first = DrawnTrials(draws[:3], None)
+    config = {DRAW: tune.grid_search(draws[:3])}
+    first.add_configurations([tune.Experiment("small", trained, config=config, storage_path=str(tmp_path))])
+    begun = first.next_trial()
+    assert begun is not None
+    first.save_to_dir(str(tmp_path), "session")
+    for wanted in (draws[:3], draws):
+        restored = DrawnTrials(wanted, None)
+        restored.restore_from_dir(str(tmp_path))
+        assert [begun.config[DRAW]["rate"], *rates(restored)] == [draw["rate"] for draw in wanted]
+        assert restored.is_finished()
+        restored.save_to_dir(str(tmp_path), "later")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("search", ["random", "optuna"])
 @pytest.mark.timeout(600)
 def test_more_trials_are_run_and_those_that_ended_stay(search: str, sweep_command: Callable[..., Any]) -> None:
     command = sweep_command(**DRAWN, search=search)
