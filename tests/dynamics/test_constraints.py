@@ -113,7 +113,9 @@ def test_only_where_mujoco_s_step_is_implicit_does_damping_change_free_motion(ta
         qpos[0, 3:] = torch.tensor([sum(joint_range) / 2 for joint_range in system.model.jnt_range[3:]])
     lower, force = torch.randn(1, facts.nv, facts.nv).tril(), torch.randn(1, facts.nv)
     free = (lower @ (lower.mT @ force.unsqueeze(-1))).squeeze(-1)
-    assert torch.allclose(predictor.constraints(qpos, qvel, lower, force), free, rtol=1e-5) != damped
+    assert (predictor.log_damping is not None) == damped
+    damping = None if predictor.log_damping is None else predictor.log_damping.exp()
+    assert torch.allclose(predictor.constraints(qpos, qvel, lower, force, damping), free, rtol=1e-5) != damped
 
 
 def test_contacts_hold_a_robot_up():

@@ -10,7 +10,7 @@ Activation = Literal["silu", "gelu", "tanh", "relu"]
 
 CorrectorInput = Literal["limit_depth", "contacts"]
 
-PredictorKind = Literal["rigid_body", "network"]
+PredictorKind = Literal["rigid_body", "network", "articulated"]
 
 TORCHDIFFEQ_FIXED = ("euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams")
 TORCHDIFFEQ_ADAPTIVE = ("dopri8", "dopri5", "bosh3", "fehlberg2", "adaptive_heun", "scipy_solver")
@@ -57,7 +57,7 @@ class IntegratorConfig(Frozen):
         description="semi_implicit_euler (one network call a step; MuJoCo's own default), constant_acceleration (one "
         "call; positions to second order), runge_kutta_4 (four calls; MuJoCo's RK4), or any torchdiffeq method by its "
         "name. auto is semi_implicit_euler unless MuJoCo integrates by RK4; then runge_kutta_4 where the model has "
-        "constraints, whose forces jump within a step, and constant_acceleration where it has none.",
+        "constraints, whose forces jump within a step, or is articulated, and constant_acceleration where it is not.",
     )
     adjoint: bool = Field(
         default=False, description="Differentiate torchdiffeq methods by the adjoint ODE, in constant memory."
@@ -76,8 +76,9 @@ class ModelConfig(Frozen):
 
     predictor: PredictorKind = Field(
         default="rigid_body",
-        description="rigid_body: M(q) [b(q, v) + tau(u)]. network: one residual network of state and action, as large, "
-        "to compare with.",
+        description="rigid_body: M(q) [b(q, v) + tau(u)], of networks. network: one residual network of state and "
+        "action, as large, to compare with. articulated: a tree of masses on the robot's drawing, with motors, damping "
+        "and springs at its joints, and no network.",
     )
     inertia: NetworkConfig = Field(
         default=NetworkConfig(), description="L(q), whose product L L^T is the inverse inertia."
@@ -101,10 +102,16 @@ class ModelConfig(Frozen):
         return " + ".join(parts)
 
 
-def resolve_integrator(method: IntegratorMethod, facts: SystemFacts, constrained: bool) -> str:
-    """The method that `auto` stands for on a system, with constraints or without; any other name is itself."""
+def resolve_integrator(method: IntegratorMethod, facts: SystemFacts, exact: bool) -> str:
+    """The method that `auto` stands for on a system; any other name is itself.
+
+    Args:
+      method: of the config.
+      facts: of the system.
+      exact: whether the stages of MuJoCo's own method show in the result: of constraints, and of a tree of masses.
+    """
     if method != "auto":
         return method
     if facts.integrator != "RK4":
         return "semi_implicit_euler"
-    return "runge_kutta_4" if constrained else "constant_acceleration"
+    return "runge_kutta_4" if exact else "constant_acceleration"

@@ -8,7 +8,7 @@ over the rows of closed contacts (edges of a friction pyramid each) and of joint
 convex contact model that MuJoCo solves (Todorov, "Convex and analytically-invertible dynamics with contacts and
 constraints", ICRA 2014). The distances `d` and Jacobians `J` follow from the geometry; the inverse inertia `M`, the
 stiffness `K`, the damping `B`, the impedance `D` and the friction are learned. Joint damping that the step takes
-implicitly, `v' = v + h (M^-1 + h C)^-1 M^-1 a`, is learned with them.
+implicitly, `v' = v + h (M^-1 + h C)^-1 M^-1 a`, is the predictor's.
 """
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch._compile import _disable_dynamo  # torch.compiler.disable loads the compiler at once: seconds at every start.
 
 from mosim.dynamics import active_set, constraint_forces
-from mosim.dynamics.config import ConstraintsConfig
+from mosim.dynamics.config import ConstraintsConfig, ModelConfig
 from mosim.dynamics.rows import Rows, rank_within
 from mosim.dynamics.statistics import Statistics
 from mosim.systems import ContactGaps, Gaps, Jacobians, Kinematics, SystemFacts, contact_frames
@@ -29,9 +29,6 @@ _DAMPING = 105.0
 
 _IMPEDANCE = 10.0
 """D before training, over the response of the row: MuJoCo's for an impedance of 0.91."""
-
-_IMPLICIT_DAMPING = 0.05
-"""h C before training, over the inertia."""
 
 _SHALLOW, _DEEP = 5e-4, 1e-2
 """Depths, in metres or radians, at which the stiffness of a constraint may change: of MuJoCo's impedance, and ten times
@@ -60,12 +57,10 @@ class Constraints(nn.Module):
         limited = any(joint.limited and joint.kind in ("slide", "hinge") for joint in facts.joints)
         self.limits = LimitRows(facts, statistics) if limited else None
         self.size = sum(part.size for part in (self.contacts, self.limits) if part is not None)
-        # MuJoCo's RK4 takes damping as it takes every force; constraints then meet the inertia without it.
-        self._damps = self.size > 0 and facts.integrator != "RK4"
-        if self._damps:
-            self.log_damping = nn.Parameter(torch.full((facts.nv,), _IMPLICIT_DAMPING).log())
 
-    def forward(self, qpos: Tensor, qvel: Tensor, lower: Tensor, force: Tensor) -> Tensor:
+    def forward(
+        self, qpos: Tensor, qvel: Tensor, lower: Tensor, force: Tensor, damping: Tensor | None = None
+    ) -> Tensor:
         """Accelerations, `(..., nv)`, in units of their standard deviation.
 
         Args:
@@ -73,26 +68,38 @@ class Constraints(nn.Module):
           qvel: raw, `(..., nv)`.
           lower: `L`, `(..., nv, nv)`: the inverse inertia is `L L^T` in units of the accelerations' standard deviation.
           force: `b(q, v) + tau(u)`, `(..., nv)`.
+          damping: `h C`, `(nv,)`, that the step takes implicitly, not negative; None where there is none.
         """
         if torch.compiler.is_compiling():
-            return _uncompiled(self, qpos, qvel, lower, force)
-        return self._accelerations(qpos, qvel, lower, force)
+            return _uncompiled(self, qpos, qvel, lower, force, damping)
+        return self._accelerations(qpos, qvel, lower, force, damping)
 
-    def _accelerations(self, qpos: Tensor, qvel: Tensor, lower: Tensor, force: Tensor) -> Tensor:
+    def _accelerations(
+        self, qpos: Tensor, qvel: Tensor, lower: Tensor, force: Tensor, damping: Tensor | None
+    ) -> Tensor:
         batch = qpos.shape[:-1]
         qpos, qvel, force = (part.reshape(batch.numel(), part.shape[-1]) for part in (qpos, qvel, force))
         lower = lower.reshape(len(qpos), *lower.shape[-2:])
         # Most states of a batch close few gaps, or none, so only closed ones are worked out.
         rows = [part(qpos, qvel) for part in (self.contacts, self.limits) if part is not None]
-        damping = self.log_damping.exp() if self._damps else None
         forces = constraint_forces if constraint_forces.takes(lower) else active_set
         return forces.accelerations(lower, force, rows, damping, self._searches).reshape(*batch, qvel.shape[-1])
 
 
 @_disable_dynamo
-def _uncompiled(constraints: Constraints, qpos: Tensor, qvel: Tensor, lower: Tensor, force: Tensor) -> Tensor:
+def _uncompiled(
+    constraints: Constraints, qpos: Tensor, qvel: Tensor, lower: Tensor, force: Tensor, damping: Tensor | None
+) -> Tensor:
     # How many rows there are depends on the states: compiled, this would be compiled anew for every batch.
-    return constraints._accelerations(qpos, qvel, lower, force)
+    return constraints._accelerations(qpos, qvel, lower, force, damping)
+
+
+def constraints_of(facts: SystemFacts, config: ModelConfig, statistics: Statistics) -> Constraints | None:
+    """The constraints that a model asks for; None where it asks for none, or nothing can touch or reach a limit."""
+    if config.constraints is None:
+        return None
+    constraints = Constraints(facts, config.constraints, statistics)
+    return constraints if constraints.size else None
 
 
 class LimitRows(nn.Module):

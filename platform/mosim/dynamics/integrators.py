@@ -25,9 +25,9 @@ class Integrator(Protocol):
         ...
 
 
-def make_integrator(config: IntegratorConfig, facts: SystemFacts, constrained: bool = False) -> Integrator:
-    """The integrator that a config names, for a system's time step and joints; `constrained` decides what `auto` is."""
-    method = resolve_integrator(config.method, facts, constrained)
+def make_integrator(config: IntegratorConfig, facts: SystemFacts, exact: bool = False) -> Integrator:
+    """The integrator that a config names, for a system's time step and joints; `exact` decides what `auto` is."""
+    method = resolve_integrator(config.method, facts, exact)
     space = ConfigurationSpace(facts)
     if method in _OWN:
         return functools.partial(_OWN[method], space, facts.timestep)

@@ -8,7 +8,7 @@ from mosim.dynamics.configuration_space import ConfigurationSpace
 from mosim.dynamics.corrector import Corrector
 from mosim.dynamics.integrators import make_integrator
 from mosim.dynamics.interface import DynamicsModel
-from mosim.dynamics.predictor import PREDICTORS, NetworkPredictor, RigidBodyPredictor
+from mosim.dynamics.predictor import PREDICTORS, Predictor
 from mosim.dynamics.statistics import Statistics
 from mosim.shapes import Action, Qpos, Qvel, State
 from mosim.systems import SystemFacts
@@ -29,7 +29,7 @@ class NeuralSimulator(DynamicsModel):
       acceleration_calls: calls of the acceleration so far, to tell what an integrator costs.
     """
 
-    predictor: RigidBodyPredictor | NetworkPredictor
+    predictor: Predictor
     _action_middle: Tensor
     _action_scale: Tensor
     _velocity_scale: Tensor
@@ -53,7 +53,8 @@ class NeuralSimulator(DynamicsModel):
         self.register_buffer("_acceleration_std", statistics.acceleration_std.clone(), persistent=False)
         self.register_buffer("_velocity_limit", statistics.velocity_limit.clone(), persistent=False)
         self.register_buffer("_acceleration_limit", statistics.acceleration_limit.clone(), persistent=False)
-        self._integrator = make_integrator(config.integrator, facts, self.predictor.constrained)
+        exact = self.predictor.constrained or not self.predictor.bounded
+        self._integrator = make_integrator(config.integrator, facts, exact)
 
     @single_threaded
     def acceleration(self, qpos: Qpos, qvel: Qvel, action: Action) -> Qvel:
@@ -65,11 +66,16 @@ class NeuralSimulator(DynamicsModel):
         total = self.predictor(qpos, qvel, velocity, scaled)
         for corrector in self.correctors[: self.active_correctors]:
             total = total + corrector(qpos, qvel, velocity, scaled)
-        return torch.clamp(total * self._acceleration_std, -self._acceleration_limit, self._acceleration_limit)
+        total = total * self._acceleration_std
+        if not self.predictor.bounded:
+            return total
+        return torch.clamp(total, -self._acceleration_limit, self._acceleration_limit)
 
     @single_threaded
     def step(self, state: State, action: Action) -> State:
         """See `DynamicsModel`."""
         qpos, qvel = self.space.split(state)
         next_qpos, next_qvel = self._integrator(self.acceleration, qpos, qvel, action)
-        return torch.cat([next_qpos, torch.clamp(next_qvel, -self._velocity_limit, self._velocity_limit)], dim=-1)
+        if self.predictor.bounded:
+            next_qvel = torch.clamp(next_qvel, -self._velocity_limit, self._velocity_limit)
+        return torch.cat([next_qpos, next_qvel], dim=-1)

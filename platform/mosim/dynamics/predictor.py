@@ -1,16 +1,20 @@
-"""Predictors: rigid-body structure, `M(q) [b(q, v) + tau(u)]`, with constraint forces or without, and none at all."""
+"""Predictors by networks: rigid-body structure, `M(q) [b(q, v) + tau(u)]`, and none at all; and all kinds by name."""
 
 import torch
 from torch import Tensor, nn
 
+from mosim.dynamics.articulated import ArticulatedPredictor
 from mosim.dynamics.config import ModelConfig, NetworkConfig, PredictorKind
 from mosim.dynamics.configuration_space import ConfigurationSpace
-from mosim.dynamics.constraints import Constraints
+from mosim.dynamics.constraints import constraints_of
 from mosim.dynamics.inputs import PositionInputs
 from mosim.dynamics.networks import LowerTriangle, ResidualNetwork
 from mosim.dynamics.statistics import Statistics
 from mosim.shapes import Action, InverseInertia, Qpos, Qvel
 from mosim.systems import SystemFacts
+
+_IMPLICIT_DAMPING = 0.05
+"""Joint damping that the step takes implicitly, before training: of a step, over the inertia."""
 
 
 class RigidBodyPredictor(nn.Module):
@@ -19,13 +23,15 @@ class RigidBodyPredictor(nn.Module):
     With constraints, what contacts and joint limits leave of that.
     """
 
+    bounded = True
+    """Networks know nothing beyond the data, so predictions are kept near these."""
+
     _scale: Tensor
 
     def __init__(self, facts: SystemFacts, config: ModelConfig, statistics: Statistics) -> None:
         super().__init__()
         nv = facts.nv
-        constraints = Constraints(facts, config.constraints, statistics) if config.constraints else None
-        self.constraints = constraints if constraints is not None and constraints.size else None
+        self.constraints = constraints_of(facts, config, statistics)
         # Where constraints take contacts and limits, the networks need not see what only those depend on.
         self.positions = PositionInputs(facts, statistics, unconstrained=self.constrained)
         self._turns = self.constrained and facts.heading_symmetric
@@ -34,6 +40,9 @@ class RigidBodyPredictor(nn.Module):
         self.bias = ResidualNetwork(self.positions.size + nv, nv, config.bias)
         self.actuation = ResidualNetwork(facts.nu, nv, config.actuation) if facts.nu else None
         self.triangle = LowerTriangle(nv)
+        # MuJoCo's RK4 takes damping as it takes every force; constraints then meet the inertia without it.
+        damps = self.constrained and facts.integrator != "RK4"
+        self.log_damping = nn.Parameter(torch.full((nv,), _IMPLICIT_DAMPING).log()) if damps else None
         self.register_buffer("_scale", statistics.acceleration_std.clone(), persistent=False)
 
     @property
@@ -67,7 +76,8 @@ class RigidBodyPredictor(nn.Module):
         if heading is not None:
             force = _turn(heading, force)
         if self.constraints is not None:
-            return self.constraints(qpos, qvel, lower, force)
+            damping = None if self.log_damping is None else self.log_damping.exp()
+            return self.constraints(qpos, qvel, lower, force, damping)
         return (lower @ (lower.mT @ force.unsqueeze(-1))).squeeze(-1)
 
     def _heading(self, qpos: Qpos) -> Tensor | None:
@@ -77,6 +87,8 @@ class RigidBodyPredictor(nn.Module):
 
 class NetworkPredictor(nn.Module):
     """One residual network of state and action, with as many hidden units as the structured predictor's networks."""
+
+    bounded = True
 
     def __init__(self, facts: SystemFacts, config: ModelConfig, statistics: Statistics) -> None:
         super().__init__()
@@ -102,7 +114,10 @@ def _width_of_both(inertia: NetworkConfig, bias: NetworkConfig) -> int:
     return round((weights / max(bias.depth, 1)) ** 0.5) or bias.width
 
 
-PREDICTORS: dict[PredictorKind, type[RigidBodyPredictor] | type[NetworkPredictor]] = {
+Predictor = RigidBodyPredictor | NetworkPredictor | ArticulatedPredictor
+
+PREDICTORS: dict[PredictorKind, type[Predictor]] = {
     "rigid_body": RigidBodyPredictor,
     "network": NetworkPredictor,
+    "articulated": ArticulatedPredictor,
 }

@@ -9,9 +9,10 @@ from mosim.systems.jacobians import Jacobians
 from mosim.systems.kinematics import Kinematics, Points, Poses, Velocities
 from mosim.systems.registry import find_system, is_file, load_system, load_task, task_names
 from mosim.systems.skeleton import Frame, Link, Pair, Shape, Skeleton, read_skeleton
-from mosim.systems.spatial import rotation_matrices
+from mosim.systems.spatial import buffer, index_buffer, rotation_matrices, rotation_of, twist_matrices, wrenches
 from mosim.systems.system import EpisodeStart, System
 from mosim.systems.task import Task
+from mosim.systems.tree_motion import Placement, TreeMotion
 
 __all__ = [
     "DOF_WIDTH",
@@ -28,6 +29,7 @@ __all__ = [
     "Kinematics",
     "Link",
     "Pair",
+    "Placement",
     "Points",
     "Poses",
     "Shape",
@@ -35,16 +37,22 @@ __all__ = [
     "System",
     "SystemFacts",
     "Task",
+    "TreeMotion",
     "Velocities",
     "batched_tasks",
+    "buffer",
     "contact_frames",
     "evaluator_for",
     "find_system",
+    "index_buffer",
     "is_file",
     "load_system",
     "load_task",
     "read_facts",
     "read_skeleton",
     "rotation_matrices",
+    "rotation_of",
     "task_names",
+    "twist_matrices",
+    "wrenches",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from mosim.errors import UnsupportedSystemError
 from mosim.systems.frozen import Frozen
 from mosim.systems.physics import differing_fields, physics_digests
-from mosim.systems.skeleton import JointKind, Skeleton, read_skeleton
+from mosim.systems.skeleton import JointKind, Skeleton, Vector, read_skeleton
 
 IntegratorName = Literal["Euler", "RK4", "implicit", "implicitfast"]
 """In the order of MuJoCo's `mjtIntegrator`."""
@@ -27,6 +27,8 @@ _PROBED_DISTANCE = 3.0
 
 _NO_LIMITS = int(mujoco.mjtDisableBit.mjDSBL_LIMIT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT)
 """Options of MuJoCo under which no joint is held at its limits."""
+
+_NO_GRAVITY = int(mujoco.mjtDisableBit.mjDSBL_GRAVITY)
 
 UNLIMITED_CONTROL = 1.0
 """Bound given to an actuator without a control range, in actuator units, so that actions can be drawn."""
@@ -55,6 +57,8 @@ class SystemFacts(Frozen):
       nq, nv, nu: sizes of `qpos`, `qvel` and `ctrl`.
       timestep: seconds of one physics step.
       integrator: MuJoCo's integrator.
+      gravity: in the world's frame, metres a second squared; zero where it is switched off. Like the floor, it is of
+        the place that a robot stands in, and no number of the robot's own.
       joints: in MuJoCo's order.
       control_lower, control_upper: of shape `(nu,)`, in actuator units.
       cyclic: indices into `qpos` of coordinates that no force depends on, such as a runner's distance, found by moving
@@ -73,6 +77,7 @@ class SystemFacts(Frozen):
     nu: int
     timestep: float
     integrator: IntegratorName
+    gravity: Vector
     joints: tuple[JointFacts, ...]
     control_lower: tuple[float, ...]
     control_upper: tuple[float, ...]
@@ -142,6 +147,7 @@ def read_facts(model: mujoco.MjModel, name: str, varying: Mapping[str, np.ndarra
         nu=model.nu,
         timestep=model.opt.timestep,
         integrator=get_args(IntegratorName)[model.opt.integrator],
+        gravity=(0.0, 0.0, 0.0) if model.opt.disableflags & _NO_GRAVITY else tuple(model.opt.gravity.tolist()),
         joints=tuple(_read_joints(model)),
         control_lower=tuple(np.where(limited, model.actuator_ctrlrange[:, 0], -UNLIMITED_CONTROL).tolist()),
         control_upper=tuple(np.where(limited, model.actuator_ctrlrange[:, 1], UNLIMITED_CONTROL).tolist()),

@@ -17,16 +17,19 @@ class Jacobians(nn.Module):
 
     Attributes:
       moves: `(links + 1, nv)`: 1 where a degree of freedom moves a link; the last link is the world.
+      links: `(nv,)`: the link whose joint each degree of freedom is of.
+      fixed: `(nv, 1)`: 1 where the axis is the world's own, as of a free joint's place, else 0: of the link.
     """
 
     moves: Tensor
-    _links: Tensor
+    links: Tensor
+    fixed: Tensor
     _axis: Tensor
     _anchor: Tensor
     _turns: Tensor
-    _world: Tensor
 
-    def __init__(self, skeleton: Skeleton) -> None:
+    def __init__(self, skeleton: Skeleton, dtype: torch.dtype = torch.float32) -> None:
+        """`dtype` is the precision of the drawing's numbers, and of the poses to come."""
         super().__init__()
         links, axes, anchors, turns, world = [], [], [], [], []
         for index, link in enumerate(skeleton.links):
@@ -44,12 +47,12 @@ class Jacobians(nn.Module):
             while ancestor != WORLD:
                 moves[link, [dof for dof, owner in enumerate(links) if owner == ancestor]] = 1
                 ancestor = skeleton.links[ancestor].parent
-        index_buffer(self, "_links", links)
-        buffer(self, "moves", moves)
+        index_buffer(self, "links", links)
+        buffer(self, "moves", moves, dtype)
         for name, rows in (("_axis", axes), ("_anchor", anchors)):
-            buffer(self, name, np.array(rows).swapaxes(0, 1))
-        buffer(self, "_turns", turns)
-        buffer(self, "_world", world)
+            buffer(self, name, np.array(rows).swapaxes(0, 1), dtype)
+        buffer(self, "_turns", turns, dtype)
+        buffer(self, "fixed", world, dtype)
         self._skeleton_turns_freely = any(link.kind in ("free", "ball") for link in skeleton.links)
         self._size_of_qpos = len(skeleton.links)
 
@@ -67,22 +70,28 @@ class Jacobians(nn.Module):
         turning = torch.linalg.cross((self._turns * axis).unsqueeze(-3).expand_as(arm), arm)
         return (turning + ((1 - self._turns) * axis).unsqueeze(-3)) * moved.unsqueeze(-1)
 
-    def screws(self, poses: Poses) -> Tensor:
+    def screws(self, poses: Poses, origin: Tensor | None = None) -> Tensor:
         """How each degree of freedom moves its links, `(..., 6, nv)`.
 
         What a point `p` moves along a direction `d` is the inner product with `[p x d, d]`: the angular velocity first,
-        then the velocity of what is at the world's origin.
+        then the velocity of what is at the origin.
+
+        Args:
+          poses: of the links.
+          origin: of each degree of freedom, `(..., nv, 3)`; the world's where not given.
         """
         axis, center = self._lines(poses)
+        if origin is not None:
+            center = center - origin.reshape(-1, len(self.links), 3).permute(2, 1, 0)
         turning = self._turns * axis
         moving = cross_product(center, turning, dim=0) + (axis - turning)
-        return torch.cat([turning, moving]).permute(2, 0, 1).reshape(*poses.position.shape[:-2], 6, len(self._links))
+        return torch.cat([turning, moving]).permute(2, 0, 1).reshape(*poses.position.shape[:-2], 6, len(self.links))
 
     def still_direction(self, kinematics: Kinematics) -> Tensor | None:
         """A direction, `(3,)`, in which no degree of freedom ever moves anything; None where there is no such."""
         if self._skeleton_turns_freely or not bool(self._turns.any()):
             return None
-        axis, _ = self._axes(kinematics.poses(torch.zeros(self._size_of_qpos)))
+        axis, _ = self._axes(kinematics.poses(self._axis.new_zeros(self._size_of_qpos)))
         hinges = self._turns.squeeze(-1) > 0
         still = axis[hinges][0]
         parallel = torch.linalg.cross(axis[hinges], still.expand_as(axis[hinges])).abs().max() < _STRAIGHT
@@ -92,14 +101,14 @@ class Jacobians(nn.Module):
     def _axes(self, poses: Poses) -> tuple[Tensor, Tensor]:
         """Each degree of freedom's axis, and a point on it, in the world's frame; `(..., nv, 3)` each."""
         batch = poses.position.shape[:-2]
-        axis, center = (part.permute(2, 1, 0).reshape(*batch, len(self._links), 3) for part in self._lines(poses))
+        axis, center = (part.permute(2, 1, 0).reshape(*batch, len(self.links), 3) for part in self._lines(poses))
         return axis, center
 
     def _lines(self, poses: Poses) -> tuple[Tensor, Tensor]:
         """The same, batch last, `(3, nv, batch)`."""
         position, rotation = batch_last(poses)
-        rotation = rotation.index_select(2, self._links)
+        rotation = rotation.index_select(2, self.links)
         axis = product(rotation, self._axis.unsqueeze(1)).squeeze(1)
-        axis = axis + self._world * (self._axis - axis)
-        center = position.index_select(1, self._links) + product(rotation, self._anchor.unsqueeze(1)).squeeze(1)
+        axis = axis + self.fixed * (self._axis - axis)
+        center = position.index_select(1, self.links) + product(rotation, self._anchor.unsqueeze(1)).squeeze(1)
         return axis, center

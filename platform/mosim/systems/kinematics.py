@@ -44,7 +44,8 @@ class Kinematics(nn.Module):
     _order: Tensor
     _joints: Tensor
 
-    def __init__(self, skeleton: Skeleton) -> None:
+    def __init__(self, skeleton: Skeleton, dtype: torch.dtype = torch.float32) -> None:
+        """`dtype` is the precision of the drawing's numbers, and of the positions and velocities to come."""
         super().__init__()
         links = skeleton.links
         depths: list[int] = []
@@ -53,8 +54,9 @@ class Kinematics(nn.Module):
         levels = [[i for i in range(len(links)) if depths[i] == depth] for depth in sorted(set(depths))]
         hinges = [index for index, link in enumerate(links) if link.kind in ("hinge", "slide")]
         orientations = [index for index, link in enumerate(links) if link.kind in ("free", "ball")]
-        self._hinges = _Hinges([links[index] for index in hinges]) if hinges else None
-        self._orientations = _Orientations([links[index] for index in orientations]) if orientations else None
+        self._hinges = _Hinges([links[index] for index in hinges], dtype) if hinges else None
+        turning = [links[index] for index in orientations]
+        self._orientations = _Orientations(turning, dtype) if turning else None
         by_level = [index for level in levels for index in level]
         index_buffer(self, "_joints", [[*hinges, *orientations].index(index) for index in by_level])
         index_buffer(self, "_order", [*(by_level.index(index) for index in range(len(links))), len(links)])
@@ -134,7 +136,7 @@ class _Hinges(nn.Module):
     _lever: Tensor
     _slide: Tensor
 
-    def __init__(self, links: Sequence[Link]) -> None:
+    def __init__(self, links: Sequence[Link], dtype: torch.dtype) -> None:
         super().__init__()
         index_buffer(self, "_qpos", [link.qpos_address for link in links])
         index_buffer(self, "_dofs", [link.dof_address for link in links])
@@ -153,9 +155,9 @@ class _Hinges(nn.Module):
             parts["_lever"].append(-cross @ anchor)
             parts["_slide"].append(slide)
         for name, rows in parts.items():
-            buffer(self, name, np.moveaxis(np.array(rows), 0, -1)[..., None])
-        buffer(self, "_turns", [[link.kind == "hinge"] for link in links])
-        buffer(self, "_reference", [[link.reference] for link in links])
+            buffer(self, name, np.moveaxis(np.array(rows), 0, -1)[..., None], dtype)
+        buffer(self, "_turns", [[link.kind == "hinge"] for link in links], dtype)
+        buffer(self, "_reference", [[link.reference] for link in links], dtype)
 
     def forward(self, qpos: Tensor, qvel: Tensor | None = None) -> Tensor:
         """Frames, `(3, columns, hinges, batch)`, from `qpos` and `qvel` of shapes `(nq, batch)` and `(nv, batch)`."""
@@ -181,7 +183,7 @@ class _Orientations(nn.Module):
     _offset: Tensor
     _anchor: Tensor
 
-    def __init__(self, links: Sequence[Link]) -> None:
+    def __init__(self, links: Sequence[Link], dtype: torch.dtype) -> None:
         super().__init__()
         # A free joint's position and velocity come before its rotation.
         skips = [3 * (link.kind == "free") for link in links]
@@ -192,14 +194,15 @@ class _Orientations(nn.Module):
             ("_speed", 3, [link.dof_address for link in links]),
         ):
             index_buffer(self, name, [[start + step for step in range(width)] for start in starts])
-        buffer(self, "_free", [[link.kind == "free"] for link in links])
-        buffer(self, "_fixed", [rotation_of(link.quaternion) for link in links])
+        buffer(self, "_free", [[link.kind == "free"] for link in links], dtype)
+        buffer(self, "_fixed", [rotation_of(link.quaternion) for link in links], dtype)
         buffer(
             self,
             "_offset",
             [np.array(link.position) + rotation_of(link.quaternion) @ np.array(link.anchor) for link in links],
+            dtype,
         )
-        buffer(self, "_anchor", [np.array(link.anchor)[:, None] for link in links])
+        buffer(self, "_anchor", [np.array(link.anchor)[:, None] for link in links], dtype)
 
     def forward(self, qpos: Tensor, qvel: Tensor | None) -> Tensor:
         rotation = self._fixed @ rotation_matrices(qpos[..., self._quaternion])

@@ -47,9 +47,41 @@ def cross_matrix(vector: np.ndarray) -> np.ndarray:
     return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
 
 
-def buffer(module: nn.Module, name: str, values: Sequence | np.ndarray) -> None:
-    """Gives a module a constant in single precision, which moves with it to a device and is not saved."""
-    module.register_buffer(name, torch.tensor(np.array(values), dtype=torch.float32), persistent=False)
+def twist_matrices(twist: Tensor) -> Tensor:
+    """How twists move places: `(..., 3, 4)`, whose product with a place `[x, y, z, 1]` is the velocity there.
+
+    Args:
+      twist: `(..., 6)`: angular velocity, then the velocity of what is at the origin; a spatial motion vector of
+        Featherstone, "Rigid Body Dynamics Algorithms" (2008), section 2.2.
+    """
+    p, q, r, x, y, z = twist.unbind(-1)
+    nothing = torch.zeros_like(p)
+    return torch.stack([nothing, -r, q, x, r, nothing, -p, y, -q, p, nothing, z], dim=-1).unflatten(-1, (3, 4))
+
+
+def wrenches(moments: Tensor) -> Tensor:
+    """What forces on places do to twists: `(..., 6)`, torque about the origin, then force.
+
+    The power on a twist is its inner product with the wrench, and the sum of products of its matrix with `moments`.
+
+    Args:
+      moments: `(..., 3, 4)`: the sum over places of each one's force times its `[x, y, z, 1]`.
+    """
+    arms = moments[..., :3]
+    torque = [arms[..., 2, 1] - arms[..., 1, 2], arms[..., 0, 2] - arms[..., 2, 0], arms[..., 1, 0] - arms[..., 0, 1]]
+    return torch.cat([torch.stack(torque, dim=-1), moments[..., 3]], dim=-1)
+
+
+def motion_cross_product(twist: Tensor, other: Tensor) -> Tensor:
+    """How `other`, carried along by `twist`, changes, `(..., 6)`: Featherstone's `v x m`, equation 2.31."""
+    angular = torch.cat([twist[..., :3]] * 2, dim=-1).unflatten(-1, (2, 3))
+    first, second = cross_product(angular, other.unflatten(-1, (2, 3))).unbind(-2)
+    return torch.cat([first, second + cross_product(twist[..., 3:], other[..., :3])], dim=-1)
+
+
+def buffer(module: nn.Module, name: str, values: Sequence | np.ndarray, dtype: torch.dtype = torch.float32) -> None:
+    """Gives a module a constant, which moves with it to a device and is not saved."""
+    module.register_buffer(name, torch.tensor(np.array(values), dtype=dtype), persistent=False)
 
 
 def index_buffer(module: nn.Module, name: str, values: Sequence) -> None:

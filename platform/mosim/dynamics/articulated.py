@@ -1,0 +1,150 @@
+"""The predictor that knows its robot is a tree of masses: `M(q)^-1 [forces - bias(q, v)]`, every number learned."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mosim.dynamics import spatial_inertia
+from mosim.dynamics.active_set import solve_positive_definite
+from mosim.dynamics.actuation import Actuation
+from mosim.dynamics.config import ModelConfig
+from mosim.dynamics.constraints import constraints_of
+from mosim.dynamics.joint_forces import JointForces
+from mosim.dynamics.mass_tree import SMALLEST_SHARE, MassTree
+from mosim.dynamics.statistics import Statistics
+from mosim.shapes import Action, Qpos, Qvel
+from mosim.systems import SystemFacts
+
+
+class Mechanics(NamedTuple):
+    """What is learned of a robot, in SI units and in MuJoCo's words.
+
+    Attributes:
+      pseudo_inertia: `(carriers, 4, 4)`: of the links that carry bodies, in their own frames; see `spatial_inertia`.
+      armature, damping, constant: `(nv,)`.
+      stiffness: `(springs,)`: of hinges and slides, in the order of the joints.
+      gear: `(nv, nu)`: generalised force of a unit of control.
+    """
+
+    pseudo_inertia: Tensor
+    armature: Tensor
+    damping: Tensor
+    constant: Tensor
+    stiffness: Tensor
+    gear: Tensor
+
+
+class ArticulatedPredictor(nn.Module):
+    """Accelerations of a tree of masses on the robot's drawing, or what contacts and limits leave of them.
+
+    Computed in double precision up to the constraints, whatever the states': an inertia matrix of 27 degrees of freedom
+    has a condition of 1e5, which would cost single precision all but its first digits.
+
+    Attributes:
+      tree: masses and armature.
+      joints: damping, springs and constant forces.
+      actuation: what controls do; None where there are none.
+      constraints: contacts and limits; None where there are none, or the config wants none.
+    """
+
+    bounded = False
+    """Structure says what lies beyond the data, so predictions need no bounds."""
+
+    _acceleration_std: Tensor
+
+    def __init__(self, facts: SystemFacts, config: ModelConfig, statistics: Statistics) -> None:
+        super().__init__()
+        self.constraints = constraints_of(facts, config, statistics)
+        self.tree = MassTree(facts)
+        self.joints = JointForces(facts, statistics, self.tree.scale)
+        self.actuation = Actuation(facts, self.joints.force_scale) if facts.nu else None
+        # MuJoCo's RK4 takes damping as it takes every force; its other integrators take it at the end of the step.
+        self.implicit_timestep = facts.timestep if facts.integrator != "RK4" else 0.0
+        self.register_buffer("_acceleration_std", statistics.acceleration_std.clone(), persistent=False)
+
+    @property
+    def constrained(self) -> bool:
+        """Whether constraints act in this system."""
+        return self.constraints is not None
+
+    def inertia_and_force(self, qpos: Qpos, qvel: Qvel, action: Action) -> tuple[Tensor, Tensor]:
+        """The inertia matrix, `(..., nv, nv)`, and all smooth forces less the bias, `(..., nv)`; SI units, double.
+
+        Args:
+          qpos: raw, `(..., nq)`.
+          qvel: raw, `(..., nv)`.
+          action: scaled to [-1, 1], `(..., nu)`.
+        """
+        qpos, qvel, action = (part.to(self.tree.guess.dtype) for part in (qpos, qvel, action))
+        placement = self.tree.motion(qpos)
+        placed = self.tree.placed(placement)
+        force = self.joints(qpos, qvel) - self.tree.bias(placement, qvel, placed)
+        if self.actuation is not None:
+            force = force + self.actuation(action)
+        return self.tree.inertia_matrix(placement, placed), force
+
+    def smooth_acceleration(self, qpos: Qpos, qvel: Qvel, action: Action) -> Tensor:
+        """Accelerations without contacts and limits, `(..., nv)`; SI units, double. Arguments as above."""
+        inertia, force = self.inertia_and_force(qpos, qvel, action)
+        if self.implicit_timestep:
+            inertia = inertia + torch.diag(self.implicit_timestep * self.joints.damping)
+        size = force.shape[-1]
+        flat = solve_positive_definite(inertia.reshape(-1, size, size), force.reshape(-1, size, 1))
+        return flat.reshape(force.shape)
+
+    def forward(self, qpos: Qpos, qvel: Qvel, velocity: Qvel, action: Action) -> Qvel:
+        """See `RigidBodyPredictor`."""
+        del velocity
+        if self.constraints is None:
+            return self.smooth_acceleration(qpos, qvel, action).to(qpos) / self._acceleration_std
+        inertia, force = self.inertia_and_force(qpos, qvel, action)
+        std = self._acceleration_std
+        lower = inverse_factor(inertia) / std.unsqueeze(-1)
+        damping = None
+        if self.implicit_timestep:
+            damping = (self.implicit_timestep * self.joints.damping * std.square()).to(qpos)
+        return self.constraints(qpos, qvel, lower.to(qpos), (force * std).to(qpos), damping)
+
+    def mechanics(self) -> Mechanics:
+        """What is learned, in SI units."""
+        factors = self.tree.factors
+        none = factors.new_zeros(len(self.tree.scale), 0)
+        return Mechanics(
+            pseudo_inertia=factors @ factors.mT,
+            armature=self.tree.armature,
+            damping=self.joints.damping,
+            constant=self.joints.constant,
+            stiffness=self.joints.stiffness,
+            gear=none if self.actuation is None else self.actuation.gear,
+        )
+
+    @torch.no_grad()
+    def assign(self, mechanics: Mechanics) -> None:
+        """Makes these numbers the learned ones; those that cannot be negative are at least `SMALLEST_SHARE` of a scale.
+
+        Raises:
+          torch.linalg.LinAlgError: a pseudo-inertia is not positive definite.
+        """
+        into_units = torch.linalg.inv(self.tree.guess)
+        inertia = into_units @ mechanics.pseudo_inertia.to(into_units) @ into_units.mT
+        self.tree.inertia.copy_(spatial_inertia.parameters_of(inertia))
+        for weight, value, scale in (
+            (self.tree.log_armature, mechanics.armature, self.tree.scale),
+            (self.joints.log_damping, mechanics.damping, self.joints.damping_scale),
+            (self.joints.log_stiffness, mechanics.stiffness, self.joints.stiffness_scale),
+        ):
+            weight.copy_((value.to(scale) / scale).clamp_min(SMALLEST_SHARE).log())
+        self.joints.constant_share.copy_(mechanics.constant / self.joints.force_scale)
+        if self.actuation is not None:
+            self.actuation.gear_share.copy_(mechanics.gear / self.actuation.scale)
+
+
+def inverse_factor(inertia: Tensor) -> Tensor:
+    """The lower triangular `L`, `(..., n, n)`, with `L L^T` the inverse of positive definite matrices.
+
+    Never raises, since a diverging state is not finite.
+    """
+    upper = torch.linalg.cholesky_ex(inertia.flip(-1, -2))[0].flip(-1, -2)
+    identity = torch.eye(inertia.shape[-1], dtype=inertia.dtype, device=inertia.device)
+    return torch.linalg.solve_triangular(upper, identity.expand_as(upper), upper=True).mT

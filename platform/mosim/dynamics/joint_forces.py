@@ -1,0 +1,73 @@
+"""Forces at the joints: damping, springs, and a constant push."""
+
+import torch
+from torch import Tensor, nn
+
+from mosim.dynamics.statistics import Statistics
+from mosim.systems import SystemFacts, buffer, index_buffer
+
+_DAMPING = 1e-2
+_STIFFNESS = 1e-3
+"""Before training, as a share of the force that accelerates as the data do, at the velocity and position that they
+have."""
+
+
+class JointForces(nn.Module):
+    """`constant - damping * qvel - stiffness * qpos`, each of its own degree of freedom.
+
+    A spring's reference is its constant over its stiffness. What has no position of one number, such as a free joint,
+    has no spring.
+
+    Attributes:
+      springs: the degrees of freedom that can have one, in the order of `log_stiffness`.
+      log_damping: `(nv,)`, in units of `damping_scale`.
+      log_stiffness: `(springs,)`, in units of `stiffness_scale`.
+      constant_share: `(nv,)`, in units of `force_scale`.
+    """
+
+    springs: Tensor
+    force_scale: Tensor
+    damping_scale: Tensor
+    stiffness_scale: Tensor
+    _qpos: Tensor
+
+    def __init__(self, facts: SystemFacts, statistics: Statistics, inertia: Tensor) -> None:
+        """`inertia`, `(nv,)`, is a first guess of each degree of freedom's; its precision is that of the forces."""
+        super().__init__()
+        plain = [joint for joint in facts.joints if joint.kind in ("hinge", "slide")]
+        index_buffer(self, "springs", [joint.dof_address for joint in plain])
+        index_buffer(self, "_qpos", [joint.qpos_address for joint in plain])
+        force = inertia * statistics.acceleration_std
+        for name, scale in (
+            ("force_scale", force),
+            ("damping_scale", force / statistics.velocity_std),
+            ("stiffness_scale", force[self.springs] / statistics.qpos_std[self._qpos]),
+        ):
+            buffer(self, name, scale.numpy(), inertia.dtype)
+        self.log_damping = nn.Parameter(torch.full((facts.nv,), _DAMPING).log())
+        self.log_stiffness = nn.Parameter(torch.full((len(plain),), _STIFFNESS).log())
+        self.constant_share = nn.Parameter(torch.zeros(facts.nv))
+
+    @property
+    def damping(self) -> Tensor:
+        """`(nv,)`, in newton seconds a metre, or newton metre seconds."""
+        return self.log_damping.to(self.damping_scale.dtype).exp() * self.damping_scale
+
+    @property
+    def stiffness(self) -> Tensor:
+        """`(springs,)`, in newtons a metre, or newton metres."""
+        return self.log_stiffness.to(self.stiffness_scale.dtype).exp() * self.stiffness_scale
+
+    @property
+    def constant(self) -> Tensor:
+        """`(nv,)`, in newtons, or newton metres."""
+        return self.constant_share.to(self.force_scale.dtype) * self.force_scale
+
+    def coordinates(self, qpos: Tensor) -> Tensor:
+        """The positions that springs see, `(..., springs)`."""
+        return qpos.index_select(-1, self._qpos)
+
+    def forward(self, qpos: Tensor, qvel: Tensor) -> Tensor:
+        """The forces, `(..., nv)`."""
+        force = self.constant - self.damping * qvel
+        return force.index_add(-1, self.springs, -self.stiffness * self.coordinates(qpos))

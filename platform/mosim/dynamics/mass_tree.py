@@ -1,0 +1,92 @@
+"""A robot as a tree of masses on its drawing: inertia matrix and bias force, with the masses learned."""
+
+import torch
+from torch import Tensor, nn
+
+from mosim.dynamics import spatial_inertia
+from mosim.dynamics.guessed_masses import guessed_pseudo_inertias
+from mosim.systems import Placement, SystemFacts, TreeMotion, buffer, twist_matrices, wrenches
+
+SMALLEST_SHARE = 1e-12
+"""Of a scale, below which a number that cannot be negative is as good as zero: logarithms have no zero."""
+
+_ARMATURE = 1e-3
+"""Armature before training, as a share of the inertia."""
+
+
+class MassTree(nn.Module):
+    """Masses on the links that carry bodies, and the armature of each degree of freedom.
+
+    The inertia matrix is that of composite rigid bodies, the bias force that of Newton and Euler's equations:
+    Featherstone, "Rigid Body Dynamics Algorithms" (2008), tables 6.2 and 5.1, with the recursions over the tree written
+    as sums over links. With MuJoCo's own masses they are MuJoCo's `mj_fullM` and `qfrc_bias`.
+
+    Attributes:
+      motion: of the links.
+      guess: `(carriers, 4, 4)`: upper triangular factors of the pseudo-inertias that shapes alone suggest.
+      scale: `(nv,)`: inertia of each degree of freedom under that guess, at the joints' zeros.
+      inertia: `(carriers, 10)`: see `spatial_inertia`, in units of the guess.
+      log_armature: `(nv,)`, in units of `scale`.
+    """
+
+    guess: Tensor
+    scale: Tensor
+    _gravity: Tensor
+    _once: Tensor
+
+    def __init__(self, facts: SystemFacts, dtype: torch.dtype = torch.float64) -> None:
+        """`dtype` is the precision that everything is computed in; what is learned has torch's default one."""
+        super().__init__()
+        self.motion = TreeMotion(facts.skeleton, dtype)
+        guess = torch.tensor(guessed_pseudo_inertias(facts.skeleton, self.motion.carriers), dtype=torch.float64)
+        buffer(self, "guess", torch.linalg.cholesky(guess.flip(-1, -2)).flip(-1, -2).numpy(), dtype)
+        buffer(self, "_gravity", facts.gravity, dtype)
+        buffer(self, "_once", self.motion.above.tril().numpy(), dtype)
+        self.inertia = nn.Parameter(torch.zeros(len(self.motion.carriers), spatial_inertia.PARAMETERS))
+        self.log_armature = nn.Parameter(torch.full((facts.nv,), _ARMATURE).log())
+        with torch.no_grad():
+            placement = self.motion(self.guess.new_zeros(facts.nq))
+            buffer(self, "scale", self._of_masses(placement, self.placed(placement)).diagonal().numpy(), dtype)
+
+    @property
+    def factors(self) -> Tensor:
+        """Upper triangular factors `U`, `(carriers, 4, 4)`, of the pseudo-inertias `U U^T` in the links' own frames."""
+        return self.guess @ spatial_inertia.factors(self.inertia.to(self.guess.dtype))
+
+    @property
+    def armature(self) -> Tensor:
+        """Rotor inertia of each degree of freedom, `(nv,)`, in kilograms or kilogram square metres."""
+        return self.log_armature.to(self.scale.dtype).exp() * self.scale
+
+    def placed(self, placement: Placement) -> Tensor:
+        """Pseudo-inertias about the tree's middle, `(..., carriers, 4, 4)`."""
+        half = placement.frames @ self.factors
+        return half @ half.mT
+
+    def inertia_matrix(self, placement: Placement, placed: Tensor | None = None) -> Tensor:
+        """The inertia matrix of the joint space, `(..., nv, nv)`; `placed` is `self.placed(placement)`."""
+        placed = self.placed(placement) if placed is None else placed
+        return self._of_masses(placement, placed) + torch.diag(self.armature)
+
+    def _of_masses(self, placement: Placement, placed: Tensor) -> Tensor:
+        composite = (self.motion.moves.mT @ placed.flatten(-2)).unflatten(-1, (4, 4))
+        momenta = wrenches(twist_matrices(placement.screws) @ composite)
+        # A degree of freedom meets those above it, and itself; those below it meet it.
+        lower = (momenta @ placement.screws.mT) * self._once
+        return lower + lower.tril(-1).mT
+
+    def inertial_force(self, placement: Placement, accelerations: Tensor, placed: Tensor | None = None) -> Tensor:
+        """What it takes to accelerate the masses, `(..., nv)`, armature aside.
+
+        Args:
+          placement: of the links.
+          accelerations: of their places, see `TreeMotion.accelerations`.
+          placed: `self.placed(placement)`.
+        """
+        placed = self.placed(placement) if placed is None else placed
+        forces = self.motion.moves.mT @ wrenches(accelerations @ placed)
+        return (forces * placement.screws).sum(-1)
+
+    def bias(self, placement: Placement, qvel: Tensor, placed: Tensor | None = None) -> Tensor:
+        """Coriolis, centrifugal and gravity forces, `(..., nv)`, as MuJoCo's `qfrc_bias`."""
+        return self.inertial_force(placement, self.motion.accelerations(placement, qvel, self._gravity), placed)
