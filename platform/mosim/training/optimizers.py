@@ -69,7 +69,7 @@ class Soap(torch.optim.Optimizer):
                 # In double precision, since squares of the first gradients may be too small for single.
                 wide = turned.double()
                 # Largest first, the order that orthogonal iteration keeps.
-                basis = torch.linalg.eigh(wide @ wide.mT)[1].flip(-1).to(gradient)
+                basis = torch.linalg.eigh(wide @ wide.mT)[1].flip(-1).to(gradient).contiguous()
                 state |= {f"covariance_{side}": covariance, f"basis_{side}": basis}
         state["step"] = int(state["step"]) + 1
         of_mean, of_square = self._betas
@@ -110,7 +110,8 @@ def _follow(state: dict[str, Any], side: int) -> None:
     ahead = covariance @ basis
     order = (basis * ahead).sum(0).argsort(descending=True)
     state["square"] = state["square"].index_select(side, order)
-    following = torch.linalg.qr(ahead[:, order])[0]
+    # Laid out as a checkpoint gives it back: the last bit of a product depends on that.
+    following = torch.linalg.qr(ahead[:, order])[0].contiguous()
     change = following.mT @ basis
     state["mean"] = change @ state["mean"] if side == 0 else state["mean"] @ change.mT
     state[f"basis_{side}"] = following
