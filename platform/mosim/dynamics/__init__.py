@@ -2,6 +2,7 @@
 
 from mosim.dynamics.config import ConstraintsConfig, CorrectorConfig, IntegratorConfig, ModelConfig, NetworkConfig
 from mosim.dynamics.configuration_space import ConfigurationSpace
+from mosim.dynamics.identification import FirstGuess, identify
 from mosim.dynamics.integrators import Integrator, make_integrator
 from mosim.dynamics.interface import DynamicsModel, HoldLast
 from mosim.dynamics.mujoco_dynamics import MujocoDynamics, PerturbedTwin
@@ -13,6 +14,7 @@ __all__ = [
     "ConstraintsConfig",
     "CorrectorConfig",
     "DynamicsModel",
+    "FirstGuess",
     "HoldLast",
     "Integrator",
     "IntegratorConfig",
@@ -22,5 +24,6 @@ __all__ = [
     "NeuralSimulator",
     "PerturbedTwin",
     "Statistics",
+    "identify",
     "make_integrator",
 ]

@@ -23,6 +23,7 @@ class MassTree(nn.Module):
 
     Attributes:
       motion: of the links.
+      gravity: `(3,)`, in metres a second squared.
       guess: `(carriers, 4, 4)`: upper triangular factors of the pseudo-inertias that shapes alone suggest.
       scale: `(nv,)`: inertia of each degree of freedom under that guess, at the joints' zeros.
       inertia: `(carriers, 10)`: see `spatial_inertia`, in units of the guess.
@@ -31,7 +32,7 @@ class MassTree(nn.Module):
 
     guess: Tensor
     scale: Tensor
-    _gravity: Tensor
+    gravity: Tensor
     _once: Tensor
 
     def __init__(self, facts: SystemFacts, dtype: torch.dtype = torch.float64) -> None:
@@ -40,7 +41,7 @@ class MassTree(nn.Module):
         self.motion = TreeMotion(facts.skeleton, dtype)
         guess = torch.tensor(guessed_pseudo_inertias(facts.skeleton, self.motion.carriers), dtype=torch.float64)
         buffer(self, "guess", torch.linalg.cholesky(guess.flip(-1, -2)).flip(-1, -2).numpy(), dtype)
-        buffer(self, "_gravity", facts.gravity, dtype)
+        buffer(self, "gravity", facts.gravity, dtype)
         buffer(self, "_once", self.motion.above.tril().numpy(), dtype)
         self.inertia = nn.Parameter(torch.zeros(len(self.motion.carriers), spatial_inertia.PARAMETERS))
         self.log_armature = nn.Parameter(torch.full((facts.nv,), _ARMATURE).log())
@@ -89,4 +90,4 @@ class MassTree(nn.Module):
 
     def bias(self, placement: Placement, qvel: Tensor, placed: Tensor | None = None) -> Tensor:
         """Coriolis, centrifugal and gravity forces, `(..., nv)`, as MuJoCo's `qfrc_bias`."""
-        return self.inertial_force(placement, self.motion.accelerations(placement, qvel, self._gravity), placed)
+        return self.inertial_force(placement, self.motion.accelerations(placement, qvel, self.gravity), placed)

@@ -26,6 +26,7 @@ class NeuralSimulator(DynamicsModel):
       predictor, correctors: the parts that stages train.
       active_correctors: how many correctors take part; a stage that trains an earlier part leaves later ones out, which
         saves their time and changes nothing, since an untrained corrector is zero.
+      integrator: from accelerations to the next state.
       acceleration_calls: calls of the acceleration so far, to tell what an integrator costs.
     """
 
@@ -54,7 +55,11 @@ class NeuralSimulator(DynamicsModel):
         self.register_buffer("_velocity_limit", statistics.velocity_limit.clone(), persistent=False)
         self.register_buffer("_acceleration_limit", statistics.acceleration_limit.clone(), persistent=False)
         exact = self.predictor.constrained or not self.predictor.bounded
-        self._integrator = make_integrator(config.integrator, facts, exact)
+        self.integrator = make_integrator(config.integrator, facts, exact)
+
+    def scaled(self, action: Action) -> Action:
+        """Actions of the control range as numbers from -1 to 1, as the parts see them."""
+        return (action - self._action_middle) * self._action_scale
 
     @single_threaded
     def acceleration(self, qpos: Qpos, qvel: Qvel, action: Action) -> Qvel:
@@ -62,7 +67,7 @@ class NeuralSimulator(DynamicsModel):
         if not torch.compiler.is_compiling():  # A counter in a graph would compile it anew for every count.
             self.acceleration_calls += 1
         velocity = qvel * self._velocity_scale
-        scaled = (action - self._action_middle) * self._action_scale
+        scaled = self.scaled(action)
         total = self.predictor(qpos, qvel, velocity, scaled)
         for corrector in self.correctors[: self.active_correctors]:
             total = total + corrector(qpos, qvel, velocity, scaled)
@@ -75,7 +80,7 @@ class NeuralSimulator(DynamicsModel):
     def step(self, state: State, action: Action) -> State:
         """See `DynamicsModel`."""
         qpos, qvel = self.space.split(state)
-        next_qpos, next_qvel = self._integrator(self.acceleration, qpos, qvel, action)
+        next_qpos, next_qvel = self.integrator(self.acceleration, qpos, qvel, action)
         if self.predictor.bounded:
             next_qvel = torch.clamp(next_qvel, -self._velocity_limit, self._velocity_limit)
         return torch.cat([next_qpos, next_qvel], dim=-1)

@@ -94,7 +94,7 @@ class NetworkPredictor(nn.Module):
         super().__init__()
         self.positions = PositionInputs(facts, statistics)
         shape = config.bias.model_copy(update={"width": _width_of_both(config.inertia, config.bias)})
-        self.constrained = False
+        self.constrained, self.constraints = False, None
         self.network = ResidualNetwork(self.positions.size + facts.nv + facts.nu, facts.nv, shape)
 
     def forward(self, qpos: Qpos, qvel: Qvel, velocity: Qvel, action: Action) -> Qvel:

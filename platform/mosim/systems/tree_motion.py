@@ -32,10 +32,12 @@ class TreeMotion(nn.Module):
 
     Attributes:
       carriers: the links that carry bodies, which alone can have a mass.
+      trees: `(nv,)`: the number of the tree that each degree of freedom is of.
       moves: `(carriers, nv)`: 1 where a degree of freedom moves such a link.
       above: `(nv, nv)`: 1 where the degree of freedom of the column moves the link of the row's.
     """
 
+    trees: Tensor
     moves: Tensor
     above: Tensor
     _carriers: Tensor
@@ -48,12 +50,14 @@ class TreeMotion(nn.Module):
         self._kinematics, self._jacobians = Kinematics(skeleton, dtype), Jacobians(skeleton, dtype)
         self.carriers = tuple(sorted({body.link for body in skeleton.bodies} - {WORLD}))
         owners = self._jacobians.links.tolist()
-        middles = _middles(skeleton, self.carriers)
+        roots = _roots(skeleton)
+        middles = _middles(roots, self.carriers)
         buffer(self, "_middle_of_dofs", middles[owners], dtype)
         buffer(self, "_middle_of_carriers", middles[list(self.carriers)], dtype)
         buffer(self, "_carried", 1 - self._jacobians.fixed.numpy(), dtype)
         buffer(self, "moves", self._jacobians.moves[list(self.carriers)].numpy(), dtype)
         buffer(self, "above", self._jacobians.moves[owners].numpy(), dtype)
+        index_buffer(self, "trees", np.unique(np.array(roots)[owners], return_inverse=True)[1].tolist())
         index_buffer(self, "_carriers", self.carriers)
 
     def forward(self, qpos: Tensor) -> Placement:
@@ -91,11 +95,16 @@ class TreeMotion(nn.Module):
         return rates + spin[..., :3] @ spin - falling
 
 
-def _middles(skeleton: Skeleton, carriers: tuple[int, ...]) -> np.ndarray:
-    """Of each link, by which weights of all links' origins and the world's the middle of its tree is their mean."""
+def _roots(skeleton: Skeleton) -> list[int]:
+    """Of each link, the one of its tree that hangs on the world."""
     roots: list[int] = []
     for index, link in enumerate(skeleton.links):
         roots.append(index if link.parent == WORLD else roots[link.parent])
+    return roots
+
+
+def _middles(roots: list[int], carriers: tuple[int, ...]) -> np.ndarray:
+    """Of each link, by which weights of all links' origins and the world's the middle of its tree is their mean."""
     weights = np.zeros((len(roots), len(roots) + 1))
     for index, root in enumerate(roots):
         weights[index, [carrier for carrier in carriers if roots[carrier] == root]] = 1
