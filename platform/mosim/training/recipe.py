@@ -13,14 +13,17 @@ Loss = Literal["mse", "huber"]
 
 OptimizerName = Literal["soap", "adam"]
 
+FirstGuessName = Literal["neutral", "least_squares"]
+
 
 class StageConfig(Frozen):
     """One phase of training. It lasts `steps`, or, if that is not given, `minutes`."""
 
     name: str = Field(description="Shown in progress, logs and errors.")
     learns: tuple[str, ...] = Field(
-        description="Parts whose weights change: predictor, corrector/0, corrector/1, ... A corrector that no stage "
-        "has named so far takes no part yet.",
+        description="Parts whose weights change: predictor, which is all of it; constraints, which are the predictor's "
+        "contacts and limits alone; corrector/0, corrector/1, ... A corrector that no stage has named so far takes no "
+        "part yet.",
     )
     steps: int | None = Field(default=None, ge=1, description="Gradient steps.")
     minutes: float | None = Field(default=None, gt=0, description="Wall-clock minutes, where steps is not given.")
@@ -59,6 +62,11 @@ class Recipe(Frozen):
     """A simulator's model and how it is trained."""
 
     model: ModelConfig = Field(default=ModelConfig(), description="The model's shape.")
+    first_guess: FirstGuessName = Field(
+        default="neutral",
+        description="What an articulated predictor starts with. neutral: masses of water in its collision shapes. "
+        "least_squares: the numbers that balance forces best in the training data, contacts and limits left out.",
+    )
     stages: tuple[StageConfig, ...] = Field(min_length=1, description="In order.")
     seed: int = Field(default=0, ge=0, description="Of the first weights and of the batches.")
     validation_fraction: float = Field(
@@ -70,10 +78,19 @@ class Recipe(Frozen):
 
     @model_validator(mode="after")
     def _parts_exist(self) -> "Recipe":
-        known = part_names(len(self.model.correctors))
+        known = part_names(self.model)
         for stage in self.stages:
             if odd := sorted(set(stage.learns) - set(known)):
                 raise ValueError(f"stage {stage.name!r} learns {', '.join(odd)}; there are: {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _guessed_masses_exist(self) -> "Recipe":
+        if self.first_guess == "least_squares" and self.model.predictor != "articulated":
+            raise ValueError(
+                f"first_guess least_squares finds masses, which the predictor {self.model.predictor} has not; use the "
+                "predictor articulated, or first_guess neutral"
+            )
         return self
 
     def within(self, minutes: float) -> "Recipe":
@@ -104,6 +121,7 @@ def run_identity(recipe: Recipe, dataset_id: str) -> dict[str, Any]:
     return {"recipe": recipe.model_dump(mode="json"), "dataset": dataset_id}
 
 
-def part_names(correctors: int) -> tuple[str, ...]:
+def part_names(model: ModelConfig) -> tuple[str, ...]:
     """The names of a model's parts that a stage can train."""
-    return ("predictor", *(f"corrector/{index}" for index in range(correctors)))
+    constraints = ("constraints",) if model.constraints is not None and model.predictor != "network" else ()
+    return ("predictor", *constraints, *(f"corrector/{index}" for index in range(len(model.correctors))))

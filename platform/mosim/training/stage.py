@@ -40,12 +40,14 @@ def select_parts(model: NeuralSimulator, stages: tuple[StageConfig, ...], index:
     """Lets exactly the parts that stage `index` names learn, and no corrector take part that no stage has named yet.
 
     Returns:
-      The parameters that learn.
+      The parameters that learn; none where a stage names the constraints of a system that has none.
     """
     parts: dict[str, nn.Module] = {"predictor": model.predictor}
     parts |= {f"corrector/{number}": corrector for number, corrector in enumerate(model.correctors)}
     for name, part in parts.items():
         part.requires_grad_(name in stages[index].learns)
+    if model.predictor.constraints is not None and "constraints" in stages[index].learns:
+        model.predictor.constraints.requires_grad_(True)
     named = {name for stage in stages[: index + 1] for name in stage.learns}
     model.active_correctors = sum(f"corrector/{number}" in named for number in range(len(model.correctors)))
     return [weight for weight in model.parameters() if weight.requires_grad]

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mosim.dynamics import NeuralSimulator
+from mosim.dynamics import NeuralSimulator, identify
 from mosim.errors import DivergenceError, MismatchError, MosimError
 from mosim.run_identity import RUN_FILE, check_identity, keep_identity
 from mosim.threads import single_threaded
@@ -31,6 +31,9 @@ CHECKPOINT_SECONDS = 120.0
 _VALIDATION_HORIZON = 16
 _VALIDATION_WINDOWS = 256
 _KEPT_CHECKPOINTS = 2
+
+_GUESS_TRANSITIONS = 16_384
+"""Transitions among which a first guess takes those that contacts and limits push least."""
 
 
 class Trainer:
@@ -96,6 +99,7 @@ class Trainer:
         self._stage_ends: list[str] = []
         self._optimizer: torch.optim.Optimizer | None = None
         self._restored: dict[str, Tensor] = {}
+        self._trained: set[str] = set()
         self._out, self._identity = out, run_identity(recipe, data.dataset_id)
         self._kept = replicas.leads and check_identity(out, self._identity, resume=resume)
         existing = sorted(self._folder.glob("step-*"))
@@ -108,9 +112,11 @@ class Trainer:
             self.model = self._restore(start, own=False)
         else:
             self.model = NeuralSimulator(data.facts, recipe.model, data.statistics)
+        guesses = recipe.first_guess == "least_squares" and not existing and "predictor" not in self._trained
         rows = (*data.tensors(self._device), data.offsets)
         self._training = WindowSampler(*rows, range(data.episodes - kept), recipe.seed)
         self._validation = WindowSampler(*rows, range(data.episodes - kept, data.episodes), recipe.seed)
+        self._first_guess = identify(self.model, *self._transitions()) if guesses else None
         if self._restored:
             self._training.generator.set_state(self._restored["generator"])
         self.model.to(self._device)
@@ -149,8 +155,11 @@ class Trainer:
         Raises:
           DivergenceError: as `run`.
         """
+        note = f"{self._first_guess}." if self._first_guess else ""
         while not self.finished:
-            yield from self._train_stage(self._recipe.stages[self._stage_index])
+            for report in self._train_stage(self._recipe.stages[self._stage_index]):
+                yield report._replace(note=f"{note} {report.note}".strip())
+                note = ""
 
     def save(self) -> Path:
         """Writes a checkpoint of where training stands, and returns its path."""
@@ -169,8 +178,16 @@ class Trainer:
         errors = (self.model.rollout(states[:, 0], actions) - states[:, 1:]).square().mean(dim=(0, 2))
         return {horizon: errors[:horizon].mean().item() for horizon in horizons}
 
+    def _transitions(self) -> tuple[Tensor, Tensor, Tensor]:
+        """States, actions and next states of the training episodes, evenly spread."""
+        states, actions = (part.cpu() for part in self._training.spread(_GUESS_TRANSITIONS, 1))
+        return states[:, 0], actions[:, 0], states[:, 1]
+
     def _train_stage(self, stage: StageConfig) -> Iterator[Report]:
         learning = select_parts(self.model, self._recipe.stages, self._stage_index)
+        if not learning:
+            yield self._pass_over(stage)
+            return
         self._optimizer = OPTIMIZERS[stage.optimizer](learning, stage.learning_rate)
         checkpoints.restore_optimizer(self._optimizer, self._restored)
         self._restored = {}
@@ -194,13 +211,22 @@ class Trainer:
                     self._save()
                     unsaved_seconds = 0.0
             watch.lap()  # What reports and checkpoints cost is not the stage's time.
+        yield self._end_stage(report)
+
+    def _pass_over(self, stage: StageConfig) -> Report:
+        """Ends a stage that names only what this system has not."""
+        note = f"stage {stage.name} is passed over: this system has no {' and no '.join(stage.learns)}."
+        self._restored = {}
+        return self._end_stage(self._report(stage, math.nan, 0.0)._replace(note=note))
+
+    def _end_stage(self, report: Report) -> Report:
         self._stages_seconds, self._stages_samples = self.seconds, self.samples
         self._stage_index += 1
         self._cursor, self._optimizer = StageCursor(), None
         self._stage_ends.append(self._name)
         self._save()
         validation = self.horizon_errors([_VALIDATION_HORIZON])[_VALIDATION_HORIZON]
-        yield report._replace(progress=1.0, validation=validation)
+        return report._replace(progress=1.0, validation=validation)
 
     @single_threaded
     def _train_until_report(
@@ -336,5 +362,7 @@ class Trainer:
             return checkpoints.load_weights(checkpoint)
         # Parts that no stage has trained yet begin as this recipe and seed have them.
         behind = self._recipe.stages[: self._stage_index + (self._cursor.step > 0)]
-        trained = {part for stage in behind for part in stage.learns}
-        return checkpoints.load_weights(checkpoint, self._recipe.model, trained)
+        self._trained = {part for stage in behind for part in stage.learns}
+        if "constraints" in self._trained:  # They were trained on what else the predictor was.
+            self._trained.add("predictor")
+        return checkpoints.load_weights(checkpoint, self._recipe.model, self._trained)
