@@ -165,12 +165,29 @@ def test_few_transitions_leave_a_physical_robot(count: int) -> None:
     before = {name: weight.clone() for name, weight in learned.state_dict().items()}
     guess = identify(learned, states[:count], actions[:count], next_states[:count])
     assert guess.transitions <= count
+    assert str(guess)
     assert all(torch.isfinite(weight).all() for weight in learned.state_dict().values())
     mechanics = predictor_of(learned).mechanics()
     assert (torch.linalg.eigvalsh(mechanics.pseudo_inertia) > 0).all()
     if not count:
         masses = "predictor.tree.inertia"
         torch.testing.assert_close(learned.state_dict()[masses], before[masses], rtol=0, atol=1e-6)
+
+
+def test_numbers_that_predict_worse_than_masses_of_water_are_not_taken() -> None:
+    model, facts = load("cheetah-run")
+    states, actions, next_states = transitions(model, 400, spread=0.1)
+    random = torch.Generator().manual_seed(0)
+    shuffled = next_states[torch.randperm(len(states), generator=random)]  # Accelerations of other states.
+    learned = simulator(facts, states, shuffled)
+    before = predictor_of(learned).mechanics()
+    guess = identify(learned, states, actions, shuffled)
+    true = identify(simulator(facts, states, next_states), states, actions, next_states)
+    assert true.taken
+    assert true.unexplained < 1e-9 < guess.unexplained
+    assert not guess.taken
+    assert "so these are kept" in str(guess)
+    torch.testing.assert_close(predictor_of(learned).mechanics().pseudo_inertia, before.pseudo_inertia)
 
 
 def test_noise_spoils_but_does_not_break() -> None:

@@ -10,7 +10,7 @@ import torch
 from rich.progress import Progress, TaskID
 
 from mosim import ray_cluster
-from mosim.console import progress_bar, warn
+from mosim.console import console, progress_bar, warn
 from mosim.errors import MismatchError, MosimError
 from mosim.systems import SystemFacts
 from mosim.threads import torch_threads
@@ -132,6 +132,8 @@ def _show(report: Report, progress: Progress, bars: list[TaskID], tracked: Track
     progress.start_task(bars[report.stage])
     progress.update(bars[report.stage], completed=round(_BAR_GRAIN * report.progress), status=status)
     track_report(report, tracked)
+    if report.first_guess:
+        console.print(report.first_guess)
     if report.note:
         warn(report.note)
 

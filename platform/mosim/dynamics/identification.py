@@ -27,6 +27,12 @@ _CORRECTIONS = 8
 _CORRECTED = 1e-10
 """Change of the acceleration's correction, over the accelerations, at which it is found."""
 
+_HELD_BACK = 10
+"""One in so many transitions is held back, to see whether the numbers predict it."""
+
+_STILL = 1e-12
+"""Squared accelerations below this are none."""
+
 _SCALE_WEIGHT = 10.0
 """Of the size of all forces, over all other equations together."""
 
@@ -37,9 +43,11 @@ class FirstGuess(NamedTuple):
     Attributes:
       transitions: that were looked at.
       free: `(nv,)`: in how many of them each degree of freedom is pushed by neither contact nor limit.
-      residual: standard deviation of what the balance leaves, over the forces that the guess needs.
+      residual: standard deviation of what the balance leaves, in units of the forces that act.
       parameters: how many unknowns there are.
       known: how many combinations of them the data say.
+      unexplained: share of the squared accelerations of other, wholly free transitions that is left; NaN without any.
+      taken: whether the numbers were taken: they were not where masses of water predict those transitions better.
     """
 
     transitions: int
@@ -47,14 +55,19 @@ class FirstGuess(NamedTuple):
     residual: float
     parameters: int
     known: int
+    unexplained: float
+    taken: bool
 
     def __str__(self) -> str:
-        unseen = int((self.free == 0).sum())
-        more = f"; {unseen} degrees of freedom are never free of contacts and limits" if unseen else ""
-        return (
+        sentence = (
             f"first guess by least squares on {self.transitions} transitions: {self.known} of {self.parameters} "
-            f"parameters can be told, forces balance to {self.residual:.1e}{more}"
+            f"parameters can be told, and {self.unexplained:.1e} of the squared accelerations elsewhere is left"
         )
+        if unseen := int((self.free == 0).sum()):
+            sentence += f"; {unseen} degrees of freedom are never free of contacts and limits"
+        if not self.taken:
+            sentence += "; masses of water leave less, so these are kept: there are too few data, or other forces act"
+        return sentence
 
 
 @single_threaded
@@ -75,26 +88,42 @@ def identify(simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_s
     if not isinstance(predictor, ArticulatedPredictor):
         raise TypeError(f"an articulated predictor has masses to identify, not a {type(predictor).__name__}.")
     dtype = predictor.tree.guess.dtype
-    transitions = _Transitions(simulator, predictor, *(part.to(dtype) for part in (states, actions, next_states)))
-    balance = ForceBalance(predictor)
-    correction, scale = torch.zeros_like(transitions.rates), transitions.rates.square().mean().sqrt()
-    best: LinearEstimate | None = None
-    for _ in range(_CORRECTIONS):
-        estimate = _solve(balance, transitions, transitions.rates - correction)
-        if best is not None and estimate.noise > best.noise:
-            break
-        best = estimate
-        predictor.assign(balance.mechanics(estimate.most_likely()))
-        before, correction = correction, transitions.correction()
-        if not (correction - before).square().mean().sqrt() > _CORRECTED * scale:
-            break
+    rows = [part.to(dtype) for part in (states, actions, next_states)]
+    others = torch.arange(len(states)) % _HELD_BACK == _HELD_BACK - 1
+    unseen = _Transitions(simulator, predictor, *(part[others] for part in rows))
+    transitions = _Transitions(simulator, predictor, *(part[~others] for part in rows))
+    neutral, before = predictor.mechanics(), unseen.unexplained()
+    best = _estimate(predictor, transitions)
+    after = unseen.unexplained()
+    if not (taken := after <= before or before != before):
+        predictor.assign(neutral)
     return FirstGuess(
         transitions=len(transitions.rates),
         free=transitions.free.sum(0),
-        residual=best.noise if best else float("nan"),
-        parameters=balance.unknowns,
-        known=int((best.deviation < 0.5).sum()) if best else 0,
+        residual=best.noise,
+        parameters=len(best.deviation),
+        known=int((best.deviation < 0.5).sum()),
+        unexplained=after,
+        taken=taken,
     )
+
+
+def _estimate(predictor: ArticulatedPredictor, transitions: "_Transitions") -> LinearEstimate:
+    """Gives the predictor the likeliest numbers, and returns what they were found from."""
+    balance = ForceBalance(predictor)
+    correction, scale = torch.zeros_like(transitions.rates), transitions.rates.square().mean().sqrt()
+    best = _solve(balance, transitions, transitions.rates)
+    predictor.assign(balance.mechanics(best.most_likely()))
+    for _ in range(_CORRECTIONS):
+        before, correction = correction, transitions.correction()
+        if not (correction - before).square().mean().sqrt() > _CORRECTED * scale:
+            break
+        estimate = _solve(balance, transitions, transitions.rates - correction)
+        if estimate.noise > best.noise:
+            break
+        best = estimate
+        predictor.assign(balance.mechanics(best.most_likely()))
+    return best
 
 
 class _Transitions:
@@ -132,14 +161,20 @@ class _Transitions:
 
     def correction(self) -> Tensor:
         """By how much the simulator's own step accelerates more than it does where the balance is taken."""
-        simulator, predictor = self._simulator, self._predictor
+        return self._predicted() - self._smooth(self.qpos, self.qvel, self.control)
 
-        def smooth(qpos: Tensor, qvel: Tensor, control: Tensor) -> Tensor:
-            return predictor.smooth_acceleration(qpos, qvel, simulator.scaled(control))
+    def unexplained(self) -> float:
+        """Share of squared accelerations that the simulator's own step leaves where nothing is pushed; NaN without."""
+        whole = self.free.all(-1)
+        left = (self._predicted() - self.rates)[whole].square().mean(0)
+        return float((left / self.rates[whole].square().mean(0).clamp_min(_STILL)).mean())
 
-        _, next_qvel = simulator.integrator(smooth, *self._start, self.control)
-        rates = (next_qvel - self._start[1]) / simulator.facts.timestep
-        return rates - smooth(self.qpos, self.qvel, self.control)
+    def _predicted(self) -> Tensor:
+        _, next_qvel = self._simulator.integrator(self._smooth, *self._start, self.control)
+        return (next_qvel - self._start[1]) / self._simulator.facts.timestep
+
+    def _smooth(self, qpos: Tensor, qvel: Tensor, control: Tensor) -> Tensor:
+        return self._predictor.smooth_acceleration(qpos, qvel, self._simulator.scaled(control))
 
 
 def _solve(balance: ForceBalance, transitions: _Transitions, rates: Tensor) -> LinearEstimate:

@@ -155,11 +155,11 @@ class Trainer:
         Raises:
           DivergenceError: as `run`.
         """
-        note = f"{self._first_guess}." if self._first_guess else ""
+        found = f"{self._first_guess}." if self._first_guess else ""
         while not self.finished:
             for report in self._train_stage(self._recipe.stages[self._stage_index]):
-                yield report._replace(note=f"{note} {report.note}".strip())
-                note = ""
+                yield report._replace(first_guess=found)
+                found = ""
 
     def save(self) -> Path:
         """Writes a checkpoint of where training stands, and returns its path."""
