@@ -54,7 +54,7 @@ class StudyWatcher:
         self._progress.update(self._total, completed=_BAR_GRAIN * (self._ended + sum(self._shares.values())))
         if news.report is not None:
             track_report(news.report, self._runs[job.name])
-            for sentence in filter(None, (news.report.first_guess, news.report.note)):
+            for sentence in filter(None, (news.report.found, news.report.note)):
                 console.print(f"{job.name}: {sentence}")
 
     def ended(self, job: Job, failure: Failure | None) -> None:

@@ -132,8 +132,8 @@ def _show(report: Report, progress: Progress, bars: list[TaskID], tracked: Track
     progress.start_task(bars[report.stage])
     progress.update(bars[report.stage], completed=round(_BAR_GRAIN * report.progress), status=status)
     track_report(report, tracked)
-    if report.first_guess:
-        console.print(report.first_guess)
+    if report.found:
+        console.print(report.found)
     if report.note:
         warn(report.note)
 

@@ -2,6 +2,7 @@
 
 from mosim.dynamics.config import ConstraintsConfig, CorrectorConfig, IntegratorConfig, ModelConfig, NetworkConfig
 from mosim.dynamics.configuration_space import ConfigurationSpace
+from mosim.dynamics.constraint_fit import ConstraintFit, fit_constraints
 from mosim.dynamics.identification import FirstGuess, identify
 from mosim.dynamics.integrators import Integrator, make_integrator
 from mosim.dynamics.interface import DynamicsModel, HoldLast
@@ -11,6 +12,7 @@ from mosim.dynamics.statistics import Statistics
 
 __all__ = [
     "ConfigurationSpace",
+    "ConstraintFit",
     "ConstraintsConfig",
     "CorrectorConfig",
     "DynamicsModel",
@@ -24,6 +26,7 @@ __all__ = [
     "NeuralSimulator",
     "PerturbedTwin",
     "Statistics",
+    "fit_constraints",
     "identify",
     "make_integrator",
 ]

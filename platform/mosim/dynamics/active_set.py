@@ -11,6 +11,12 @@ _LARGE = 16
 """Degrees of freedom from which on a third group of states, by how many rows they have, pays for itself."""
 
 
+_WHOLE_STEPS = 4
+"""Newton's steps that are gone whole, which nearly always suffice; then, only as far as the objective falls."""
+
+_HALVINGS = 50
+
+
 def accelerations(lower: Tensor, force: Tensor, rows: Sequence[Rows], damping: Tensor | None, searches: int) -> Tensor:
     """What constraints leave of the smooth accelerations `L L^T f`, `(states, n)`, on any device.
 
@@ -89,20 +95,48 @@ def _search(
     pushing = (missing < 0) & (stiffness > 0)
     left = pushing.any(-1).nonzero().squeeze(-1)
     pushes, matrix, missing, stiffness = (part.index_select(0, left) for part in (pushing, matrix, missing, stiffness))
+    reached = solution
     for search in range(searches + 1):
         found = solve(matrix, missing, stiffness * pushes)
         solution.index_copy_(0, left, found)
         if search == searches:
             break
-        before, pushes = pushes, (missing + (matrix @ found).squeeze(-1) < 0) & (stiffness > 0)
-        pushing.index_copy_(0, left, pushes)
-        changed = (pushes != before).any(-1).nonzero().squeeze(-1)
+        gap = missing + (matrix @ found).squeeze(-1)
+        changed = (((gap < 0) & (stiffness > 0)) != pushes).any(-1).nonzero().squeeze(-1)
         if not len(changed):
             break
-        left, pushes, matrix, missing, stiffness = (
-            part.index_select(0, changed) for part in (left, pushes, matrix, missing, stiffness)
+        left, pushes, matrix, missing, stiffness, found, gap = (
+            part.index_select(0, changed) for part in (left, pushes, matrix, missing, stiffness, found, gap)
         )
+        if search == _WHOLE_STEPS:
+            reached = found
+        if search > _WHOLE_STEPS:
+            reached = _descend(reached.index_select(0, changed), found, matrix, missing, stiffness)
+            gap = missing + (matrix @ reached).squeeze(-1)
+        pushes = (gap < 0) & (stiffness > 0)
+        pushing.index_copy_(0, left, pushes)
     return solution, pushing
+
+
+def _descend(start: Tensor, goal: Tensor, matrix: Tensor, missing: Tensor, stiffness: Tensor) -> Tensor:
+    """From one solution towards another, to where the objective is least on that line, `(batch, n, 1)`.
+
+    The objective's derivative rises along the line, so halving finds its root.
+    """
+    step = goal - start
+    gap, slope = ((matrix @ part).squeeze(-1) for part in (start, step))
+    gap = gap + missing
+    # Forces along rows have the push that they make for a length, which `matrix` gives.
+    through = slope if matrix.shape[-1] == matrix.shape[-2] else step.squeeze(-1)
+    square = (step.squeeze(-1) * through).sum(-1)
+    first = (start.squeeze(-1) * through).sum(-1)
+    low, high = torch.zeros_like(square), torch.ones_like(square)
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        missed = (gap + middle.unsqueeze(-1) * slope).clamp_max(0.0)
+        rises = first + middle * square + (stiffness * missed * slope).sum(-1) > 0
+        low, high = torch.where(rises, low, middle), torch.where(rises, middle, high)
+    return start + high[:, None, None] * step
 
 
 def _push_of(along: Tensor, missing: Tensor, stiffness: Tensor) -> Tensor:

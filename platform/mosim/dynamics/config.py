@@ -44,9 +44,11 @@ class ConstraintsConfig(Frozen):
     """Forces of contacts and joint limits, along directions that follow from the geometry."""
 
     contacts: int = Field(
-        default=12, ge=0, description="Contacts at one time at most; fewer where the data show fewer, 0 for none."
+        default=32, ge=0, description="Contacts at one time at most, the deepest; none where the data show none."
     )
-    searches: int = Field(default=5, ge=1, description="Newton's steps at most in search of the constraints that push.")
+    searches: int = Field(
+        default=20, ge=1, description="Newton's steps at most in search of the constraints that push."
+    )
 
 
 class IntegratorConfig(Frozen):

@@ -21,6 +21,10 @@
 /* A root may be turned (see LowerTriangle), so the first rows of L reach as far as this column. */
 #define CORNER 3
 
+/* Newton's steps that are gone whole, which nearly always suffice; then, only as far as the objective falls. */
+#define WHOLE_STEPS 4
+#define HALVINGS 24
+
 typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4 * LANES)));
 typedef int32_t masks __attribute__((vector_size(4 * LANES), aligned(4 * LANES)));
 
@@ -55,6 +59,7 @@ typedef struct {
     lanes *response, *factor;                 /* (rows, rows): G G^T; the factor of 1 + root(D) G G^T root(D) */
     lanes *missing, *stiffness;               /* (rows,): G z - t, D */
     lanes *pushing, *root, *along_rows;       /* (rows,): 1 or 0; root(D) where a row pushes; room of its own */
+    lanes *gap, *slope;                       /* (rows,): G w - t on the way to the least, and its change by a step */
     lanes *grad, *back, *further;             /* (size,): gradients of a, y and w, z */
     lanes *stress, *drag;                     /* (rows,): gradients of G along z's gradient and along w */
     lanes *turn[4];                           /* (size,): room of their own */
@@ -240,12 +245,47 @@ INLINE void take_off(const Problem *problem, const Work *work, const lanes *x, l
             vector[j] -= work->along[work->acting[i] * problem->size + j] * x[i];
 }
 
+/* Whether each lane is true, 1 or 0. */
+INLINE lanes as_numbers(masks mask) { return __builtin_convertvector(-mask, lanes); }
+
+/* Whether rows with such a gap push. */
+INLINE masks pushes(lanes gap, lanes stiffness) { return (gap < 0.0f) & (stiffness > 0.0f); }
+
+/* Goes from w, in `left`, towards `result`, to where the objective is least on that line.
+
+   `gap` is G w - t, and goes along; `slope` is how much it changes up to `result`. The objective's derivative rises
+   along the line, so halving finds its root. */
+INLINE void descend(const Problem *problem, Work *work)
+{
+    lanes square = {0}, start = {0}, low = {0}, high = {0};
+    high += 1.0f;
+    for (int64_t j = 0; j < problem->size; j++) {
+        const lanes step = work->result[j] - work->left[j];
+        square += step * step;
+        start += step * (work->left[j] - work->smooth[j]);
+    }
+    for (int halving = 0; halving < HALVINGS; halving++) {
+        const lanes middle = 0.5f * (low + high);
+        lanes derivative = start + middle * square;
+        for (int64_t row = 0; row < work->rows; row++) {
+            const lanes gap = work->gap[row] + middle * work->slope[row];
+            derivative += work->stiffness[row] * gap * as_numbers(gap < 0.0f) * work->slope[row];
+        }
+        const lanes rises = as_numbers(derivative > 0.0f);
+        high += rises * (middle - high);
+        low += (1.0f - rises) * (middle - low);
+    }
+    for (int64_t j = 0; j < problem->size; j++)
+        work->left[j] += high * (work->result[j] - work->left[j]);
+    for (int64_t row = 0; row < work->rows; row++)
+        work->gap[row] += high * work->slope[row];
+}
+
 /* Finds which rows push, by Newton's method over that set; `along_rows` is left with the forces along acting rows. */
 INLINE void search(const Problem *problem, Work *work)
 {
     for (int64_t row = 0; row < work->rows; row++)
-        work->pushing[row] = __builtin_convertvector(
-            -((work->missing[row] < 0.0f) & (work->stiffness[row] > 0.0f)), lanes);
+        work->pushing[row] = as_numbers(pushes(work->missing[row], work->stiffness[row]));
     for (int64_t step = 0;; step++) {
         factorise_rows(problem, work);
         respond(problem, work, work->missing, work->along_rows);
@@ -253,15 +293,25 @@ INLINE void search(const Problem *problem, Work *work)
             return;
         masks changed = {0};
         for (int64_t row = 0; row < work->rows; row++) {
-            lanes left = work->missing[row];
+            lanes gap = work->missing[row];
             for (int64_t i = 0; i < work->count; i++)
-                left -= work->response[row * problem->most + work->acting[i]] * work->along_rows[i];
-            const lanes now = __builtin_convertvector(-((left < 0.0f) & (work->stiffness[row] > 0.0f)), lanes);
-            changed |= now != work->pushing[row];
-            work->pushing[row] = now;
+                gap -= work->response[row * problem->most + work->acting[i]] * work->along_rows[i];
+            changed |= pushes(gap, work->stiffness[row]) != (work->pushing[row] > 0.0f);
+            work->slope[row] = gap - work->gap[row];
+            if (step <= WHOLE_STEPS)
+                work->gap[row] = gap;
         }
-        if (total(__builtin_convertvector(changed, lanes)) == 0.0f)
+        if (total(as_numbers(changed)) == 0.0f)
             return;
+        if (step >= WHOLE_STEPS) {
+            lanes *goal = step == WHOLE_STEPS ? work->left : work->result;
+            memcpy(goal, work->smooth, sizeof(lanes) * problem->size);
+            take_off(problem, work, work->along_rows, goal);
+            if (step > WHOLE_STEPS)
+                descend(problem, work);
+        }
+        for (int64_t row = 0; row < work->rows; row++)
+            work->pushing[row] = as_numbers(pushes(work->gap[row], work->stiffness[row]));
     }
 }
 
@@ -386,6 +436,7 @@ static int64_t furnish(const Problem *problem, Work *work, char *room)
         {&work->turn[0], size}, {&work->turn[1], size}, {&work->turn[2], size}, {&work->turn[3], size},
         {&work->missing, most}, {&work->stiffness, most}, {&work->pushing, most}, {&work->root, most},
         {&work->along_rows, most}, {&work->stress, most}, {&work->drag, most},
+        {&work->gap, most}, {&work->slope, most},
     };
     for (unsigned part = 0; part < sizeof(parts) / sizeof(parts[0]); part++) {
         *parts[part].part = next;

@@ -16,23 +16,11 @@ from torch import Tensor, nn
 from torch._compile import _disable_dynamo  # torch.compiler.disable loads the compiler at once: seconds at every start.
 
 from mosim.dynamics import active_set, constraint_forces
+from mosim.dynamics.compliance import Compliance
 from mosim.dynamics.config import ConstraintsConfig, ModelConfig
 from mosim.dynamics.rows import Rows, rank_within
 from mosim.dynamics.statistics import Statistics
 from mosim.systems import ContactGaps, Gaps, Jacobians, Kinematics, SystemFacts, contact_frames
-
-_STIFFNESS = 2770.0
-"""K before training, in 1/s^2: MuJoCo's for its default `solref` (0.02 s, critically damped) and `solimp`."""
-
-_DAMPING = 105.0
-"""B before training, in 1/s: MuJoCo's for the same."""
-
-_IMPEDANCE = 10.0
-"""D before training, over the response of the row: MuJoCo's for an impedance of 0.91."""
-
-_SHALLOW, _DEEP = 5e-4, 1e-2
-"""Depths, in metres or radians, at which the stiffness of a constraint may change: of MuJoCo's impedance, and ten times
-what a standing robot sinks in."""
 
 _PROBED = 64
 """Random poses in which a robot's directions of friction are looked at."""
@@ -52,7 +40,7 @@ class Constraints(nn.Module):
     def __init__(self, facts: SystemFacts, config: ConstraintsConfig, statistics: Statistics) -> None:
         super().__init__()
         self._searches = config.searches
-        most = min(int(statistics.most_contacts), config.contacts)
+        most = config.contacts if statistics.most_contacts > 0 else 0
         self.contacts = ContactRows(facts, statistics, most) if most else None
         limited = any(joint.limited and joint.kind in ("slide", "hinge") for joint in facts.joints)
         self.limits = LimitRows(facts, statistics) if limited else None
@@ -102,6 +90,12 @@ def constraints_of(facts: SystemFacts, config: ModelConfig, statistics: Statisti
     return constraints if constraints.size else None
 
 
+def _pyramid(friction: Tensor) -> Tensor:
+    """By how much softer than the normal alone MuJoCo makes the edges of a friction pyramid, `(n,)`."""
+    square = friction.square()
+    return torch.where(friction > 0, 2 * square * (1 + square), 4.0)
+
+
 class LimitRows(nn.Module):
     """Joints beyond their limits: one row each."""
 
@@ -126,6 +120,17 @@ class LimitRows(nn.Module):
         self.size = len(limited)
         self.compliance = Compliance(self.size)
 
+    def weights(self, links: Tensor, dofs: Tensor) -> Tensor:
+        """`W` over that before training, `(limits,)`, by MuJoCo's rule; see `MassTree.inverse_weights`."""
+        del links
+        return self._response / dofs[self._dofs]
+
+    def acting(self, qpos: Tensor) -> tuple[Tensor, Tensor]:
+        """Which limits act: of each the index in the batch, and which limit it is, `(n,)`."""
+        angle = qpos.index_select(-1, self._qpos)
+        sample, joint = ((angle > self._upper) | (angle < self._lower)).nonzero().unbind(-1)
+        return sample, joint
+
     def forward(self, qpos: Tensor, qvel: Tensor) -> Rows:
         """The rows of a batch of states."""
         angle = qpos.index_select(-1, self._qpos)
@@ -135,10 +140,11 @@ class LimitRows(nn.Module):
         depth = torch.maximum(above, below)
         # A row's direction is the one that leads back.
         back = torch.where(above > below, -1.0, 1.0)
-        impedance, damping, stiffness = self.compliance(depth, joint)
-        target = stiffness * depth - damping * back * qvel[sample, self._dofs[joint]]
+        numbers = self.compliance(sample, joint)
+        stiffness, target = numbers.at(depth)
+        target = target - numbers.damping * back * qvel[sample, self._dofs[joint]]
         jacobian = back.unsqueeze(-1) * self._jacobian.index_select(0, joint)
-        stiffness = impedance / self._response[joint]
+        stiffness = stiffness / self._response[joint]
         return Rows(sample, jacobian.unsqueeze(1), target.unsqueeze(1), stiffness.unsqueeze(1))
 
 
@@ -178,7 +184,15 @@ class ContactRows(nn.Module):
         self.register_buffer("_share", torch.tensor([1.0, 1.0, 2.0] if self.planar else [1.0] * 4), persistent=False)
         self.size = len(sides) * most
         self.compliance = Compliance(self._gaps.size)
-        self.log_friction = nn.Parameter(torch.zeros(self._gaps.size))
+
+    def weights(self, links: Tensor, dofs: Tensor) -> Tensor:
+        """`W` over that before training, `(gaps,)`, by MuJoCo's rule; see `MassTree.inverse_weights`."""
+        del dofs
+        return self._response / (links[self._gaps.first] + links[self._gaps.second])
+
+    def acting(self, qpos: Tensor) -> tuple[Tensor, Tensor]:
+        """Which gaps are closed: of each the index in the batch, and which gap it is, `(n,)`."""
+        return self._gaps.closed(self._kinematics.poses(qpos))
 
     def forward(self, qpos: Tensor, qvel: Tensor) -> Rows:
         """The rows of a batch of states."""
@@ -189,7 +203,8 @@ class ContactRows(nn.Module):
         if deepest is not None:
             sample, which, gaps = sample[deepest], which[deepest], Gaps(*(part[deepest] for part in gaps))
         normal = gaps.normal.unsqueeze(-2)
-        friction = (self._gaps.friction * self.log_friction.exp())[which][:, None, None]
+        numbers = self.compliance(sample, which)
+        friction = (self._gaps.friction[which] * numbers.friction)[:, None, None]
         if self.planar:
             sideways = torch.linalg.cross(self._across.expand_as(normal), normal)
         else:
@@ -198,12 +213,11 @@ class ContactRows(nn.Module):
         wrenches = torch.cat([torch.linalg.cross(gaps.position.unsqueeze(-2).expand_as(edges), edges), edges], dim=-1)
         screws = self._jacobians.screws(poses).index_select(0, sample)
         jacobian = (wrenches @ screws) * self._moved.index_select(0, which)
-        depth = -gaps.distance
-        impedance, damping, stiffness = (part.unsqueeze(-1) for part in self.compliance(depth, which))
+        stiffness, target = numbers.at(-gaps.distance)
         speed = (jacobian @ (qvel * self._speed).index_select(0, sample).unsqueeze(-1)).squeeze(-1)
-        target = stiffness * depth.unsqueeze(-1) - damping * speed
-        impedance = impedance / self._response[which].unsqueeze(-1) * self._share
-        return Rows(sample, jacobian, target, impedance)
+        target = target.unsqueeze(-1) - numbers.damping.unsqueeze(-1) * speed
+        stiffness = (stiffness / (self._response[which] * _pyramid(friction.flatten()))).unsqueeze(-1) * self._share
+        return Rows(sample, jacobian, target, stiffness)
 
     def _planar(self) -> Tensor | None:
         """The direction in which neither the robot moves nor any contact pushes; None where there is no such."""
@@ -227,28 +241,3 @@ class ContactRows(nn.Module):
         rank = torch.empty_like(sample)
         rank[by_depth] = rank_within(sample[by_depth], counts)
         return rank < self._most
-
-
-class Compliance(nn.Module):
-    """How a constraint gives way: three positive numbers, one of each a constraint, that change with its depth."""
-
-    def __init__(self, constraints: int) -> None:
-        super().__init__()
-        self.own = nn.Parameter(torch.zeros(constraints, 3))
-        self.hidden = nn.Linear(3, 16)
-        self.output = nn.Linear(16, 3)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
-
-    def forward(self, depth: Tensor, which: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Impedance, damping and stiffness.
-
-        Args:
-          depth: in metres or radians, `(..., n)`.
-          which: constraints, `(..., n)`; all in their order where not given.
-        """
-        depth = torch.relu(depth)
-        shape = torch.stack([torch.tanh(depth / _SHALLOW), depth / _DEEP, torch.log1p(depth / _SHALLOW)], dim=-1)
-        own = self.own if which is None else self.own[which]
-        impedance, damping, stiffness = (own + self.output(torch.tanh(self.hidden(shape)))).exp().unbind(-1)
-        return _IMPEDANCE * impedance, _DAMPING * damping, _STIFFNESS * stiffness

@@ -1,5 +1,6 @@
 """A robot as a tree of masses on its drawing: inertia matrix and bias force, with the masses learned."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -34,6 +35,8 @@ class MassTree(nn.Module):
     scale: Tensor
     gravity: Tensor
     _once: Tensor
+    _reference: Tensor
+    _of_joints: Tensor
 
     def __init__(self, facts: SystemFacts, dtype: torch.dtype = torch.float64) -> None:
         """`dtype` is the precision that everything is computed in; what is learned has torch's default one."""
@@ -45,6 +48,16 @@ class MassTree(nn.Module):
         buffer(self, "_once", self.motion.above.tril().numpy(), dtype)
         self.inertia = nn.Parameter(torch.zeros(len(self.motion.carriers), spatial_inertia.PARAMETERS))
         self.log_armature = nn.Parameter(torch.full((facts.nv,), _ARMATURE).log())
+        reference, of_joints = np.zeros(facts.nq), np.eye(facts.nv)
+        for link in facts.skeleton.links:
+            quaternion = {"free": 3, "ball": 0}.get(link.kind)
+            reference[link.qpos_address + (quaternion or 0)] = link.reference if quaternion is None else 1.0
+            for triple in {"free": (0, 3), "ball": (0,)}.get(link.kind, ()):
+                three = slice(link.dof_address + triple, link.dof_address + triple + 3)
+                of_joints[three, three] = 1 / 3
+        buffer(self, "_reference", reference, dtype)
+        buffer(self, "_of_joints", of_joints, dtype)
+        self._links = len(facts.skeleton.links)
         with torch.no_grad():
             placement = self.motion(self.guess.new_zeros(facts.nq))
             buffer(self, "scale", self._of_masses(placement, self.placed(placement)).diagonal().numpy(), dtype)
@@ -91,3 +104,22 @@ class MassTree(nn.Module):
     def bias(self, placement: Placement, qvel: Tensor, placed: Tensor | None = None) -> Tensor:
         """Coriolis, centrifugal and gravity forces, `(..., nv)`, as MuJoCo's `qfrc_bias`."""
         return self.inertial_force(placement, self.motion.accelerations(placement, qvel, self.gravity), placed)
+
+    @torch.no_grad()
+    def inverse_weights(self) -> tuple[Tensor, Tensor]:
+        """By what MuJoCo weighs constraints: its `body_invweight0` and `dof_invweight0`, of these masses.
+
+        Returns:
+          How much a unit of force at a link's centre of mass accelerates it there, in the mean over directions,
+          `(links + 1,)`, zero for the world, which comes last; and how much one along a degree of freedom accelerates
+          it, `(nv,)`, in the mean over a joint's linear or angular ones; both with joints at their reference.
+        """
+        placement = self.motion(self._reference)
+        inverse = torch.linalg.inv(self.inertia_matrix(placement))
+        pseudo_inertia = self.factors @ self.factors.mT
+        middle = placement.frames @ (pseudo_inertia[..., 3:] / pseudo_inertia[..., 3:, 3:])
+        moved = (twist_matrices(placement.screws).unsqueeze(0) @ middle.unsqueeze(1)).squeeze(-1)
+        moved = moved * self.motion.moves.unsqueeze(-1)
+        links = inverse.new_zeros(self._links + 1)
+        links[list(self.motion.carriers)] = torch.einsum("cid,ij,cjd->c", moved, inverse, moved) / 3
+        return links, self._of_joints @ inverse.diagonal()

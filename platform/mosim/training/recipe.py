@@ -11,13 +11,11 @@ Schedule = Literal["cosine", "constant"]
 
 Loss = Literal["mse", "huber"]
 
-OptimizerName = Literal["soap", "adam"]
-
-FirstGuessName = Literal["neutral", "least_squares"]
+OptimizerName = Literal["soap", "adam", "least_squares"]
 
 
 class StageConfig(Frozen):
-    """One phase of training. It lasts `steps`, or, if that is not given, `minutes`."""
+    """One phase of training. It lasts `steps`, or, if that is not given, `minutes`; least_squares ends by itself."""
 
     name: str = Field(description="Shown in progress, logs and errors.")
     learns: tuple[str, ...] = Field(
@@ -28,7 +26,10 @@ class StageConfig(Frozen):
     steps: int | None = Field(default=None, ge=1, description="Gradient steps.")
     minutes: float | None = Field(default=None, gt=0, description="Wall-clock minutes, where steps is not given.")
     optimizer: OptimizerName = Field(
-        default="soap", description="adam, or soap: Adam in the eigenbasis of the gradients' covariances, more exact."
+        default="soap",
+        description="adam, or soap: Adam in the eigenbasis of the gradients' covariances, more exact. least_squares: "
+        "finds the masses, forces, contacts and limits of an articulated predictor from single steps, in seconds to "
+        "minutes; of the other settings it takes name and learns alone.",
     )
     learning_rate: float = Field(default=3e-3, gt=0, description="Peak rate of the optimiser.")
     schedule: Schedule = Field(default="cosine", description="How the rate goes on after the warm-up.")
@@ -51,22 +52,26 @@ class StageConfig(Frozen):
 
     @model_validator(mode="after")
     def _lasts(self) -> "StageConfig":
-        if self.steps is None and self.minutes is None:
+        if self.steps is None and self.minutes is None and not self.solves:
             raise ValueError(f"stage {self.name!r} needs steps or minutes")
         if not self.learns:
             raise ValueError(f"stage {self.name!r} trains nothing: learns is empty")
+        if self.solves and (odd := sorted(set(self.learns) - {"predictor", "constraints"})):
+            raise ValueError(
+                f"stage {self.name!r}: least_squares finds predictor and constraints, not {', '.join(odd)}"
+            )
         return self
+
+    @property
+    def solves(self) -> bool:
+        """Whether it solves for its numbers, instead of taking gradient steps."""
+        return self.optimizer == "least_squares"
 
 
 class Recipe(Frozen):
     """A simulator's model and how it is trained."""
 
     model: ModelConfig = Field(default=ModelConfig(), description="The model's shape.")
-    first_guess: FirstGuessName = Field(
-        default="neutral",
-        description="What an articulated predictor starts with. neutral: masses of water in its collision shapes. "
-        "least_squares: the numbers that balance forces best in the training data, contacts and limits left out.",
-    )
     stages: tuple[StageConfig, ...] = Field(min_length=1, description="In order.")
     seed: int = Field(default=0, ge=0, description="Of the first weights and of the batches.")
     validation_fraction: float = Field(
@@ -85,16 +90,16 @@ class Recipe(Frozen):
         return self
 
     @model_validator(mode="after")
-    def _guessed_masses_exist(self) -> "Recipe":
-        if self.first_guess == "least_squares" and self.model.predictor != "articulated":
+    def _masses_exist(self) -> "Recipe":
+        if self.model.predictor != "articulated" and (solving := [stage for stage in self.stages if stage.solves]):
             raise ValueError(
-                f"first_guess least_squares finds masses, which the predictor {self.model.predictor} has not; use the "
-                "predictor articulated, or first_guess neutral"
+                f"stage {solving[0].name!r}: least_squares finds masses, which the predictor {self.model.predictor} "
+                "has not; use the predictor articulated, or the optimizer soap"
             )
         return self
 
     def within(self, minutes: float) -> "Recipe":
-        """The same stages fitted into a wall-clock budget, each keeping its share.
+        """The same stages fitted into a wall-clock budget, each keeping its share; least_squares takes what it takes.
 
         A share is a stage's minutes where every stage gives them alone; else its network calls, `steps * batch_size *
         horizon`.
@@ -102,15 +107,16 @@ class Recipe(Frozen):
         Raises:
           ValueError: stages give steps and minutes in a mixture that has no common measure.
         """
-        if all(stage.steps is None for stage in self.stages):
+        stepping = [stage for stage in self.stages if not stage.solves]
+        if all(stage.steps is None for stage in stepping):
             shares = [stage.minutes or 0.0 for stage in self.stages]
-        elif all(stage.steps is not None for stage in self.stages):
+        elif all(stage.steps is not None for stage in stepping):
             shares = [float((stage.steps or 0) * stage.batch_size * stage.horizon) for stage in self.stages]
         else:
             raise ValueError("to fit a budget, every stage must be given in steps, or every stage in minutes")
         total = sum(shares)
         stages = tuple(
-            stage.model_copy(update={"steps": None, "minutes": minutes * share / total})
+            stage if stage.solves else stage.model_copy(update={"steps": None, "minutes": minutes * share / total})
             for stage, share in zip(self.stages, shares, strict=True)
         )
         return self.model_copy(update={"stages": stages})

@@ -17,7 +17,7 @@ class Report(NamedTuple):
       calls_per_step: calls of the networks for each predicted physics step: 1, or what the integrator takes.
       validation: horizon error at 16 steps on episodes kept from training, in raw units squared; None within a stage.
       note: a sentence where something ended early, else empty.
-      first_guess: in the first report, a sentence on how the first guess of the numbers was found, where there is one.
+      found: what least squares found, a sentence, else empty.
       samples: physics steps of training data since training began, repetitions counted.
       seconds: of gradient steps since training began.
     """
@@ -33,6 +33,6 @@ class Report(NamedTuple):
     calls_per_step: float
     validation: float | None = None
     note: str = ""
-    first_guess: str = ""
+    found: str = ""
     samples: int = 0
     seconds: float = 0.0

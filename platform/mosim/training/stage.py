@@ -55,6 +55,8 @@ def select_parts(model: NeuralSimulator, stages: tuple[StageConfig, ...], index:
 
 def progress(stage: StageConfig, cursor: StageCursor) -> float:
     """The share of a stage that is done, from 0 to 1."""
+    if stage.solves:
+        return 0.0
     if stage.steps is not None:
         return min(cursor.step / stage.steps, 1.0)
     return min(cursor.seconds / (60 * (stage.minutes or 0.0)), 1.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mosim.dynamics import NeuralSimulator, identify
+from mosim.dynamics import NeuralSimulator, fit_constraints, identify
 from mosim.errors import DivergenceError, MismatchError, MosimError
 from mosim.run_identity import RUN_FILE, check_identity, keep_identity
 from mosim.threads import single_threaded
@@ -32,8 +32,9 @@ _VALIDATION_HORIZON = 16
 _VALIDATION_WINDOWS = 256
 _KEPT_CHECKPOINTS = 2
 
-_GUESS_TRANSITIONS = 16_384
-"""Transitions among which a first guess takes those that contacts and limits push least."""
+_FREE_CANDIDATES, _PUSHED_CANDIDATES = 16_384, 100_000
+"""Transitions among which least squares takes those that contacts and limits push least; and those in which the ones
+that are rarely seen do."""
 
 
 class Trainer:
@@ -99,7 +100,6 @@ class Trainer:
         self._stage_ends: list[str] = []
         self._optimizer: torch.optim.Optimizer | None = None
         self._restored: dict[str, Tensor] = {}
-        self._trained: set[str] = set()
         self._out, self._identity = out, run_identity(recipe, data.dataset_id)
         self._kept = replicas.leads and check_identity(out, self._identity, resume=resume)
         existing = sorted(self._folder.glob("step-*"))
@@ -112,11 +112,9 @@ class Trainer:
             self.model = self._restore(start, own=False)
         else:
             self.model = NeuralSimulator(data.facts, recipe.model, data.statistics)
-        guesses = recipe.first_guess == "least_squares" and not existing and "predictor" not in self._trained
         rows = (*data.tensors(self._device), data.offsets)
         self._training = WindowSampler(*rows, range(data.episodes - kept), recipe.seed)
         self._validation = WindowSampler(*rows, range(data.episodes - kept, data.episodes), recipe.seed)
-        self._first_guess = identify(self.model, *self._transitions()) if guesses else None
         if self._restored:
             self._training.generator.set_state(self._restored["generator"])
         self.model.to(self._device)
@@ -155,11 +153,8 @@ class Trainer:
         Raises:
           DivergenceError: as `run`.
         """
-        found = f"{self._first_guess}." if self._first_guess else ""
         while not self.finished:
-            for report in self._train_stage(self._recipe.stages[self._stage_index]):
-                yield report._replace(first_guess=found)
-                found = ""
+            yield from self._train_stage(self._recipe.stages[self._stage_index])
 
     def save(self) -> Path:
         """Writes a checkpoint of where training stands, and returns its path."""
@@ -178,15 +173,18 @@ class Trainer:
         errors = (self.model.rollout(states[:, 0], actions) - states[:, 1:]).square().mean(dim=(0, 2))
         return {horizon: errors[:horizon].mean().item() for horizon in horizons}
 
-    def _transitions(self) -> tuple[Tensor, Tensor, Tensor]:
+    def _transitions(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """States, actions and next states of the training episodes, evenly spread."""
-        states, actions = (part.cpu() for part in self._training.spread(_GUESS_TRANSITIONS, 1))
+        states, actions = (part.cpu() for part in self._training.spread(count, 1))
         return states[:, 0], actions[:, 0], states[:, 1]
 
     def _train_stage(self, stage: StageConfig) -> Iterator[Report]:
         learning = select_parts(self.model, self._recipe.stages, self._stage_index)
         if not learning:
             yield self._pass_over(stage)
+            return
+        if stage.solves:
+            yield self._solve(stage)
             return
         self._optimizer = OPTIMIZERS[stage.optimizer](learning, stage.learning_rate)
         checkpoints.restore_optimizer(self._optimizer, self._restored)
@@ -218,6 +216,23 @@ class Trainer:
         note = f"stage {stage.name} is passed over: this system has no {' and no '.join(stage.learns)}."
         self._restored = {}
         return self._end_stage(self._report(stage, math.nan, 0.0)._replace(note=note))
+
+    @single_threaded
+    def _solve(self, stage: StageConfig) -> Report:
+        """Gives the predictor, or its constraints alone, the numbers that explain single steps best; on the CPU."""
+        watch, found = Stopwatch(), []
+        self._restored = {}
+        self.model.to("cpu")
+        if "predictor" in stage.learns:
+            found.append(str(identify(self.model, *self._transitions(_FREE_CANDIDATES))))
+        if self.model.predictor.constrained:
+            found.append(str(fit_constraints(self.model, *self._transitions(_PUSHED_CANDIDATES))))
+        self.model.to(self._device)
+        self._cursor.seconds = watch.lap()
+        states, actions = self._training.spread(_VALIDATION_WINDOWS, stage.horizon)
+        with torch.no_grad():
+            loss = mean_loss(rollout_errors(self.model, states, actions), stage.loss, stage.huber_delta).item()
+        return self._end_stage(self._report(stage, loss, 0.0)._replace(found="; ".join(found) + "."))
 
     def _end_stage(self, report: Report) -> Report:
         self._stages_seconds, self._stages_samples = self.seconds, self.samples
@@ -362,7 +377,7 @@ class Trainer:
             return checkpoints.load_weights(checkpoint)
         # Parts that no stage has trained yet begin as this recipe and seed have them.
         behind = self._recipe.stages[: self._stage_index + (self._cursor.step > 0)]
-        self._trained = {part for stage in behind for part in stage.learns}
-        if "constraints" in self._trained:  # They were trained on what else the predictor was.
-            self._trained.add("predictor")
-        return checkpoints.load_weights(checkpoint, self._recipe.model, self._trained)
+        trained = {part for stage in behind for part in stage.learns}
+        if "constraints" in trained:  # They were trained on what else the predictor was.
+            trained.add("predictor")
+        return checkpoints.load_weights(checkpoint, self._recipe.model, trained)

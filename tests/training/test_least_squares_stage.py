@@ -14,9 +14,10 @@ from mosim.training import Recipe, Report, StageConfig, Trainer, TrainingData
 from mosim.trajectories import PoissonBehaviour, Trajectories, collect_episode
 
 MODEL = ModelConfig(predictor="articulated", constraints=ConstraintsConfig(), correctors=())
-CONTACTS = StageConfig(name="contacts", learns=("constraints",), steps=200, batch_size=64)
-WHOLE = StageConfig(name="whole", learns=("predictor",), steps=200, batch_size=64, learning_rate=1e-4)
-RECIPE = Recipe(model=MODEL, first_guess="least_squares", stages=(CONTACTS, WHOLE))
+SOLVE = StageConfig(name="identification", learns=("predictor",), optimizer="least_squares")
+CONTACTS = StageConfig(name="contacts", learns=("constraints",), steps=100, batch_size=32)
+WHOLE = StageConfig(name="whole", learns=("predictor",), steps=100, batch_size=32, learning_rate=1e-4)
+RECIPE = Recipe(model=MODEL, stages=(SOLVE, CONTACTS, WHOLE))
 
 
 @functools.cache
@@ -44,9 +45,16 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
     return {name for name in before if not torch.equal(before[name], after[name])}
 
 
-def test_only_an_articulated_predictor_has_masses_to_guess() -> None:
-    with pytest.raises(ValidationError, match="first_guess least_squares finds masses, which the predictor rigid_body"):
-        Recipe(first_guess="least_squares", stages=(WHOLE,))
+def test_only_an_articulated_predictor_has_masses_to_find() -> None:
+    with pytest.raises(
+        ValidationError, match="'identification': least_squares finds masses, which the predictor rigid"
+    ):
+        Recipe(stages=(SOLVE,))
+
+
+def test_least_squares_finds_no_networks() -> None:
+    with pytest.raises(ValidationError, match="least_squares finds predictor and constraints, not corrector/0"):
+        StageConfig(name="solve", learns=("predictor", "corrector/0"), optimizer="least_squares")
 
 
 def test_a_model_without_constraints_has_no_such_part() -> None:
@@ -54,51 +62,55 @@ def test_a_model_without_constraints_has_no_such_part() -> None:
         Recipe(model=ModelConfig(predictor="articulated", correctors=()), stages=(CONTACTS,))
 
 
-def test_the_guess_predicts_before_any_step_is_trained(tmp_path: Path) -> None:
-    neutral = make_trainer(tmp_path / "neutral", RECIPE.model_copy(update={"first_guess": "neutral"}))
-    guessed = make_trainer(tmp_path / "guessed", RECIPE)
-    errors = [trainer.horizon_errors([16])[16] for trainer in (neutral, guessed)]
-    assert errors[1] < 1e-8 < 1e-4 < errors[0]
+def test_a_budget_is_shared_among_the_stages_that_take_steps() -> None:
+    assert RECIPE.within(3.0).stages[0] == SOLVE
+    assert [stage.minutes for stage in RECIPE.within(3.0).stages] == [None, 1.5, 1.5]
+    assert RECIPE.model_copy(update={"stages": (SOLVE,)}).within(3.0).stages == (SOLVE,)
 
 
-def test_the_guess_is_reported_once_and_a_stage_without_parts_is_passed_over(tmp_path: Path) -> None:
+def test_a_solved_pendulum_is_exact_and_what_was_found_is_told_once(tmp_path: Path) -> None:
     reports: list[Report] = []
     make_trainer(tmp_path, RECIPE).run(reports.append)
-    assert reports[0].first_guess.startswith("first guess by least squares on ")
-    assert not any(report.first_guess for report in reports[1:])
+    assert reports[0].found.startswith("first guess by least squares on ")
+    assert reports[0].validation is not None
+    assert reports[0].validation < 1e-8
+    assert reports[0].seconds > 0
+    assert not any(report.found for report in reports[1:])
     # A pendulum touches nothing and has no limits.
-    assert "stage contacts is passed over: this system has no constraints." in reports[0].note
-    assert not any(report.note for report in reports[1:])
-    assert [report.stage for report in reports if report.validation is not None] == [0, 1]
+    assert "stage contacts is passed over: this system has no constraints." in reports[1].note
+    assert [report.stage for report in reports if report.validation is not None] == [0, 1, 2]
 
 
-def test_a_stage_of_constraints_changes_them_and_nothing_else(tmp_path: Path) -> None:
+def test_masses_contacts_and_limits_are_found_and_a_stage_of_contacts_changes_nothing_else(tmp_path: Path) -> None:
     trainer = hopper_trainer(tmp_path, RECIPE)
+    ends = (report for report in trainer.reports() if report.validation is not None)
+    begun = weights(trainer)
+    solved = next(ends)
+    assert solved.validation is not None
+    assert solved.validation < 1e-6
+    assert "contacts and limits by least squares on " in solved.found
     first = weights(trainer)
-    reports = trainer.reports()
-    for report in reports:
-        if report.validation is not None:
-            break
+    assert {"predictor.tree.inertia", "predictor.constraints.contacts.compliance.shared"} <= changed(begun, first)
+    next(ends)
     second = weights(trainer)
     assert changed(first, second)
     assert all(name.startswith("predictor.constraints.") for name in changed(first, second))
-    list(reports)
+    next(ends)
     assert {"predictor.tree.inertia", "predictor.joints.log_damping"} <= changed(second, weights(trainer))
 
 
-def test_going_on_guesses_nothing_anew(tmp_path: Path) -> None:
+def test_a_run_that_goes_on_solves_nothing_anew(tmp_path: Path) -> None:
     whole = hopper_trainer(tmp_path / "whole", RECIPE)
     list(whole.reports())
     broken = hopper_trainer(tmp_path / "broken", RECIPE)
     next(broken.reports())
-    broken.save()
     resumed = hopper_trainer(tmp_path / "broken", RECIPE, resume=True)
-    assert not any(report.first_guess for report in resumed.reports())
+    assert not any(report.found for report in resumed.reports())
     assert not changed(weights(whole), weights(resumed))
 
 
-def test_another_run_that_goes_on_after_the_constraints_keeps_the_masses(tmp_path: Path) -> None:
-    first = hopper_trainer(tmp_path / "first", RECIPE.model_copy(update={"stages": (CONTACTS,)}))
+def test_another_run_that_goes_on_after_the_stage_keeps_what_it_found(tmp_path: Path) -> None:
+    first = hopper_trainer(tmp_path / "first", RECIPE.model_copy(update={"stages": (SOLVE,)}))
     end = first.run(lambda report: None)
     other = RECIPE.model_copy(update={"seed": 1})
     assert not changed(weights(first), weights(hopper_trainer(tmp_path / "second", other, start=end)))
