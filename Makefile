@@ -28,6 +28,8 @@ bench: bench-speed
 	$(BIN)/python benchmarks/collection.py
 	$(BIN)/mosim study benchmarks/accuracy.yaml --workers 2 --results benchmarks/results/accuracy.csv --resume
 	$(BIN)/mosim study benchmarks/general.yaml --workers 2 --results benchmarks/results/general.csv --resume
+	$(BIN)/mosim study benchmarks/episodes.yaml --workers 2 --results benchmarks/results/episodes.csv --resume
+	$(BIN)/python benchmarks/episodes.py
 	$(BIN)/python benchmarks/whole_runs.py
 	$(BIN)/mosim study studies/ablation.yaml --workers 2 --results benchmarks/results/ablation.csv --resume
 	$(BIN)/python benchmarks/zero_shot.py

@@ -115,9 +115,9 @@ def test_the_curve_goes_through_the_table(held_out: Trajectories) -> None:
     shared = measure_rollouts(model, held_out, 10, draw_starts(held_out, 10, 20, seed=0))
     own = measure_rollouts(model, held_out, 40, draw_starts(held_out, 40, 20, seed=0))
     measured = {"model": {1: shared, 4: shared, 10: shared, 40: own}}
-    table, curve = horizon_table("acrobot", "id", measured), horizon_curve("acrobot", "id", measured)
+    table, curve = horizon_table("acrobot", "id", measured, {"model": "tree"}), horizon_curve("acrobot", "id", measured)
     assert list(table.columns) == [
-        "system", "model", "dataset", "horizon", "mse", "mse_at", "mse_median", "largest_start_mse",
+        "system", "model", "knowledge", "dataset", "horizon", "mse", "mse_at", "mse_median", "largest_start_mse",
         "diverged", "starts",
     ]  # fmt: skip
     assert list(curve["step"]) == list(range(1, 41))

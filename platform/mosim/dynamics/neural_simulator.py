@@ -40,11 +40,12 @@ class NeuralSimulator(DynamicsModel):
 
     def __init__(self, facts: SystemFacts, config: ModelConfig, statistics: Statistics) -> None:
         super().__init__(facts)
-        self.config = config
+        self.config, self.knowledge = config, config.knowledge
         self.statistics = statistics
         self.space = ConfigurationSpace(facts)
         self.predictor = PREDICTORS[config.predictor](facts, config, statistics)
-        self.correctors = nn.ModuleList(Corrector(facts, part, statistics) for part in config.correctors)
+        drawing = self.knowledge != "arrays"
+        self.correctors = nn.ModuleList(Corrector(facts, part, statistics, drawing) for part in config.correctors)
         self.active_correctors = len(self.correctors)
         self.acceleration_calls = 0
         lower, upper = torch.tensor(facts.control_lower), torch.tensor(facts.control_upper)

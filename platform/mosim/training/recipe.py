@@ -69,11 +69,15 @@ class Recipe(Frozen):
     )
     stages: tuple[StageConfig, ...] = Field(min_length=1, description="In order.")
     seed: int = Field(default=0, ge=0, description="Of the first weights and of the batches.")
+    episodes: int | None = Field(
+        default=None, ge=1, description="Train on the first so many episodes of the data alone; on all by default."
+    )
     validation_fraction: float = Field(
         default=0.05,
         gt=0,
         lt=1,
-        description="Share of the episodes, at least one, kept from training to watch the horizon error.",
+        description="Share of these episodes, at least one and never all, kept from training to watch the horizon "
+        "error; a single episode is trained on and watched.",
     )
 
     @model_validator(mode="after")

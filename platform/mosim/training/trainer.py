@@ -79,14 +79,13 @@ class Trainer:
           MismatchError: `out` holds a run of another recipe or dataset, or the checkpoint to go on from has another
             system, dataset or model; says what differs.
         """
+        data = data.first(recipe.episodes)
         self._system, self._recipe, self._data, self._replicas = system, recipe, data, replicas
         self._folder = out / "checkpoints"
         self._device = torch.device(device)
-        kept = max(1, round(recipe.validation_fraction * data.episodes))
-        if kept >= data.episodes:
-            raise MosimError(
-                f"training needs at least 2 episodes, one of them for validation; the dataset has {data.episodes}."
-            )
+        # A single episode is trained on and watched; of more, at least one is for either.
+        kept = min(max(1, round(recipe.validation_fraction * data.episodes)), max(1, data.episodes - 1))
+        learned = max(1, data.episodes - kept)
         if small := [stage for stage in recipe.stages if stage.batch_size < replicas.count]:
             raise MosimError(
                 f"stage {small[0].name!r} has batch_size {small[0].batch_size}, which {replicas.count} workers cannot "
@@ -114,7 +113,7 @@ class Trainer:
             self.model = NeuralSimulator(data.facts, recipe.model, data.statistics)
         guesses = recipe.first_guess == "least_squares" and not existing and "predictor" not in self._trained
         rows = (*data.tensors(self._device), data.offsets)
-        self._training = WindowSampler(*rows, range(data.episodes - kept), recipe.seed)
+        self._training = WindowSampler(*rows, range(learned), recipe.seed)
         self._validation = WindowSampler(*rows, range(data.episodes - kept, data.episodes), recipe.seed)
         self._first_guess = identify(self.model, *self._transitions()) if guesses else None
         if self._restored:
