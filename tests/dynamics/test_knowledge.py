@@ -60,6 +60,20 @@ def test_at_the_level_of_geometry_it_does() -> None:
     assert len(sizes) == 2
 
 
+@pytest.mark.parametrize("predictor", ["rigid_body", "network"])
+def test_what_correctors_are_told_changes_no_predictor(predictor: str) -> None:
+    facts, statistics, states = recorded("cheetah-run")
+    qpos, qvel = states[:, : facts.nq], states[:, facts.nq :]
+    said = []
+    for correctors in ([], BLIND, [{"network": SMALL, "inputs": ["contacts"]}]):
+        config = ModelConfig.model_validate({"predictor": predictor, "correctors": correctors, **NETWORKS})
+        torch.manual_seed(0)  # The predictor's weights are drawn first.
+        model = NeuralSimulator(facts, config, statistics)
+        said.append(model.predictor(qpos, qvel, qvel, torch.zeros(len(states), facts.nu)))
+    assert torch.equal(said[0], said[1])
+    assert torch.equal(said[0], said[2])
+
+
 def test_a_hinge_that_makes_no_turn_in_the_data_shows_its_angle() -> None:
     facts, statistics, _ = recorded("reacher-easy")
     config = ModelConfig.model_validate({"correctors": [], **NETWORKS})

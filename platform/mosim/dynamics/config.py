@@ -106,7 +106,7 @@ class ModelConfig(Frozen):
 
     @property
     def knowledge(self) -> Knowledge:
-        """How much it is told of the robot beside the data; each level has what is told at those before it.
+        """How much its parts are told of the robot beside the data; each level has what is told at those before it.
 
         arrays: the kind of each joint, so that angles and quaternions are known from lengths; the control range; and
         how the data were stepped: time step and MuJoCo's integrator.

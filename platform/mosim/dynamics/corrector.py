@@ -14,10 +14,9 @@ from mosim.systems import SystemFacts
 class Corrector(nn.Module):
     """A residual acceleration `eps_k(q, v, u)`; exactly zero until it is trained."""
 
-    def __init__(self, facts: SystemFacts, config: CorrectorConfig, statistics: Statistics, drawing: bool) -> None:
-        """`drawing`: whether the robot's drawing is known; see `PositionInputs`."""
+    def __init__(self, facts: SystemFacts, config: CorrectorConfig, statistics: Statistics) -> None:
         super().__init__()
-        self.positions = PositionInputs(facts, statistics, drawing)
+        self.positions = PositionInputs(facts, statistics, drawing=bool(config.inputs))
         available = {"limit_depth": LimitDepth, "contacts": Contacts}
         extras = [available[name](facts, statistics) for name in config.inputs]
         size = self.positions.size + facts.nv + facts.nu + sum(extra.size for extra in extras)

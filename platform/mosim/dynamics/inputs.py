@@ -25,8 +25,9 @@ class PositionInputs(nn.Module):
     Slide joints are standardised; hinges are their sine and cosine, and the standardised angle too where the joint is
     limited; orientations are rotation matrices. Coordinates that no force depends on are left out.
 
-    Limits and such coordinates are of the drawing. A model that is not told it is shown every coordinate, and the angle
-    of each hinge that makes no whole turn in the data.
+    Limits and such coordinates are of the drawing. A part of the model that reads nothing else of it, neither
+    constraints nor depths and contacts, is not told these either: it is shown every coordinate, and the angle of each
+    hinge that makes no whole turn in the data. So what a predictor is shown does not depend on correctors.
     """
 
     _raw: Tensor
@@ -36,15 +37,13 @@ class PositionInputs(nn.Module):
     _lower: Tensor
     _upper: Tensor
 
-    def __init__(
-        self, facts: SystemFacts, statistics: Statistics, drawing: bool = True, unconstrained: bool = False
-    ) -> None:
+    def __init__(self, facts: SystemFacts, statistics: Statistics, drawing: bool, unconstrained: bool = False) -> None:
         """Chooses what is shown.
 
         Args:
           facts: of the system.
           statistics: of the data.
-          drawing: whether the drawing is known; see `ModelConfig.knowledge`.
+          drawing: whether the drawing is read; see `ModelConfig.knowledge`.
           unconstrained: for a network that need not know of contacts and limits, which so sees less. A free root whose
             heading does not matter then shows the vertical in its own frame instead of its orientation.
         """

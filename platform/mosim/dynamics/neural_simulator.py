@@ -44,8 +44,7 @@ class NeuralSimulator(DynamicsModel):
         self.statistics = statistics
         self.space = ConfigurationSpace(facts)
         self.predictor = PREDICTORS[config.predictor](facts, config, statistics)
-        drawing = self.knowledge != "arrays"
-        self.correctors = nn.ModuleList(Corrector(facts, part, statistics, drawing) for part in config.correctors)
+        self.correctors = nn.ModuleList(Corrector(facts, part, statistics) for part in config.correctors)
         self.active_correctors = len(self.correctors)
         self.acceleration_calls = 0
         lower, upper = torch.tensor(facts.control_lower), torch.tensor(facts.control_upper)

@@ -190,7 +190,9 @@ class SimulatorPlan(SweepPlan):
         content = {
             "model": recipe.model.model_dump(mode="json", exclude={"correctors"}),
             "stages": [stage.model_dump(mode="json") for stage in recipe.stages[:first]],
+            "first_guess": recipe.first_guess,
             "seed": recipe.seed,
+            "episodes": recipe.episodes,
             "validation_fraction": recipe.validation_fraction,
             "dataset": dataset_id,
             "facts": self.facts.model_dump(mode="json"),
