@@ -1,13 +1,14 @@
 # make run    sets up and runs the main job: from a MuJoCo task to a policy trained only in its neural simulator
 # make test   sets up and passes the tests
 # make check  lint, types and layers
+# make gpu    on a machine with an NVIDIA GPU: its tests, and how fast it is
 
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test slow check bench bench-speed lock clean
+.PHONY: run test slow check bench bench-speed gpu lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/mosim run reacher-easy --resume
@@ -28,6 +29,8 @@ bench: bench-speed
 	$(BIN)/python benchmarks/collection.py
 	$(BIN)/mosim study benchmarks/accuracy.yaml --workers 2 --results benchmarks/results/accuracy.csv --resume
 	$(BIN)/mosim study benchmarks/general.yaml --workers 2 --results benchmarks/results/general.csv --resume
+	$(BIN)/mosim study benchmarks/episodes.yaml --workers 2 --results benchmarks/results/episodes.csv --resume
+	$(BIN)/python benchmarks/episodes.py
 	$(BIN)/python benchmarks/whole_runs.py
 	$(BIN)/mosim study studies/ablation.yaml --workers 2 --results benchmarks/results/ablation.csv --resume
 	$(BIN)/python benchmarks/zero_shot.py
@@ -35,6 +38,12 @@ bench: bench-speed
 
 bench-speed: $(VENV)/.installed
 	$(BIN)/python benchmarks/speed.py
+
+# On a machine with an NVIDIA GPU: its tests, and how fast it is. Looks for the GPU before anything is installed.
+gpu:
+	@nvidia-smi >/dev/null 2>&1 || { echo "make gpu needs an NVIDIA GPU, and nvidia-smi finds none here." >&2; exit 2; }
+	@$(MAKE) --no-print-directory $(VENV)/.installed-test
+	$(BIN)/python benchmarks/gpu.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt platform/mosim/dynamics/constraint_forces.c
 	$(PYTHON) -m venv $(VENV)

@@ -20,7 +20,7 @@ _SECONDS = 1.0
 
 def cost_rows(name: str, scale: Scale, quick: bool) -> Iterator[dict[str, Any]]:
     """Model steps a second of a recipe's model, one row for each device, width and batch."""
-    config = load_recipe(load_task(name).facts.name).model
+    config = load_recipe(load_task(name).facts.name, "geometry").model
     for width in _WIDTHS[:1] if quick else _WIDTHS:
         subject = prepare(name, of_width(config, width), scale.episodes, scale.steps, seed=0)
         for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):

@@ -25,7 +25,7 @@ def main(location: str, out: Path) -> None:
     arrays = dataset.load()
     trainer = Trainer(
         system=arrays.facts.name,
-        recipe=_shortened(load_recipe(arrays.facts.name)),
+        recipe=_shortened(load_recipe(arrays.facts.name, "geometry")),
         data=TrainingData.of(arrays, dataset.id),
         out=out,
     )

@@ -22,6 +22,9 @@ from mosim.training import Recipe, Report, Trainer, TrainingData, load_recipe
 from mosim.training.checkpoint import save_checkpoint
 from mosim.trajectories import Trajectories, collect
 
+_LEVEL = "geometry"
+"""Of knowledge, of the recipes that are measured: their networks can be given other integrators and widths."""
+
 _SEED = 0
 _WORKERS = 2
 _ROLLOUT_STEPS = 4
@@ -64,7 +67,7 @@ def training_row(name: str, scale: Scale, constrained: bool) -> dict[str, Any]:
     `constrained` is whether ours keeps them, as shipped, or is the very same network.
     """
     task = load_task(name)
-    recipe = load_recipe(task.facts.name)
+    recipe = load_recipe(task.facts.name, _LEVEL)
     stage = [stage for stage in recipe.stages if stage.horizon == 1][-1]
     batch = min(stage.batch_size, scale.batch)
     smooth = recipe.model.model_copy(update={"constraints": None})
@@ -110,7 +113,7 @@ def _training_rate(name: str, trajectories: Trajectories, recipe: Recipe) -> flo
 def rollout_row(name: str, scale: Scale) -> dict[str, Any]:
     """Rollouts of a recipe's model, beside `mj_step` through the same episodes."""
     task = load_task(name)
-    subject = prepare(name, load_recipe(task.facts.name).model, scale.episodes, scale.steps, _SEED)
+    subject = prepare(name, load_recipe(task.facts.name, _LEVEL).model, scale.episodes, scale.steps, _SEED)
     state, actions = windows(subject.held_out, scale.batch, _ROLLOUT_STEPS, _SEED)
     mujoco_steps = replay(subject, min(100, scale.steps))
 
@@ -127,7 +130,7 @@ def rollout_row(name: str, scale: Scale) -> dict[str, Any]:
 
 def environment_row(name: str, scale: Scale) -> dict[str, Any]:
     """The vector env over a recipe's model, beside that model's rollout under the same actions, in physics steps."""
-    subject = prepare(name, load_recipe(load_task(name).facts.name).model, scale.episodes, scale.steps, _SEED)
+    subject = prepare(name, load_recipe(load_task(name).facts.name, _LEVEL).model, scale.episodes, scale.steps, _SEED)
     task, model = subject.task, subject.model
     envs = MoSimVectorEnv(task, model, scale.envs, seed=_SEED)
     envs.reset()
@@ -159,7 +162,7 @@ def environment_row(name: str, scale: Scale) -> dict[str, Any]:
 
 def threads_row(name: str, scale: Scale) -> dict[str, Any]:
     """`make_vec` under torch's default number of threads beside a process that has set it to one; one core is busy."""
-    subject = prepare(name, load_recipe(load_task(name).facts.name).model, scale.episodes, scale.steps, _SEED)
+    subject = prepare(name, load_recipe(load_task(name).facts.name, _LEVEL).model, scale.episodes, scale.steps, _SEED)
     default, count = torch.get_num_threads(), min(_ENVS_OF_MAKE_VEC, scale.envs)
     with tempfile.TemporaryDirectory() as folder, _busy_core():
         origin: dict[str, Any] = {"system": name, "recipe": {}, "dataset_id": "none", "cursor": {"finished": True}}

@@ -221,8 +221,8 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 
 
 def _random_simulator(name: str, scale: _Scale, seed: int, folder: Path) -> Path:
-    """Writes a simulator of the shipped recipe's sizes."""
-    recipe = load_recipe(load_task(name).facts.name)
+    """Writes a simulator of the sizes of the shipped recipe that knows the geometry."""
+    recipe = load_recipe(load_task(name).facts.name, "geometry")
     model = prepare(name, recipe.model, scale.episodes, scale.steps, seed).model
     origin = {"system": name, "recipe": {}, "dataset_id": "none", "cursor": {"finished": True}}
     return save_checkpoint(folder, "random", model, {}, **origin)

@@ -3,8 +3,9 @@
     python benchmarks/speed.py            # or: make bench-speed
 
 Each ratio is of two rates measured in turn, five times over; the medians are saved. Whatever runs on one core runs on
-one thread. Simulators have the shipped recipes' shapes and weights drawn at random, since the cost does not depend on
-the weights (`dopri5` takes the fewest steps then, so its ratio is at its lowest); states are those of standard episodes.
+one thread. Simulators have the shapes of the shipped recipes of the level geometry and weights drawn at random, since
+the cost does not depend on the weights (`dopri5` takes the fewest steps then, so its ratio is at its lowest); states are
+those of standard episodes.
 
 | item | measures | against |
 | --- | --- | --- |

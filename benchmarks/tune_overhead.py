@@ -194,7 +194,7 @@ def _told(what: str, trials: int) -> Callable[[TrialNews], None]:
 def checkpoint_measures(folder: Path, name: str, seed: int) -> Iterator[Measure]:
     """What a checkpoint of a task's recipe costs, some steps into the first stage."""
     task = load_task(name)
-    recipe = _shortened(load_recipe(task.facts.name), seed)
+    recipe = _shortened(load_recipe(task.facts.name, "geometry"), seed)
     data = TrainingData.of(standard_episodes(task, _EPISODES, _STEPS, seed), "benchmark")
     begin = functools.partial(Trainer, system=name, recipe=recipe, data=data, out=folder / name)
     trainer = begin()

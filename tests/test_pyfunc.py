@@ -160,7 +160,12 @@ def test_an_array_without_steps_or_numbers_is_refused(checkpoint: Path, loaded: 
 def test_the_folder_says_what_it_holds(checkpoint: Path, model_folder: Path, loaded: pyfunc.PyFuncModel) -> None:
     facts = mosim.load(checkpoint).facts
     task = load_task("reacher-easy" if facts.name == "reacher" else "hopper-hop")
-    assert loaded.metadata.metadata == {"system": facts.name, "task": task.name, "dataset_id": "abc"}
+    assert loaded.metadata.metadata == {
+        "system": facts.name,
+        "task": task.name,
+        "dataset_id": "abc",
+        "knowledge": "geometry",
+    }
     outputs = loaded.metadata.get_output_schema()
     assert outputs is not None
     assert outputs.input_names() == ["episode", *facts.state_names]

@@ -88,6 +88,16 @@ def in_order(groups: Iterable[str], styled: dict[str, Style]) -> list[str]:
     return [label for label in styled if label in present]
 
 
+def with_knowledge(label: str, knowledge: str) -> str:
+    """A simulator's name with how much it is told of its robot: `mosim (tree)`; the name alone where that is no more.
+
+    Args:
+      label: the name.
+      knowledge: `arrays`, `geometry`, `tree`, or empty of what is no simulator.
+    """
+    return f"{label} ({knowledge})" if knowledge and knowledge not in label else label
+
+
 def figure_of(value: float) -> str:
     """A number as texts show it: `4.2e-06`, `0.31`, `diverged`."""
     if value != value:

@@ -56,9 +56,10 @@ class Results:
     Attributes:
       runs: a row a run, by its id: `name`, `task`, `group`, `seed` (None where it has none), `phase`, `sweep` (of a
         trial), `status` (MLflow's), `failure`, `missing` (what it should have logged and has not), `started`,
-        `speed` (physics steps predicted a second), `random_return`.
-      parameters: a row a run; a column each parameter, and each of the tags `model.kind`, `dataset.id` and `variant`;
-        missing where it is not set.
+        `speed` (physics steps predicted a second), `random_return`, `knowledge` (how much the simulator is told of its
+        robot: arrays, geometry or tree; empty where it is not known).
+      parameters: a row a run; a column each parameter, and each of the tags `model.kind`, `model.knowledge`,
+        `dataset.id` and `variant`; missing where it is not set.
       curves: `run, model, step, mse`; baselines too, as models of `names.BASELINES`.
       dimensions: `run, dimension, horizon, mse`.
       training: `run, step, stage, loss, samples, seconds, error`; nan where a report does not have it; the error is
@@ -188,6 +189,7 @@ def _row(each: Merged, frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         "seed": each.seed,
         "phase": each.phase,
         "variant": each.variant,
+        "knowledge": each.parameters.get("model.knowledge", ""),
         "sweep": each.sweep,
         "baselines": each.baselines,
         "status": each.status,

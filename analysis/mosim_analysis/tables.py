@@ -112,25 +112,32 @@ def run_table(runs: pd.DataFrame, styles: dict[str, Style], swatch: Swatch) -> s
     runs = runs[~runs["baselines"]]
     figures = {column: title for column, title in _FIGURES.items() if runs[column].notna().any()}
     head = "".join(f'<th class="number" scope="col">{title}</th>' for title in figures.values())
-    rows = "".join(_run_row(str(run), row, figures, styles, swatch) for run, row in runs.iterrows())
+    levels = bool((runs["knowledge"] != "").any())
+    knowledge = '<th scope="col">knowledge</th>' if levels else ""
+    rows = "".join(_run_row(str(run), row, figures, levels, styles, swatch) for run, row in runs.iterrows())
     return (
         f'<section class="card"><h2>All runs</h2><div class="wide table tall"><table class="runs"><thead><tr>'
-        f'<th scope="col">run</th><th scope="col">group</th><th class="number" scope="col">seed</th>'
+        f'<th scope="col">run</th><th scope="col">group</th>{knowledge}'
+        f'<th class="number" scope="col">seed</th>'
         f'<th scope="col">state</th>{head}</tr></thead><tbody>{rows}</tbody></table></div></section>'
     )
 
 
-def _run_row(run: str, row: pd.Series, figures: dict[str, str], styles: dict[str, Style], swatch: Swatch) -> str:
+def _run_row(
+    run: str, row: pd.Series, figures: dict[str, str], levels: bool, styles: dict[str, Style], swatch: Swatch
+) -> str:
     group = str(row["group"])
     state = str(row["status"]).lower()
     words = "; ".join(filter(None, [row["failure"], f"no {row['missing']}" if row["missing"] else ""]))
     kind = "bad" if row["status"] in _BAD else "lacking" if row["missing"] else state
     seed = "" if pd.isna(row["seed"]) else str(int(row["seed"]))
     numbers = "".join(f'<td class="number">{_number(float(row[column]))}</td>' for column in figures)
+    knowledge = f"<td>{escape(str(row['knowledge']))}</td>" if levels else ""
     run = escape(run)
     return (
         f'<tr data-run="{run}" data-group="{escape(group)}"><td title="{run}">{escape(str(row["name"]))}</td>'
         f'<td><span class="named">{swatch(styles[group]) if group in styles else ""}{escape(group)}</span></td>'
+        f"{knowledge}"
         f'<td class="number">{seed}</td>'
         f'<td><span class="badge {kind}">{state}</span> <span class="why">{escape(words)}</span></td>{numbers}</tr>'
     )

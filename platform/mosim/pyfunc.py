@@ -176,7 +176,12 @@ def save_model(checkpoint: str | Path, folder: Path) -> Path:
             signature=ModelSignature(outputs=_output_schema(found.facts)),
             input_example=_example(simulator),
             pip_requirements=[f"mosim=={version('mosim')}"],
-            metadata={"system": found.facts.name, "task": found.system, "dataset_id": found.dataset_id},
+            metadata={
+                "system": found.facts.name,
+                "task": found.system,
+                "dataset_id": found.dataset_id,
+                "knowledge": found.model.knowledge,
+            },
         )
     return folder
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mosim.cli import run_command, train_command, zero_shot_command
 from mosim.cli.main import EXIT_MISTAKE, main
 from mosim.cli.parsing import given_flags, parse_with_recipes
+from mosim.cli.recipe_line import recipe_line
 from mosim.errors import MosimError
 from mosim.training import find_recipe, load_recipe
 
@@ -43,7 +44,7 @@ def test_the_task_decides_the_recipe_wherever_it_stands() -> None:
     assert whole_run("--seed", "1", "reacher-easy").policy == whole_run("reacher-easy").policy
     assert whole_run("--seed", "1", "reacher-easy").policy.gamma == 0.95
     # A flag that only the recipe has that is asked for.
-    assert train("--recipe", "general", "--stages.3.steps", "7", "reacher-easy").recipe.stages[3].steps == 7
+    assert train("--recipe", "geometry/general", "--stages.3.steps", "7", "reacher-easy").recipe.stages[3].steps == 7
 
 
 def test_hyphens_and_underscores_are_one() -> None:
@@ -99,9 +100,25 @@ def test_flags_are_read_with_their_values() -> None:
 def test_a_recipe_says_where_it_is_from_and_why(tmp_path: Path) -> None:
     own = tmp_path / "mine.yaml"
     own.write_text("stages: [{name: a, learns: [predictor], steps: 3}]\n")
-    assert find_recipe("reacher").origin == "reacher, which mosim ships for a system of this name"
-    assert find_recipe("arm").origin == "general, since mosim ships none for a system named arm"
-    assert find_recipe("arm", "large").origin == "large, which mosim ships, as asked for"
-    assert find_recipe("reacher", own).origin == f"the file {own}, as asked for"
+    assert find_recipe("reacher").origin == "reacher (tree), which mosim ships for a system of this name"
+    assert find_recipe("arm").origin == "general (tree), since mosim ships none for a system named arm"
+    assert find_recipe("arm", "geometry/large").origin == "geometry/large (geometry), which mosim ships, as asked for"
+    assert find_recipe("reacher", own).origin == f"the file {own} (geometry), as asked for"
+    of_level = "geometry/reacher (geometry), which mosim ships for a system of this name at the level asked for"
+    assert find_recipe("reacher", "geometry").origin == of_level
+    none = "arrays/general (arrays), since mosim ships none for a system named reacher at the level asked for"
+    assert find_recipe("reacher", "arrays").origin == none
     with pytest.raises(MosimError, match="unknown recipe 'lagre'"):
         find_recipe("arm", "lagre")
+    with pytest.raises(MosimError, match="unknown recipe 'geometri'; did you mean geometry"):
+        find_recipe("arm", "geometri")
+
+
+def test_flags_that_change_what_a_model_knows_say_so() -> None:
+    named = find_recipe("reacher")
+    changed = train(
+        "reacher-easy", "--model.predictor", "rigid_body", "--stages.0.optimizer", "soap", "--stages.0.steps", "9"
+    ).recipe
+    line = recipe_line("recipe", named.origin, named.recipe, changed)
+    assert 'changed: knowledge was "tree" and is "geometry"; model.predictor was ' in line
+    assert recipe_line("recipe", named.origin, named.recipe, named.recipe) == f"recipe: {named.origin}"

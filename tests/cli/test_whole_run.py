@@ -76,7 +76,17 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def test_it_ends_with_a_table_and_says_where_everything_is(unbroken: tuple[Path, str]) -> None:
     folder, said = unbroken
-    for words in ("horizon error: ", "perturbed-twin", "zero-shot", "true-trained", "random", "wall time", "mosim ui"):
+    for words in (
+        "reacher (tree), which mosim ships",
+        "horizon error: ",
+        "mosim (tree)",
+        "perturbed-twin",
+        "zero-shot",
+        "true-trained",
+        "random",
+        "wall time",
+        "mosim ui",
+    ):
         assert words in said
     for file in ("evaluation/horizon.csv", "evaluation/horizon.png", "returns.png", "summary.csv", "mosim.log"):
         assert (folder / "run" / file).stat().st_size > 0
@@ -100,7 +110,8 @@ def test_mlflow_holds_one_parent_and_a_run_for_each_phase(unbroken: tuple[Path, 
     assert client.get_metric_history(runs["zero-shot"].info.run_id, "return/true_mean")
     assert runs["zero-shot"].data.tags["phase"] == "zero-shot"
     assert runs["evaluate"].data.tags["simulator"] == runs["train"].data.tags["simulator"]
-    assert runs["evaluate"].data.params["model.predictor"] == "rigid_body"
+    assert runs["evaluate"].data.params["model.predictor"] == "articulated"
+    assert {runs[name].data.tags["model.knowledge"] for name in ("train", "evaluate")} == {"tree"}
     artifacts = {item.path for item in client.list_artifacts(runs["evaluate"].info.run_id, "evaluation")}
     assert "evaluation/horizon.png" in artifacts
 

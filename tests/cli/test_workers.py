@@ -44,7 +44,8 @@ def test_a_user_sees_progress_and_a_checkpoint_and_nothing_of_ray(folder: Path) 
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stderr == ""
     recipe, checkpoint = result.stdout.splitlines()[:2]
-    assert recipe.startswith("recipe: the file recipe.yaml, as asked for; changed: stages.1.steps was 1200 and is 10; ")
+    file = "recipe: the file recipe.yaml (geometry), as asked for; changed: "
+    assert recipe.startswith(f"{file}stages.1.steps was 1200 and is 10; ")
     assert checkpoint == "checkpoint: out/checkpoints/step-00000230-stage-3"
     assert len(result.stdout.splitlines()) == 3
     assert {path.name for path in (folder / "out").iterdir()} >= {"checkpoints", "mosim.log"}

@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mechanisms import EVERY_JOINT, compiled
 
-from mosim.dynamics import CorrectorConfig, IntegratorConfig, ModelConfig, NetworkConfig, NeuralSimulator, Statistics
+from mosim.dynamics import (
+    ConstraintsConfig,
+    CorrectorConfig,
+    IntegratorConfig,
+    ModelConfig,
+    NetworkConfig,
+    NeuralSimulator,
+    Statistics,
+)
 from mosim.dynamics.predictor import RigidBodyPredictor
 from mosim.systems import load_system
 
@@ -73,8 +81,9 @@ def test_untrained_correctors_change_nothing() -> None:
     assert torch.equal(with_correctors, model.step(states, actions))
 
 
-def test_cyclic_coordinates_change_no_acceleration() -> None:
-    model = simulator()
+def test_cyclic_coordinates_change_no_acceleration_where_the_drawing_is_read() -> None:
+    reading = {"constraints": ConstraintsConfig(), "correctors": (CorrectorConfig(network=SMALL),) * 2}
+    model = simulator(CONFIG.model_copy(update=reading))
     states, actions = random_states(8), torch.zeros(8, FACTS.nu)
     assert FACTS.cyclic == (0, 1, 2)  # Without contacts not even the height matters.
     moved = states.clone()

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,15 @@ from torch import Tensor
 
 from mosim.dynamics import DynamicsModel, HoldLast, MujocoDynamics
 from mosim.errors import MismatchError, MosimError
-from mosim.evaluation import draw_starts, evaluate, horizon_curve, horizon_table, measure_rollouts, share_starts
+from mosim.evaluation import (
+    draw_starts,
+    evaluate,
+    horizon_curve,
+    horizon_table,
+    measure_rollouts,
+    plots,
+    share_starts,
+)
 from mosim.systems import load_task
 from mosim.trajectories import PoissonBehaviour, Trajectories, collect_episode
 
@@ -115,9 +124,9 @@ def test_the_curve_goes_through_the_table(held_out: Trajectories) -> None:
     shared = measure_rollouts(model, held_out, 10, draw_starts(held_out, 10, 20, seed=0))
     own = measure_rollouts(model, held_out, 40, draw_starts(held_out, 40, 20, seed=0))
     measured = {"model": {1: shared, 4: shared, 10: shared, 40: own}}
-    table, curve = horizon_table("acrobot", "id", measured), horizon_curve("acrobot", "id", measured)
+    table, curve = horizon_table("acrobot", "id", measured, {"model": "tree"}), horizon_curve("acrobot", "id", measured)
     assert list(table.columns) == [
-        "system", "model", "dataset", "horizon", "mse", "mse_at", "mse_median", "largest_start_mse",
+        "system", "model", "knowledge", "dataset", "horizon", "mse", "mse_at", "mse_median", "largest_start_mse",
         "diverged", "starts",
     ]  # fmt: skip
     assert list(curve["step"]) == list(range(1, 41))
@@ -139,6 +148,24 @@ def test_evaluate_writes_what_it_says(held_out: Trajectories, tmp_path: Path) ->
     dimensions = pd.read_csv(tmp_path / "horizon_dimensions.csv")
     assert set(dimensions["dimension"]) == set(TASK.facts.state_names)
     assert result.diverged == 0
+
+
+def test_tables_and_plot_say_what_a_simulator_is_told_of_its_robot(
+    held_out: Trajectories, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = OffByAConstant(0.1)
+    model.knowledge = "geometry"
+    drawn: list[str] = []
+    monkeypatch.setattr(plots.plt, "close", lambda figure: drawn.extend(_legend(figure)))
+    evaluate(model, TASK, held_out, tmp_path, dataset="id", horizons=(4,), starts=5, seed=0)
+    table = pd.read_csv(tmp_path / "horizon.csv", keep_default_na=False).set_index("model")
+    assert table["knowledge"].to_dict() == {"mosim": "geometry", "hold-last": "", "perturbed-twin": ""}
+    assert "neural simulator (geometry)" in drawn
+    assert "hold-last (predict no change)" in drawn
+
+
+def _legend(figure: Any) -> list[str]:
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
 def test_a_model_of_another_system_is_refused(held_out: Trajectories, tmp_path: Path) -> None:

@@ -82,6 +82,9 @@ def test_every_run_is_trained_and_measured_on_the_same_starts(studied: Path) -> 
     errors = ["mse", "mse_at", "mse_median", "largest_start_mse", "worst_over_hold_last"]
     assert np.isfinite(done[errors].to_numpy()).all()
     assert set(done["starts"]) == {20}
+    assert set(done.query("variant == 'whole'")["knowledge"]) == {"geometry"}
+    assert set(done.query("variant == 'No corrector'")["knowledge"]) == {"arrays"}
+    assert set(done["episodes"]) == {6}
     assert not len(done.query("largest_start_mse < mse"))
     assert len(set(done["mse"])) == len(done), "seeds and variants are trainings of their own"
     assert pd.read_csv(studied.parent / "elsewhere" / "small.csv").equals(table)
@@ -139,11 +142,11 @@ def test_mlflow_holds_a_child_for_each_run(studied: Path, folder: Path) -> None:
     assert samples[-1].value == pd.read_csv(studied / "results.csv").query("variant == 'whole'")["samples_seen"].iloc[0]
     assert whole.data.metrics["state_mse_50/00 qpos hinge"] > 0
     assert whole.data.metrics["rollout_steps_per_second"] > 0
-    expected = {"task": "pendulum-swingup", "variant": "whole", "stage": "corrector"}
+    expected = {"task": "pendulum-swingup", "variant": "whole", "stage": "corrector", "model.knowledge": "geometry"}
     assert expected.items() <= whole.data.tags.items()
     table = pd.read_csv(studied / "pendulum-swingup" / "whole" / "seed-0" / "horizon.csv").set_index("horizon")
     assert whole.data.metrics["heldout/horizon_mse_50"] == table["mse"][50]
-    assert "| whole |" in runs["study small"].data.tags["mlflow.note.content"]
+    assert "| whole (geometry) |" in runs["study small"].data.tags["mlflow.note.content"]
     assert runs["pendulum-swingup too-fast seed-1"].info.status == "FAILED"
 
 
@@ -188,12 +191,14 @@ def test_another_recipe_does_not_go_on_in_the_same_folder(
         ("stages.0.learning_rate", "stages.7.learning_rate", "there are in 'stages': 0, 1"),
         ("stages.0.learning_rate: 1.0e+12", "stages.0.learning_rate: -1", "'stages.0.learning_rate' is -1"),
         ("stages: [{name: predictor, learns: [predictor]", "stages: [{name: a, learns: [corrector/0]", "there are: pr"),
-        ("recipe: small.yaml", "recipe: generic", "unknown recipe 'generic'; did you mean general?"),
+        ("recipe: small.yaml", "recipe: generic", "unknown recipe 'generic'; did you mean general or geometry?"),
         ("recipe: small.yaml", "recipe: nowhere.yaml", "nowhere.yaml cannot be read"),
         ("pendulum-swingup", "pendulum-swing", "unknown task 'pendulum-swing'; did you mean pendulum-swingup"),
         ("horizons: [1, 8, 50]", "horizons: [1, 80]", "horizon 80 does not fit into episodes of 60 physics steps"),
+        ("starts: 20", "episodes: [1, 7]", "the first 7 episodes are asked for; 6 are collected"),
+        ("stages.0.learning_rate: 1.0e+12", "episodes: 7", "'too fast' on pendulum-swingup: the first 7 episodes are"),
         ("name: too fast", "name: WHOLE", "variants 'whole' and 'WHOLE' would have one folder, whole"),
-        ("starts: 20", "begins: 20", "study.yaml, line 8: unknown key 'begins'; allowed are: data, horizons"),
+        ("starts: 20", "begins: 20", "study.yaml, line 8: unknown key 'begins'; allowed are: data, episodes, horizons"),
     ],
 )
 def test_mistakes_are_told_before_anything_runs(
@@ -207,3 +212,34 @@ def test_mistakes_are_told_before_anything_runs(
     assert expected in said
     assert "Traceback" not in said
     assert not (tmp_path / "out").exists()
+
+
+LEVELS = """
+name: levels
+systems: [pendulum-swingup]
+data: {episodes: 4, steps: 60, held_out_episodes: 2}
+episodes: [1, 3]
+horizons: [16]
+starts: 10
+minutes: 0.04
+variants:
+  - name: tree
+  - {name: arrays, recipe: arrays}
+"""
+
+
+def test_levels_are_compared_by_how_many_episodes_they_are_trained_on(tmp_path: Path, ray_of_two: None) -> None:
+    (tmp_path / "study.yaml").write_text(LEVELS)
+    arguments = [str(tmp_path / "study.yaml"), "--out", str(tmp_path / "out"), "--workers", "2"]
+    importlib.import_module("mosim.cli.study_command").main([*arguments, "--tracking-uri", "off"])
+    table = pd.read_csv(tmp_path / "out" / "results.csv").query("model == 'mosim'")
+    assert sorted(zip(table["variant"], table["knowledge"], table["episodes"], strict=True)) == [
+        ("arrays, 1 episode", "arrays", 1),
+        ("arrays, 3 episodes", "arrays", 3),
+        ("tree, 1 episode", "tree", 1),
+        ("tree, 3 episodes", "tree", 3),
+    ]
+    assert np.isfinite(table["mse"]).all()
+    assert table["mse"].nunique() == 4
+    kept = json.loads((tmp_path / "out" / "pendulum-swingup" / "tree-1-episode" / "seed-0" / "run.json").read_text())
+    assert kept["recipe"]["episodes"] == 1

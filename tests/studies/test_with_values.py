@@ -6,7 +6,7 @@ from mosim.configuration import with_values
 from mosim.errors import MosimError
 from mosim.training import Recipe, load_recipe
 
-RECIPE = load_recipe("general")
+RECIPE = load_recipe("", "geometry/general")
 
 
 def test_a_value_in_a_list_a_whole_part_and_a_whole_list() -> None:
@@ -32,7 +32,7 @@ def test_nothing_set_is_the_same() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("modle", 1, "here: there is no 'modle'; there are: model, stages, seed, validation_fraction."),
+        ("modle", 1, "here: there is no 'modle'; there are: model, stages, seed, episodes, validation_fraction."),
         ("stages.first.steps", 1, "there is no 'stages.first.steps'; there are in 'stages': 0, 1"),
         ("model.bias.width.x", 1, "there is no 'model.bias.width.x': model.bias.width is 128, which has no parts"),
         ("model.bias.width", "wide", "here: key 'model.bias.width' is 'wide'; input should be a valid integer"),

@@ -17,7 +17,7 @@ from mosim.training import load_recipe
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-GENERAL = load_recipe("general")
+GENERAL = load_recipe("", "geometry/general")
 
 FLOATS = ("stages.0.learning_rate", "stages.1.gradient_clip", "stages.2.huber_delta")
 WHOLE = ("stages.0.batch_size", "stages.3.horizon", "model.inertia.width", "model.correctors.0.network.width")

@@ -105,6 +105,7 @@ def test_predictors_are_one_where_all_that_they_depend_on_is(tmp_path: Path) -> 
         planned.predictor_key(recipe, "other data"),
         planned.predictor_key(recipe.within(3), "data"),
         planned.predictor_key(recipe.model_copy(update={"validation_fraction": 0.2}), "data"),
+        planned.predictor_key(recipe.model_copy(update={"episodes": 3}), "data"),
         plan(tmp_path, ("pendulum-swingup", "acrobot-swingup")).predictor_key(recipe, "data"),
     ]
     assert len({key, *others}) == 1 + len(others)

@@ -99,6 +99,17 @@ def test_masses_contacts_and_limits_are_found_and_a_stage_of_contacts_changes_no
     assert {"predictor.tree.inertia", "predictor.joints.log_damping"} <= changed(second, weights(trainer))
 
 
+def test_a_stage_that_makes_predictions_worse_can_be_undone(tmp_path: Path) -> None:
+    spoil = WHOLE.model_copy(update={"learning_rate": 1.0, "undo": True})
+    trainer = make_trainer(tmp_path, RECIPE.model_copy(update={"stages": (SOLVE, spoil)}))
+    ends = [report for report in trainer.reports() if report.validation is not None]
+    assert ends[1].note.startswith("stage whole is undone: the horizon error at 16 was ")
+    assert ends[1].validation == ends[0].validation
+    solved = make_trainer(tmp_path / "solved", RECIPE.model_copy(update={"stages": (SOLVE,)}))
+    solved.run(lambda report: None)
+    assert not changed(weights(solved), weights(trainer))
+
+
 def test_a_run_that_goes_on_solves_nothing_anew(tmp_path: Path) -> None:
     whole = hopper_trainer(tmp_path / "whole", RECIPE)
     list(whole.reports())

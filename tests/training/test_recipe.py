@@ -6,26 +6,54 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mosim.errors import MosimError, UnknownNameError
-from mosim.training import Recipe, StageConfig, load_recipe
+from mosim.training import Recipe, StageConfig, load_recipe, recipe_names
 
 
 def test_every_shipped_recipe_is_valid_and_fits_a_budget() -> None:
     import mosim
 
     folder = Path(mosim.__file__).parent / "recipes" / "simulators"
-    shipped = sorted(path.stem for path in folder.glob("*.yaml"))
-    assert "general" in shipped
+    shipped = {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")}
+    assert {"general", "geometry/general", "geometry/large", "arrays/general"} <= shipped
+    assert shipped == set(recipe_names())
     for name in shipped:
-        recipe = load_recipe(name)
+        recipe = load_recipe("", name)
         assert sum(stage.minutes or 0 for stage in recipe.within(3).stages) == pytest.approx(3)
 
 
+def test_folders_are_levels_of_knowledge_and_the_top_is_the_tree() -> None:
+    for name in recipe_names():
+        level, _, _ = name.rpartition("/")
+        assert load_recipe("", name).model.knowledge == (level or "tree"), name
+
+
+def test_every_system_with_a_recipe_has_one_at_the_levels_of_the_tree_and_the_geometry() -> None:
+    top = {name for name in recipe_names() if "/" not in name}
+    geometry = {name.removeprefix("geometry/") for name in recipe_names() if name.startswith("geometry/")}
+    assert geometry - top == {"large"}
+    assert top <= geometry
+
+
+def test_the_general_recipe_takes_under_three_minutes_and_that_of_arrays_about_ten() -> None:
+    minutes = {name: sum(stage.minutes or 0 for stage in load_recipe("", name).stages) for name in recipe_names()}
+    assert 2 < minutes["general"] < 3
+    assert minutes["arrays/general"] == pytest.approx(10)
+
+
 def test_a_system_without_a_recipe_gets_the_general_one() -> None:
-    assert load_recipe("no-such-system") == load_recipe("general")
+    assert load_recipe("no-such-system") == load_recipe("", "general")
+    assert load_recipe("no-such-system", "geometry") == load_recipe("", "geometry/general")
+    assert load_recipe("large", "geometry") == load_recipe("", "geometry/large")
+    assert load_recipe("reacher", "arrays") == load_recipe("", "arrays/general")
+
+
+def test_a_level_takes_the_system_s_recipe_of_that_level() -> None:
+    assert load_recipe("reacher", "geometry") == load_recipe("cheetah", "geometry/reacher") != load_recipe("reacher")
 
 
 def test_a_recipe_is_asked_for_by_name_or_file(tmp_path: Path) -> None:
-    assert load_recipe("reacher", "large") == load_recipe("large") != load_recipe("reacher")
+    assert load_recipe("reacher", "geometry/large") != load_recipe("reacher", "geometry")
+    assert load_recipe("reacher", "cheetah") == load_recipe("cheetah") != load_recipe("reacher")
     (tmp_path / "mine.yaml").write_text("stages: [{name: a, learns: [predictor], steps: 1}]")
     assert load_recipe("reacher", tmp_path / "mine.yaml").stages[0].name == "a"
     with pytest.raises(UnknownNameError, match=r"'lagre'.*large"):

@@ -14,7 +14,7 @@ import torch
 from pendulum_run import RECIPE, make_trainer, trajectories
 
 from mosim.errors import DivergenceError, MismatchError, MosimError
-from mosim.training import Report, StageConfig, load_simulator
+from mosim.training import Report, StageConfig, TrainingData, load_simulator
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -130,9 +130,32 @@ def test_a_budget_of_minutes_is_kept(tmp_path: Path) -> None:
     assert [report.stage for report in reports if report.validation is not None] == [0, 1, 2]
 
 
-def test_one_episode_is_too_few(tmp_path: Path) -> None:
-    with pytest.raises(MosimError, match="at least 2 episodes"):
-        make_trainer(tmp_path, data=trajectories(episodes=1))
+def test_a_single_episode_is_trained_on_and_watched(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, data=trajectories(episodes=1))
+    rows = {tuple(row) for row in trainer._data.states[:-1].tolist()}
+    for sampler in (trainer._training, trainer._validation):
+        states, _ = sampler.draw(2000, 1)
+        assert {tuple(row) for row in states[:, 0].tolist()} == rows
+
+
+def test_the_first_episodes_alone_are_trained_on_with_their_own_scales(tmp_path: Path) -> None:
+    whole = TrainingData.of(trajectories(), "test")
+    first = TrainingData.of(trajectories().select([0, 1, 2]), "test")
+    trainer = make_trainer(tmp_path, RECIPE.model_copy(update={"episodes": 3}))
+    assert np.array_equal(trainer._data.states, first.states)
+    assert np.array_equal(trainer._data.offsets, first.offsets)
+    for name, scale in trainer.model.statistics.tensors().items():
+        torch.testing.assert_close(scale, first.statistics.tensors()[name], rtol=1e-5, atol=1e-5)
+    assert not torch.equal(trainer.model.statistics.qpos_std, whole.statistics.qpos_std)
+    states, _ = trainer._training.draw(5000, 1)
+    seen = {tuple(row) for row in states[:, 0].tolist()}
+    assert seen <= {tuple(row) for row in first.states[: first.offsets[2]].tolist()}, "the third is watched"
+
+
+def test_more_episodes_than_there_are_cannot_be_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(MosimError, match="asks for the first 99 episodes; the dataset has"):
+        make_trainer(tmp_path, RECIPE.model_copy(update={"episodes": 99}))
+    assert not list(tmp_path.iterdir())
 
 
 def test_validation_episodes_are_kept_from_training(tmp_path: Path) -> None:

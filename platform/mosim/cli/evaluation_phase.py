@@ -8,13 +8,23 @@ import pandas as pd
 from rich.table import Table
 
 from mosim.cli.notes import note
+from mosim.cli.training_phase import model_tags
 from mosim.console import progress_bar, warn
-from mosim.evaluation import HORIZON_DIMENSIONS, MODEL_NAME, Evaluation, evaluate, rollout_speed, share_starts
+from mosim.evaluation import (
+    HORIZON_DIMENSIONS,
+    MODEL_NAME,
+    Evaluation,
+    evaluate,
+    knowledge_by_model,
+    rollout_speed,
+    share_starts,
+)
 from mosim.systems import System
 from mosim.threads import torch_threads
 from mosim.tracking import TrackedRun
 from mosim.training import load_simulator, read_checkpoint
 from mosim.trajectories import Dataset, check_trajectories
+from mosim_analysis import names
 
 _MODELS = 3
 """The simulator, hold-last and the perturbed twin."""
@@ -62,7 +72,7 @@ def measure_simulator(
             "dataset.heldout.id": dataset.id,
             "dataset.id": trained.dataset_id,
             "system": system.facts.name,
-            "model.kind": trained.model.kind,
+            **model_tags(trained.model),
             "simulator": trained.id,
         }
     )
@@ -118,7 +128,8 @@ def horizon_summary(rows: pd.DataFrame) -> Table:
     """The rows of `horizon.csv` as a table for the terminal: one row a horizon, one column a model."""
     table = Table(title="horizon error: mean squared error over steps 1..H, raw [q, v]", title_justify="left")
     models = list(dict.fromkeys(rows["model"]))  # In the order of the file: the simulator first.
-    for column in ("H", "starts", *models):
+    knowledge = knowledge_by_model(rows)
+    for column in ("H", "starts", *(names.with_knowledge(model, knowledge[model]) for model in models)):
         table.add_column(column, justify="right")
     for horizon, of_models in rows.groupby("horizon"):
         mse = of_models.set_index("model")["mse"]

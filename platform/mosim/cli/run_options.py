@@ -39,7 +39,9 @@ class RunOptions(TrackedOptions):
     )
     horizons: tuple[int, ...] = Field(default=STANDARD_HORIZONS, min_length=1, description="Physics steps measured.")
     simulator_recipe: Annotated[str | None, tyro.conf.arg(metavar="FILE|NAME")] = Field(
-        default=None, description="YAML, or a recipe of mosim's own; by default the system's, or a general one."
+        default=None,
+        description="YAML; geometry or arrays, for the system's recipe that knows no more of the robot; or the name of "
+        "one of mosim's own. By default the system's, or a general one.",
     )
     policy_recipe: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = Field(
         default=None, description="YAML; by default the task's own recipe, or a general one."

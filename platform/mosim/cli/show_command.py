@@ -13,12 +13,13 @@ from mosim.cli.shown_episode import shown_episode
 from mosim.cli.training_phase import pick_device, require_fit
 from mosim.console import console, progress_bar, quiet
 from mosim.errors import MosimError
-from mosim.evaluation import Comparison, FilmStyle, compare, film_comparison, write_contact_sheet
+from mosim.evaluation import MODEL_NAME, Comparison, FilmStyle, compare, film_comparison, write_contact_sheet
 from mosim.rendering import FILM_SUFFIX, SHEET_SUFFIX, Camera, require_film_name, require_opengl, require_sheet_name
 from mosim.systems import System, find_system
 from mosim.threads import torch_threads
 from mosim.training import Checkpoint, load_simulator, read_checkpoint
 from mosim.trajectories import Dataset
+from mosim_analysis.names import with_knowledge
 
 _STYLE = FilmStyle()
 
@@ -135,7 +136,8 @@ def _steps(options: Options, timestep: float) -> tuple[int, bool]:
 
 
 def _print(comparison: Comparison, film: Path, sheet: Path, frames: int, options: Options) -> None:
-    errors = ", ".join(f"{name} {comparison.horizon_errors(name)[-1]:.3g}" for name in comparison.errors)
+    titles = {name: name for name in comparison.errors} | {MODEL_NAME: with_knowledge(MODEL_NAME, comparison.knowledge)}
+    errors = ", ".join(f"{title} {comparison.horizon_errors(name)[-1]:.3g}" for name, title in titles.items())
     seconds = comparison.steps * comparison.facts.timestep
     console.print(f"horizon error over these {comparison.steps} steps ({seconds:g} s): {errors}")
     size = f"{frames} frames, {frames / options.fps:.1f} s, {film.stat().st_size / 1e6:.1f} MB"

@@ -9,12 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from mosim.cli.evaluation_phase import track_curve, track_dimensions, track_horizons
-from mosim.cli.training_phase import track_report
+from mosim.cli.training_phase import model_tags, track_report
 from mosim.console import console, logger
 from mosim.evaluation import HORIZON_CURVE, HORIZON_DIMENSIONS, HORIZON_TABLE
 from mosim.files import read_json
 from mosim.studies import RESULT_FILE, Failure, Job, News, TrainingJob
 from mosim.tracking import TrackedRun
+from mosim_analysis import names
 
 _BAR_GRAIN = 1000
 """Parts of a run's bar."""
@@ -45,7 +46,7 @@ class StudyWatcher:
         run.set_tags({"dataset.heldout.id": job.measurement.held_out_id, "task": task, "variant": variant})
         if isinstance(job, TrainingJob):
             run.log_parameters({**job.recipe.model_dump(mode="json"), "system": job.measurement.source})
-            run.set_tags({"dataset.id": job.train_id, "model.kind": job.recipe.model.kind})
+            run.set_tags({"dataset.id": job.train_id, **model_tags(job.recipe.model)})
 
     def told(self, job: Job, news: News) -> None:
         """Moves the bars, and tracks the training's report."""
@@ -94,7 +95,9 @@ def study_summary(table: pd.DataFrame) -> Table:
     shown.add_column("system and variant", min_width=_NAME_WIDTH)
     for column in ("runs", *(f"H = {horizon}" for horizon in horizons)):
         shown.add_column(column, justify="right")
-    labelled = table.assign(label=table["variant"].where(table["variant"].notna(), table["model"]))
+    variants = table["variant"].where(table["variant"].notna(), table["model"])
+    told = zip(variants, table["knowledge"].fillna(""), strict=True)
+    labelled = table.assign(label=[names.with_knowledge(variant, knowledge) for variant, knowledge in told])
     for system, of_system in labelled.groupby("system", sort=False):
         shown.add_row(Text(str(system), "bold"))
         # Baselines stand first in the file, and last here.

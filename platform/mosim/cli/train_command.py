@@ -26,12 +26,14 @@ class Options(TrackedOptions):
     """Train a neural simulator of a task's or an MJCF file's physics, stage by stage.
 
     Without --data, it trains on the dataset in data/TASK, and first collects standard data there if there is none.
-    Without --recipe, the system's own recipe is used if mosim ships one, else a general one. Every field of the recipe
-    is a flag below, whose default is the recipe's. After Ctrl-C or a crash, the same command with --resume goes on.
+    Without --recipe, the system's own recipe is used if mosim ships one, else a general one: a tree of masses on the
+    robot's drawing. --recipe geometry knows the drawing alone, --recipe arrays no more than states and actions. Every
+    field of the recipe is a flag below, whose default is the recipe's. After Ctrl-C or a crash, the same command with
+    --resume goes on.
 
       mosim train reacher-easy
       mosim train reacher-easy --data s3://bucket/reacher --out runs/reacher --minutes 5
-      mosim train humanoid-walk --recipe large --workers 8 --address auto --out /shared/humanoid
+      mosim train humanoid-walk --recipe geometry/large --workers 8 --address auto --out /shared/humanoid
     """
 
     task: tyro.conf.Positional[str] = Field(description="A task as domain-task, or the path of an MJCF file.")
@@ -46,7 +48,9 @@ class Options(TrackedOptions):
         "all of them see under this path.",
     )
     recipe_file: Annotated[str | None, tyro.conf.arg(name="recipe", metavar="FILE|NAME")] = Field(
-        default=None, description="A YAML file with model and stages, or a recipe of mosim's own, such as large."
+        default=None,
+        description="A YAML file with model and stages; geometry or arrays, for the system's recipe that knows no more "
+        "of the robot; or the name of a recipe of mosim's own, such as geometry/large.",
     )
     minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = Field(
         default=None, gt=0, description="Fit the stages into this wall-clock budget, each keeping its share."

@@ -11,6 +11,7 @@ from rich.progress import Progress, TaskID
 
 from mosim import ray_cluster
 from mosim.console import console, progress_bar, warn
+from mosim.dynamics import ModelConfig
 from mosim.errors import MismatchError, MosimError
 from mosim.systems import SystemFacts
 from mosim.threads import torch_threads
@@ -81,8 +82,9 @@ def train_simulator(
         )
     tracked.log_parameters({**recipe.model_dump(mode="json"), "system": system, "device": device, "workers": workers})
     stages = ", ".join(stage.name for stage in recipe.stages)
-    tracked.describe(f"A simulator of {facts.name} from {dataset.metadata.episodes} episodes, in stages: {stages}.")
-    tracked.set_tags({"dataset.id": dataset.id, "system": facts.name, "model.kind": recipe.model.kind})
+    episodes = recipe.episodes or dataset.metadata.episodes
+    tracked.describe(f"A simulator of {facts.name} from {episodes} episodes, in stages: {stages}.")
+    tracked.set_tags({"dataset.id": dataset.id, "system": facts.name, **model_tags(recipe.model)})
     with torch_threads(threads), progress_bar() as progress:
         bars = [
             progress.add_task(f"train {stage.name}", total=_BAR_GRAIN, status="", start=False)
@@ -108,6 +110,11 @@ def require_fit(found: SystemFacts, wanted: SystemFacts, what: str) -> None:
     """
     if wrong := found.differences(wanted):
         raise MismatchError(f"{what} is of another system than {wanted.name}: {'; '.join(wrong)}.")
+
+
+def model_tags(model: ModelConfig) -> dict[str, str]:
+    """The tags by which MLflow tells kinds of simulators apart."""
+    return {"model.kind": model.kind, "model.knowledge": model.knowledge}
 
 
 def pick_device(device: str) -> str:

@@ -109,7 +109,8 @@ class WholeRun:
         ):
             tags = {"phase": "run", "task": self._task.name, **environment_tags()}
             run = tracker.run(f"run {self._task.name}", tags=tags)
-            run.log_parameters({"task": self._task.name, "seed": options.seed, "episodes": options.episodes})
+            episodes = self._simulator_recipe.episodes or options.episodes
+            run.log_parameters({"task": self._task.name, "seed": options.seed, "episodes": episodes})
             warn_of_hidden_physics(self._task)
             collected = self._phase("collect", run, self._collect)
             trained = self._phase("train", run, self._train)

@@ -21,7 +21,7 @@ from mosim.cli.policy_phase import (
 )
 from mosim.cli.recipe_line import recipe_line
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
-from mosim.cli.training_phase import pick_device
+from mosim.cli.training_phase import model_tags, pick_device
 from mosim.configuration import with_values
 from mosim.console import console
 from mosim.environments import TRUE_DYNAMICS, find_dataset
@@ -132,7 +132,7 @@ def main(arguments: Sequence[str]) -> None:
 def _train(options: Options, task: Task, simulator: Checkpoint, jobs: Mapping[str, PolicyJob]) -> tuple[bool, Table]:
     """Trains, tracked; returns whether there is a film, and the table of returns."""
     with tracked_command(options, options.out, "zero-shot", task.name) as tracked:
-        tracked.set_tags({"simulator": simulator.id, "system": task.facts.name, "model.kind": simulator.model.kind})
+        tracked.set_tags({"simulator": simulator.id, "system": task.facts.name, **model_tags(simulator.model)})
         warn_of_hidden_physics(task)
         results = train_policies(jobs, {name: _run_of(name, tracked, task) for name in jobs})
         random = random_return(task, action_repeat=options.recipe.action_repeat)

@@ -12,6 +12,9 @@ CorrectorInput = Literal["limit_depth", "contacts"]
 
 PredictorKind = Literal["rigid_body", "network", "articulated"]
 
+Knowledge = Literal["arrays", "geometry", "tree"]
+"""How much a simulator is told of a robot before it sees any data; see `ModelConfig.knowledge`."""
+
 TORCHDIFFEQ_FIXED = ("euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams")
 TORCHDIFFEQ_ADAPTIVE = ("dopri8", "dopri5", "bosh3", "fehlberg2", "adaptive_heun", "scipy_solver")
 IntegratorMethod = Literal[
@@ -102,6 +105,23 @@ class ModelConfig(Frozen):
         parts += ["constraints"] * (self.constraints is not None)
         parts += ["corrector"] * len(self.correctors)
         return " + ".join(parts)
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """How much its parts are told of the robot beside the data; each level has what is told at those before it.
+
+        arrays: the kind of each joint, so that angles and quaternions are known from lengths; the control range; and
+        how the data were stepped: time step and MuJoCo's integrator.
+        geometry: the drawing: how links hang together, the shapes on them, which of these may touch, joint ranges; and
+        which coordinates no force depends on and whether the heading matters, found by moving them in MuJoCo.
+        tree: that links have masses, joints armature, damping and springs, and controls gears; and gravity. None of
+        the robot's own numbers is read at any level.
+        """
+        if self.predictor == "articulated":
+            return "tree"
+        constrained = self.constraints is not None and self.predictor != "network"
+        seen = any(corrector.inputs for corrector in self.correctors)
+        return "geometry" if constrained or seen else "arrays"
 
 
 def resolve_integrator(method: IntegratorMethod, facts: SystemFacts, exact: bool) -> str:

@@ -16,7 +16,7 @@ class Corrector(nn.Module):
 
     def __init__(self, facts: SystemFacts, config: CorrectorConfig, statistics: Statistics) -> None:
         super().__init__()
-        self.positions = PositionInputs(facts, statistics)
+        self.positions = PositionInputs(facts, statistics, drawing=bool(config.inputs))
         available = {"limit_depth": LimitDepth, "contacts": Contacts}
         extras = [available[name](facts, statistics) for name in config.inputs]
         size = self.positions.size + facts.nv + facts.nu + sum(extra.size for extra in extras)

@@ -1,5 +1,7 @@
 """What the networks see of a state: standardised, periodic where the system is, blind to what does not matter."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,10 @@ class PositionInputs(nn.Module):
 
     Slide joints are standardised; hinges are their sine and cosine, and the standardised angle too where the joint is
     limited; orientations are rotation matrices. Coordinates that no force depends on are left out.
+
+    Limits and such coordinates are of the drawing. A part of the model that reads nothing else of it, neither
+    constraints nor depths and contacts, is not told these either: it is shown every coordinate, and the angle of each
+    hinge that makes no whole turn in the data. So what a predictor is shown does not depend on correctors.
     """
 
     _raw: Tensor
@@ -31,19 +37,28 @@ class PositionInputs(nn.Module):
     _lower: Tensor
     _upper: Tensor
 
-    def __init__(self, facts: SystemFacts, statistics: Statistics, unconstrained: bool = False) -> None:
-        """`unconstrained`: for a network that need not know of contacts and limits, which so sees less.
+    def __init__(self, facts: SystemFacts, statistics: Statistics, drawing: bool, unconstrained: bool = False) -> None:
+        """Chooses what is shown.
 
-        A free root whose heading does not matter then shows the vertical in its own frame instead of its orientation.
+        Args:
+          facts: of the system.
+          statistics: of the data.
+          drawing: whether the drawing is read; see `ModelConfig.knowledge`.
+          unconstrained: for a network that need not know of contacts and limits, which so sees less. A free root whose
+            heading does not matter then shows the vertical in its own frame instead of its orientation.
         """
         super().__init__()
         self._space = ConfigurationSpace(facts)
         self._headless = unconstrained and facts.heading_symmetric
-        cyclic = facts.cyclic_unconstrained if unconstrained else facts.cyclic
+        cyclic = () if not drawing else facts.cyclic_unconstrained if unconstrained else facts.cyclic
+        ranges = statistics.qpos_upper - statistics.qpos_lower
         free = [joint.qpos_address + axis for joint in facts.joints if joint.kind == "free" for axis in range(3)]
         slides = [joint.qpos_address for joint in facts.joints if joint.kind == "slide"]
         hinges = [joint for joint in facts.joints if joint.kind == "hinge"]
-        raw = free + slides + [joint.qpos_address for joint in hinges if joint.limited]
+        raw = free + slides
+        for joint in hinges:
+            if joint.limited if drawing else ranges[joint.qpos_address] < 2 * math.pi:
+                raw.append(joint.qpos_address)
         raw = sorted(set(raw) - set(cyclic))
         periodic = sorted({joint.qpos_address for joint in hinges} - set(cyclic))
         self.register_buffer("_raw", torch.tensor(raw, dtype=torch.long), persistent=False)

@@ -15,7 +15,10 @@ class DynamicsModel(nn.Module, abc.ABC):
 
     Attributes:
       facts: the system that is modelled.
+      knowledge: how much it is told of its robot, see `ModelConfig.knowledge`; empty of what is not learned.
     """
+
+    knowledge: str = ""
 
     def __init__(self, facts: SystemFacts) -> None:
         super().__init__()

@@ -40,7 +40,7 @@ class NeuralSimulator(DynamicsModel):
 
     def __init__(self, facts: SystemFacts, config: ModelConfig, statistics: Statistics) -> None:
         super().__init__(facts)
-        self.config = config
+        self.config, self.knowledge = config, config.knowledge
         self.statistics = statistics
         self.space = ConfigurationSpace(facts)
         self.predictor = PREDICTORS[config.predictor](facts, config, statistics)

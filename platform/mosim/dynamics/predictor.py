@@ -33,7 +33,8 @@ class RigidBodyPredictor(nn.Module):
         nv = facts.nv
         self.constraints = constraints_of(facts, config, statistics)
         # Where constraints take contacts and limits, the networks need not see what only those depend on.
-        self.positions = PositionInputs(facts, statistics, unconstrained=self.constrained)
+        drawing = config.constraints is not None
+        self.positions = PositionInputs(facts, statistics, drawing, unconstrained=self.constrained)
         self._turns = self.constrained and facts.heading_symmetric
         self._space = ConfigurationSpace(facts)
         self.inertia = ResidualNetwork(self.positions.size, nv * (nv + 1) // 2, config.inertia)
@@ -92,7 +93,7 @@ class NetworkPredictor(nn.Module):
 
     def __init__(self, facts: SystemFacts, config: ModelConfig, statistics: Statistics) -> None:
         super().__init__()
-        self.positions = PositionInputs(facts, statistics)
+        self.positions = PositionInputs(facts, statistics, drawing=False)
         shape = config.bias.model_copy(update={"width": _width_of_both(config.inertia, config.bias)})
         self.constrained, self.constraints = False, None
         self.network = ResidualNetwork(self.positions.size + facts.nv + facts.nu, facts.nv, shape)

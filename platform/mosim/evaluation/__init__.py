@@ -12,7 +12,7 @@ from mosim.evaluation.horizon import (
     measure_rollouts,
     share_starts,
 )
-from mosim.evaluation.plots import plot_horizon
+from mosim.evaluation.plots import knowledge_by_model, plot_horizon
 from mosim.evaluation.report import (
     HOLD_LAST,
     HORIZON_CURVE,
@@ -51,6 +51,7 @@ __all__ = [
     "film_comparison",
     "horizon_curve",
     "horizon_table",
+    "knowledge_by_model",
     "measure_horizons",
     "measure_rollouts",
     "plot_horizon",

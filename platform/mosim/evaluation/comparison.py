@@ -26,6 +26,7 @@ class Comparison:
       context: of the episode, `(context_size,)`.
       errors: by model, `(steps,)`: the mean squared error at each step alone, in raw units squared; infinite where
         a prediction is not finite.
+      knowledge: of the simulator, see `DynamicsModel`.
     """
 
     facts: SystemFacts
@@ -33,6 +34,7 @@ class Comparison:
     predicted: np.ndarray
     context: np.ndarray
     errors: Mapping[str, np.ndarray]
+    knowledge: str = ""
 
     def __repr__(self) -> str:
         return f"Comparison(system={self.facts.name!r}, steps={self.steps}, mse={self.horizon_errors()[-1]:.3g})"
@@ -74,4 +76,4 @@ def compare(model: DynamicsModel, system: System, episode: Episode, device: str 
     }
     errors = {name: squared_errors(each, truth[:, 1:])[0].mean(-1).numpy() for name, each in predictions.items()}
     predicted = np.concatenate([episode.states[:1], predictions[MODEL_NAME][0].numpy()])
-    return Comparison(system.facts, episode.states, predicted, episode.context, errors)
+    return Comparison(system.facts, episode.states, predicted, episode.context, errors, model.knowledge)

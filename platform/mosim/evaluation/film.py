@@ -11,6 +11,7 @@ from mosim.evaluation.plots import STYLES
 from mosim.evaluation.report import MODEL_NAME
 from mosim.rendering import Renderer, Strip, StripLine, contact_sheet, frame_steps, label, write_film, write_sheet
 from mosim.systems import System
+from mosim_analysis.names import with_knowledge
 
 TRUE_LABEL, PREDICTED_LABEL = "true physics (MuJoCo)", "neural simulator"
 
@@ -107,9 +108,9 @@ def write_contact_sheet(comparison: Comparison, system: System, path: Path, styl
     errors = np.concatenate([[0.0], comparison.horizon_errors()])
     heads = [_clock(step, system.facts.timestep) for step in steps]
     notes = ["same start", *("diverged" if step >= gone else f"error {errors[step]:.2g}" for step in steps[1:])]
-    names = ("true physics", PREDICTED_LABEL)
+    labels = ("true physics", with_knowledge(PREDICTED_LABEL, comparison.knowledge))
     colour = str(STYLES[MODEL_NAME]["color"])
-    write_sheet(path, contact_sheet(rows, names, heads, notes, _LETTERS * _SHEET_WIDTH / 1.6, colour))
+    write_sheet(path, contact_sheet(rows, labels, heads, notes, _LETTERS * _SHEET_WIDTH / 1.6, colour))
 
 
 def _frames(
@@ -127,7 +128,7 @@ def _frames(
         true, predicted = true.copy(), predicted.copy()
         label(true, TRUE_LABEL, letters)
         label(true, _clock(step, timestep), letters, right=True)
-        label(predicted, PREDICTED_LABEL, letters)
+        label(predicted, with_knowledge(PREDICTED_LABEL, comparison.knowledge), letters)
         if step >= gone:
             label(predicted, f"diverged at {_clock(gone, timestep)}", letters, right=True, colour=_GONE_COLOUR)
         rule = np.full((max(round(letters / 7), 1), renderer.width, 3), 255, np.uint8)

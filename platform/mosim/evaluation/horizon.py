@@ -158,16 +158,17 @@ Measured = Mapping[str, Mapping[int, RolloutErrors]]
 """By model and horizon; horizons that share starts share their errors."""
 
 
-def horizon_table(system: str, dataset: str, measured: Measured) -> pd.DataFrame:
-    """One row a model and horizon.
+def horizon_table(system: str, dataset: str, measured: Measured, knowledge: Mapping[str, str]) -> pd.DataFrame:
+    """One row a model and horizon; `knowledge` is each model's.
 
-    Columns: `system, model, dataset, horizon, mse, mse_at, mse_median, largest_start_mse, diverged, starts`.
+    Columns: `system, model, knowledge, dataset, horizon, mse, mse_at, mse_median, largest_start_mse, diverged, starts`.
     """
     return pd.DataFrame(
         [
             {
                 "system": system,
                 "model": model,
+                "knowledge": knowledge[model],
                 "dataset": dataset,
                 "horizon": horizon,
                 "mse": errors.mse(horizon),

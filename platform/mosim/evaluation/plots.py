@@ -20,14 +20,16 @@ from matplotlib import style
 def plot_horizon(curve: pd.DataFrame, table: pd.DataFrame, path: Path) -> None:
     """Draws `horizon_curve` as lines and `horizon_table` as points on log axes; writes a PNG, whole or not at all.
 
-    Models other than those of `evaluate` are drawn under their own names. Where the curve has the columns `lowest` and
-    `highest`, the band between them is shaded.
+    Models other than those of `evaluate` are drawn under their own names, all with the table's `knowledge`. Where the
+    curve has the columns `lowest` and `highest`, the band between them is shaded.
     """
     models = list(curve["model"].unique())
     styles = _styles(models)
+    knowledge = knowledge_by_model(table)
     figure, axes = plt.subplots(figsize=(6.4, 4.8 + 0.2 * max(len(models) - 3, 0)), layout="constrained")
     for model, rows in curve.groupby("model", sort=False):
         style = styles[str(model)]
+        style["label"] = names.with_knowledge(style["label"], knowledge[str(model)])
         finite = rows[np.isfinite(rows["mse"]) & (rows["mse"] > 0)]
         axes.plot(finite["step"], finite["mse"], **style)
         if {"lowest", "highest"} <= set(rows.columns):
@@ -47,6 +49,11 @@ def plot_horizon(curve: pd.DataFrame, table: pd.DataFrame, path: Path) -> None:
     with atomic_path(path) as aside:
         figure.savefig(aside, dpi=150)
     plt.close(figure)
+
+
+def knowledge_by_model(table: pd.DataFrame) -> dict[str, str]:
+    """The knowledge of each model of a `horizon_table`, as it was made or as it is read from `horizon.csv`."""
+    return dict(zip(table["model"], table["knowledge"].fillna(""), strict=True))
 
 
 def _styles(models: list[str]) -> dict[str, dict[str, Any]]:

@@ -1,6 +1,6 @@
 """The whole measurement of a simulator: tables and a plot, in one folder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +97,8 @@ def evaluate(
         )
         for name, (contender, place) in contenders.items()
     }
-    table, curve, files = write_tables(out, system.facts, dataset, measured)
+    knowledge = {name: contender.knowledge for name, (contender, _) in contenders.items()}
+    table, curve, files = write_tables(out, system.facts, dataset, measured, knowledge)
     plot_horizon(curve, table, out / HORIZON_PLOT)
     # Horizons that share starts share their errors, and a start counts once.
     diverged = sum(errors.diverged for errors in {id(each): each for each in measured[MODEL_NAME].values()}.values())
@@ -129,10 +130,18 @@ def measure_horizons(
 
 
 def write_tables(
-    out: Path, facts: SystemFacts, dataset: str, measured: Measured
+    out: Path, facts: SystemFacts, dataset: str, measured: Measured, knowledge: Mapping[str, str]
 ) -> tuple[pd.DataFrame, pd.DataFrame, tuple[Path, ...]]:
-    """Writes `horizon.csv`, `horizon_curve.csv` and `horizon_dimensions.csv`; returns the first two, and the paths."""
-    table = horizon_table(facts.name, dataset, measured)
+    """Writes `horizon.csv`, `horizon_curve.csv` and `horizon_dimensions.csv`; returns the first two, and the paths.
+
+    Args:
+      out: folder for the files.
+      facts: of the system.
+      dataset: the dataset's id.
+      measured: errors by model and horizon.
+      knowledge: of each model, see `DynamicsModel`.
+    """
+    table = horizon_table(facts.name, dataset, measured, knowledge)
     curve = horizon_curve(facts.name, dataset, measured)
     dimensions = dimension_table(facts.name, dataset, facts.state_names, measured)
     files = tuple(out / name for name in (HORIZON_TABLE, HORIZON_CURVE, HORIZON_DIMENSIONS))

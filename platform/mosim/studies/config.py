@@ -34,8 +34,9 @@ class Variant(Frozen):
     name: str = Field(min_length=1, description="Shown in tables and plots.")
     recipe: str | None = Field(
         default=None,
-        description="A YAML file beside the study's file, or the name of a recipe that mosim ships, such as general; "
-        "by default the study's, or else the system's own.",
+        description="A YAML file beside the study's file; geometry or arrays, for the system's recipe of that level of "
+        "knowledge; or the name of a recipe that mosim ships, such as general. By default the study's, or else the "
+        "system's own, of the level tree.",
     )
     set: dict[str, Any] = Field(
         default={}, description="Values of the recipe by dotted name, such as model.correctors.0.inputs: []."
@@ -60,6 +61,11 @@ class Study(Frozen):
     )
     recipe: str | None = Field(default=None, description="Of every variant that names none; see there.")
     data: StandardData = Field(default=StandardData(), description="What is collected for each system.")
+    episodes: tuple[int, ...] = Field(
+        default=(),
+        description="Each variant is trained on the first so many of the training episodes, once for each number; by "
+        "default on all of them.",
+    )
     horizons: tuple[int, ...] = Field(default=STANDARD_HORIZONS, min_length=1, description="Physics steps measured.")
     starts: int = Field(default=400, ge=1, description="Rollouts a horizon; fewer where the episodes hold fewer.")
     variants: tuple[Variant, ...] = Field(
@@ -73,6 +79,21 @@ class Study(Frozen):
             return systems
         return [{"task": system} if isinstance(system, str) else system for system in systems]
 
+    @property
+    def trained_variants(self) -> tuple[Variant, ...]:
+        """The variants, each for every number of episodes where the study names any: `tree, 3 episodes`."""
+        if not self.episodes:
+            return self.variants
+        return tuple(
+            Variant(
+                name=f"{variant.name}, {count} episode{'s' * (count != 1)}",
+                recipe=variant.recipe,
+                set=variant.set | {"episodes": count},
+            )
+            for variant in self.variants
+            for count in self.episodes
+        )
+
     @model_validator(mode="after")
     def _fits_together(self) -> "Study":
         _require_distinct("systems", [system.name for system in self.systems])
@@ -81,13 +102,17 @@ class Study(Frozen):
                 f"a system cannot be called {DATA_FOLDER}: a study keeps its datasets in a folder of that name"
             )
         folders: dict[str, str] = {}
-        for variant in self.variants:
+        for variant in self.trained_variants:
             if (other := folders.setdefault(variant.folder, variant.name)) is not variant.name:
                 raise ValueError(f"variants {other!r} and {variant.name!r} would have one folder, {variant.folder}")
         for system in self.systems:
             _require_distinct(f"seeds of {system.name}", [str(seed) for seed in system.seeds or self.seeds])
         if wrong := [horizon for horizon in self.horizons if not 1 <= horizon <= self.data.steps]:
             raise ValueError(f"horizon {wrong[0]} does not fit into episodes of {self.data.steps} physics steps")
+        if wrong := [count for count in self.episodes if not 1 <= count <= self.data.episodes]:
+            raise ValueError(f"the first {wrong[0]} episodes are asked for; {self.data.episodes} are collected")
+        if self.episodes and (named := [variant.name for variant in self.variants if "episodes" in variant.set]):
+            raise ValueError(f"the study and its variant {named[0]!r} both say how many episodes are trained on")
         if self.data.seed == self.data.held_out_seed:
             raise ValueError("data.seed and data.held_out_seed are the same, so nothing would be held out")
         return self

@@ -74,7 +74,8 @@ class Measurement(Frozen):
             )
             for name, model in models.items()
         }
-        table, _, _ = write_tables(out, system.facts, self.held_out_id, measured)
+        knowledge = {name: model.knowledge for name, model in models.items()}
+        table, _, _ = write_tables(out, system.facts, self.held_out_id, measured, knowledge)
         kept = table.drop(columns=["system", "dataset"]).to_dict("records")
         rows = [{str(column): value for column, value in row.items()} for row in kept]
         return {name: [row for row in rows if row["model"] == name] for name in models}

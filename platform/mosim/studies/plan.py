@@ -27,6 +27,7 @@ class PlannedRun(NamedTuple):
       seed: of the training.
       recipe: with the variant's changes, that seed and the budget.
       origin: which recipe that is and why, in words.
+      episodes: that it is trained on.
     """
 
     system: str
@@ -34,6 +35,7 @@ class PlannedRun(NamedTuple):
     seed: int
     recipe: Recipe
     origin: str
+    episodes: int
 
     @property
     def name(self) -> str:
@@ -76,10 +78,17 @@ def plan_study(study: Study, file: Path) -> Plan:
     for entry in study.systems:
         planned = PlannedSystem(entry.name, load_system(_source(entry, file)))
         systems.append(planned)
-        for variant in study.variants:
+        for variant in study.trained_variants:
             recipe, origin = _recipe(study, entry, variant, planned.system.facts.name, file)
             runs += [
-                PlannedRun(entry.name, variant, seed, recipe.model_copy(update={"seed": seed}), origin)
+                PlannedRun(
+                    system=entry.name,
+                    variant=variant,
+                    seed=seed,
+                    recipe=recipe.model_copy(update={"seed": seed}),
+                    origin=origin,
+                    episodes=recipe.episodes or study.data.episodes,
+                )
                 for seed in entry.seeds or study.seeds
             ]
     return Plan(study, tuple(systems), tuple(runs))
@@ -101,6 +110,10 @@ def _recipe(study: Study, entry: SystemRuns, variant: Variant, system: str, file
     if long := [stage for stage in recipe.stages if stage.horizon > study.data.steps]:
         raise MosimError(
             f"{where}: stage {long[0].name!r} has horizon {long[0].horizon}; episodes have {study.data.steps} steps."
+        )
+    if (recipe.episodes or 1) > study.data.episodes:
+        raise MosimError(
+            f"{where}: the first {recipe.episodes} episodes are asked for; {study.data.episodes} are collected."
         )
     return NamedRecipe(recipe, named.origin)
 

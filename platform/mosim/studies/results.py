@@ -16,11 +16,13 @@ from mosim.studies.runner import Failure
 RESULTS_FILE = "results.csv"
 
 COLUMNS = (
-    "system", "variant", "seed", "model", "horizon", "mse", "mse_at", "mse_median", "largest_start_mse",
-    "worst_over_hold_last", "diverged", "starts", "gradient_steps", "samples_seen", "train_seconds", "parameters",
-    "failure", "hardware", "torch", "commit", "command",
+    "system", "variant", "seed", "model", "knowledge", "episodes", "horizon",
+    "mse", "mse_at", "mse_median", "largest_start_mse", "worst_over_hold_last", "diverged", "starts",
+    "gradient_steps", "samples_seen", "train_seconds", "parameters", "failure",
+    "hardware", "torch", "commit", "command",
 )  # fmt: skip
-"""Of `results.csv`. The error columns are those of `mosim.evaluation.horizon_table`, the cost those of the training."""
+"""Of `results.csv`. `episodes` are those trained on. The error columns are those of `mosim.evaluation.horizon_table`,
+the cost those of the training."""
 
 _OF_RUN = (
     "gradient_steps",
@@ -58,7 +60,8 @@ def result_table(runs: Runs, baselines: Mapping[str, BaselineJob], failures: Map
         hold_last |= {(system, row["horizon"]): row["mse"] for row in of_models if row["model"] == HOLD_LAST}
         rows += [{"system": system, **row, **_of_run(content)} for row in of_models]
     for run, job in runs:
-        names = {"system": run.system, "variant": run.variant.name, "seed": run.seed}
+        names = {"system": run.system, "variant": run.variant.name, "seed": run.seed, "episodes": run.episodes}
+        names["knowledge"] = run.recipe.model.knowledge
         if failure := failures.get(job.name):
             mse = np.inf if failure.kind == "diverged" else np.nan
             said = {"model": MODEL_NAME, "mse": mse, "failure": f"{failure.kind}: {failure.reason}", **job.provenance}
@@ -71,7 +74,7 @@ def result_table(runs: Runs, baselines: Mapping[str, BaselineJob], failures: Map
         if floor and "largest_start_mse" in row:
             row["worst_over_hold_last"] = row["largest_start_mse"] / floor
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    whole = ["seed", "diverged", "starts", "gradient_steps", "samples_seen", "parameters"]
+    whole = ["seed", "episodes", "diverged", "starts", "gradient_steps", "samples_seen", "parameters"]
     return table.astype(dict.fromkeys(whole, "Int64"))
 
 
@@ -90,13 +93,18 @@ def plot_systems(runs: Runs, baselines: Mapping[str, BaselineJob]) -> list[Path]
     paths = []
     for system, baseline in baselines.items():
         curves: dict[str, list[pd.DataFrame]] = {}
+        knowledge: dict[str, str] = {}
         for run, job in runs:
             if run.system == system and job.status() is Status.FINISHED:
                 curves.setdefault(run.variant.name, []).append(pd.read_csv(job.out / HORIZON_CURVE))
+                knowledge[run.variant.name] = run.recipe.model.knowledge
         if not curves or baseline.status() is not Status.FINISHED:
             continue
         alone = len({run.variant.name for run, _ in runs}) == 1
-        drawn = [_over_seeds(MODEL_NAME if alone else name, each) for name, each in curves.items()]
+        drawn = [
+            _over_seeds(MODEL_NAME if alone else name, each).assign(knowledge=knowledge[name])
+            for name, each in curves.items()
+        ]
         curve = pd.concat([*drawn, pd.read_csv(baseline.out / HORIZON_CURVE)], ignore_index=True)
         points = curve[curve["step"].isin(baseline.measurement.horizons)]
         paths.append(baseline.out / HORIZON_PLOT)

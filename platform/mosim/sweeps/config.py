@@ -105,8 +105,9 @@ class Sweep(Frozen):
     )
     recipe: str | None = Field(
         default=None,
-        description="What trials change: a YAML file beside the sweep's file, or the name of a simulator's recipe that "
-        "mosim ships, such as general; by default the system's own, and a policy's that of the task.",
+        description="What trials change: a YAML file beside the sweep's file; geometry or arrays, for the system's "
+        "recipe of that level of knowledge; or the name of a simulator's recipe that mosim ships, such as general. By "
+        "default the system's own, and a policy's that of the task.",
     )
     set: dict[str, Any] = Field(default={}, description="Values of the recipe by dotted name, the same in all trials.")
     minutes: FiniteFloat | None = Field(

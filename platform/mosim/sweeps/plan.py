@@ -191,6 +191,7 @@ class SimulatorPlan(SweepPlan):
             "model": recipe.model.model_dump(mode="json", exclude={"correctors"}),
             "stages": [stage.model_dump(mode="json") for stage in recipe.stages[:first]],
             "seed": recipe.seed,
+            "episodes": recipe.episodes,
             "validation_fraction": recipe.validation_fraction,
             "dataset": dataset_id,
             "facts": self.facts.model_dump(mode="json"),

@@ -44,6 +44,7 @@ class TreeMotion(nn.Module):
     _middle_of_dofs: Tensor
     _middle_of_carriers: Tensor
     _carried: Tensor
+    _bottom: Tensor
 
     def __init__(self, skeleton: Skeleton, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
@@ -59,6 +60,8 @@ class TreeMotion(nn.Module):
         buffer(self, "above", self._jacobians.moves[owners].numpy(), dtype)
         index_buffer(self, "trees", np.unique(np.array(roots)[owners], return_inverse=True)[1].tolist())
         index_buffer(self, "_carriers", self.carriers)
+        # A number that is made on the way would have to be sent to a GPU at every step.
+        buffer(self, "_bottom", [[0.0, 0.0, 0.0, 1.0]], dtype)
 
     def forward(self, qpos: Tensor) -> Placement:
         """The placement at `qpos`, `(..., nq)`, with unit quaternions."""
@@ -66,7 +69,7 @@ class TreeMotion(nn.Module):
         position = poses.position.index_select(-2, self._carriers) - self._middle_of_carriers @ poses.position
         rotation = poses.rotation.index_select(-3, self._carriers)
         top = torch.cat([rotation, position.unsqueeze(-1)], dim=-1)
-        bottom = top.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*top.shape[:-2], 1, 4)
+        bottom = self._bottom.expand(*top.shape[:-2], 1, 4)
         screws = self._jacobians.screws(poses, self._middle_of_dofs @ poses.position)
         return Placement(torch.cat([top, bottom], dim=-2), screws.mT)
 

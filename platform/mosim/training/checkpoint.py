@@ -94,6 +94,7 @@ def save_checkpoint(
                 "system": system,
                 "facts": model.facts.model_dump(mode="json"),
                 "model": model.config.model_dump(mode="json"),
+                "knowledge": model.config.knowledge,  # For readers; it follows from the model.
                 "recipe": recipe,
                 "dataset_id": dataset_id,
                 "cursor": cursor,

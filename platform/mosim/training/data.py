@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from mosim.dynamics import Statistics
+from mosim.errors import MosimError
 from mosim.systems import SystemFacts
-from mosim.trajectories import Dataset, Trajectories
+from mosim.trajectories import Dataset, Trajectories, window_starts
 
 
 class TrainingData(NamedTuple):
@@ -47,7 +48,7 @@ class TrainingData(NamedTuple):
     def of(cls, trajectories: Trajectories, dataset_id: str) -> "TrainingData":
         """Takes what training needs of trajectories; `dataset_id` says which they are."""
         # The statistics first, whose copies are gone again before the arrays are copied.
-        statistics = _statistics(trajectories)
+        statistics = _statistics(trajectories.facts, trajectories.states, trajectories.offsets)
         states, actions = (part.astype(np.float32) for part in (trajectories.states, trajectories.actions))
         return cls(trajectories.facts, dataset_id, states, actions, trajectories.offsets, statistics)
 
@@ -55,6 +56,21 @@ class TrainingData(NamedTuple):
     def episodes(self) -> int:
         """How many episodes there are."""
         return len(self.offsets) - 1
+
+    def first(self, episodes: int | None) -> "TrainingData":
+        """The first episodes alone, without a copy, and their own scales; itself where all of them are meant.
+
+        Raises:
+          MosimError: there are fewer.
+        """
+        if episodes in (None, self.episodes):
+            return self
+        if episodes > self.episodes:
+            raise MosimError(f"the recipe asks for the first {episodes} episodes; the dataset has {self.episodes}.")
+        offsets = self.offsets[: episodes + 1]
+        states, actions = self.states[: offsets[-1]], self.actions[: offsets[-1]]
+        statistics = _statistics(self.facts, states, offsets)
+        return self._replace(states=states, actions=actions, offsets=offsets, statistics=statistics)
 
     def tensors(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """States and actions on a device; on the CPU they are the arrays themselves."""
@@ -64,7 +80,7 @@ class TrainingData(NamedTuple):
             return torch.from_numpy(self.states).to(device), torch.from_numpy(self.actions).to(device)
 
 
-def _statistics(trajectories: Trajectories) -> Statistics:
-    starts = trajectories.windows(1)
+def _statistics(facts: SystemFacts, states: np.ndarray, offsets: np.ndarray) -> Statistics:
+    starts = window_starts(offsets, 1)
     starts = starts[:: max(1, len(starts) // Statistics.SAMPLE)]
-    return Statistics.of(trajectories.facts, trajectories.states[starts], trajectories.states[starts + 1])
+    return Statistics.of(facts, states[starts], states[starts + 1])

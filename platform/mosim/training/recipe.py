@@ -50,6 +50,11 @@ class StageConfig(Frozen):
         description="Share of the stage over which the loss must fall, or it ends early; 1 or more: never.",
     )
 
+    undo: bool = Field(
+        default=False,
+        description="Undo a stage after another where it makes the horizon error at 16 on validation episodes larger.",
+    )
+
     @model_validator(mode="after")
     def _lasts(self) -> "StageConfig":
         if self.steps is None and self.minutes is None and not self.solves:
@@ -74,11 +79,15 @@ class Recipe(Frozen):
     model: ModelConfig = Field(default=ModelConfig(), description="The model's shape.")
     stages: tuple[StageConfig, ...] = Field(min_length=1, description="In order.")
     seed: int = Field(default=0, ge=0, description="Of the first weights and of the batches.")
+    episodes: int | None = Field(
+        default=None, ge=1, description="Train on the first so many episodes of the data alone; on all by default."
+    )
     validation_fraction: float = Field(
         default=0.05,
         gt=0,
         lt=1,
-        description="Share of the episodes, at least one, kept from training to watch the horizon error.",
+        description="Share of these episodes, at least one and never all, kept from training to watch the horizon "
+        "error; a single episode is trained on and watched.",
     )
 
     @model_validator(mode="after")

@@ -24,12 +24,14 @@ class StageCursor:
       seconds: wall-clock seconds spent.
       losses: share of the stage done and mean loss of each report, back to the stage's patience.
       seconds_of_report: wall-clock seconds of the last report's steps.
+      validation: horizon error before the stage, where it would be undone for a larger one.
     """
 
     step: int = 0
     seconds: float = 0.0
     losses: list[tuple[float, float]] = field(default_factory=list)
     seconds_of_report: float = 0.0
+    validation: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The cursor as JSON."""

@@ -80,14 +80,13 @@ class Trainer:
           MismatchError: `out` holds a run of another recipe or dataset, or the checkpoint to go on from has another
             system, dataset or model; says what differs.
         """
+        data = data.first(recipe.episodes)
         self._system, self._recipe, self._data, self._replicas = system, recipe, data, replicas
         self._folder = out / "checkpoints"
         self._device = torch.device(device)
-        kept = max(1, round(recipe.validation_fraction * data.episodes))
-        if kept >= data.episodes:
-            raise MosimError(
-                f"training needs at least 2 episodes, one of them for validation; the dataset has {data.episodes}."
-            )
+        # A single episode is trained on and watched; of more, at least one is for either.
+        kept = min(max(1, round(recipe.validation_fraction * data.episodes)), max(1, data.episodes - 1))
+        learned = max(1, data.episodes - kept)
         if small := [stage for stage in recipe.stages if stage.batch_size < replicas.count]:
             raise MosimError(
                 f"stage {small[0].name!r} has batch_size {small[0].batch_size}, which {replicas.count} workers cannot "
@@ -113,7 +112,7 @@ class Trainer:
         else:
             self.model = NeuralSimulator(data.facts, recipe.model, data.statistics)
         rows = (*data.tensors(self._device), data.offsets)
-        self._training = WindowSampler(*rows, range(data.episodes - kept), recipe.seed)
+        self._training = WindowSampler(*rows, range(learned), recipe.seed)
         self._validation = WindowSampler(*rows, range(data.episodes - kept, data.episodes), recipe.seed)
         if self._restored:
             self._training.generator.set_state(self._restored["generator"])
@@ -173,10 +172,15 @@ class Trainer:
         errors = (self.model.rollout(states[:, 0], actions) - states[:, 1:]).square().mean(dim=(0, 2))
         return {horizon: errors[:horizon].mean().item() for horizon in horizons}
 
-    def _transitions(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """States, actions and next states of the training episodes, evenly spread."""
+    def _validation_error(self) -> float:
+        return self.horizon_errors([_VALIDATION_HORIZON])[_VALIDATION_HORIZON]
+
+    def _on_cpu(self, solve: Callable[..., object], count: int) -> object:
+        """What comes of solving on transitions of the training episodes, at most so many, evenly spread."""
         states, actions = (part.cpu() for part in self._training.spread(count, 1))
-        return states[:, 0], actions[:, 0], states[:, 1]
+        found = solve(self.model.to("cpu"), states[:, 0], actions[:, 0], states[:, 1])
+        self.model.to(self._device)
+        return found
 
     def _train_stage(self, stage: StageConfig) -> Iterator[Report]:
         learning = select_parts(self.model, self._recipe.stages, self._stage_index)
@@ -190,6 +194,8 @@ class Trainer:
         checkpoints.restore_optimizer(self._optimizer, self._restored)
         self._restored = {}
         self._errors = self._compile_errors(stage) if self._compile and stage.horizon == 1 else rollout_errors
+        if stage.undo and self._stage_ends and self._cursor.validation is None:
+            self._cursor.validation = self._validation_error()
         watch, unsaved_seconds, cursor = Stopwatch(), 0.0, self._cursor
         report = self._report(stage, math.nan, 0.0)
         while report.progress < 1:
@@ -222,25 +228,43 @@ class Trainer:
         """Gives the predictor, or its constraints alone, the numbers that explain single steps best; on the CPU."""
         watch, found = Stopwatch(), []
         self._restored = {}
-        self.model.to("cpu")
         if "predictor" in stage.learns:
-            found.append(str(identify(self.model, *self._transitions(_FREE_CANDIDATES))))
+            found.append(str(self._on_cpu(identify, _FREE_CANDIDATES)))
         if self.model.predictor.constrained:
-            found.append(str(fit_constraints(self.model, *self._transitions(_PUSHED_CANDIDATES))))
-        self.model.to(self._device)
+            found.append(self._fit_constraints())
         self._cursor.seconds = watch.lap()
         states, actions = self._training.spread(_VALIDATION_WINDOWS, stage.horizon)
         with torch.no_grad():
             loss = mean_loss(rollout_errors(self.model, states, actions), stage.loss, stage.huber_delta).item()
         return self._end_stage(self._report(stage, loss, 0.0)._replace(found="; ".join(found) + "."))
 
+    def _fit_constraints(self) -> str:
+        """Contacts and limits by least squares; undone where noise, say, makes of them what predicts worse."""
+        before = self._validation_error()
+        weights = {name: weight.clone() for name, weight in self.model.state_dict().items()}
+        fit = self._on_cpu(fit_constraints, _PUSHED_CANDIDATES)
+        after = self._validation_error()
+        if after <= before:
+            return str(fit)
+        self.model.load_state_dict(weights)
+        return (
+            f"{fit}; but the horizon error at {_VALIDATION_HORIZON} was {before:.3g} before that and {after:.3g} after, "
+            "so these numbers stay as they were: the data are noisy, or other forces act"
+        )
+
     def _end_stage(self, report: Report) -> Report:
+        before, validation = self._cursor.validation, self._validation_error()
+        if before is not None and not validation <= before:
+            earlier = checkpoints.load_weights(checkpoints.read_checkpoint(self._folder / self._stage_ends[-1]))
+            self.model.load_state_dict(earlier.state_dict())
+            change = f"the horizon error at {_VALIDATION_HORIZON} was {before:.3g} before it and {validation:.3g} after"
+            report = report._replace(note=f"stage {report.name} is undone: {change}.")
+            validation = before
         self._stages_seconds, self._stages_samples = self.seconds, self.samples
         self._stage_index += 1
         self._cursor, self._optimizer = StageCursor(), None
         self._stage_ends.append(self._name)
         self._save()
-        validation = self.horizon_errors([_VALIDATION_HORIZON])[_VALIDATION_HORIZON]
         return report._replace(progress=1.0, validation=validation)
 
     @single_threaded
