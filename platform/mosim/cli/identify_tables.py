@@ -12,7 +12,7 @@ from rich.text import Text
 from mosim.console import console
 from mosim.evaluation import PAIRS, Change, Identified, Number
 
-_TERMS = 4
+_TERMS = 3
 """Numbers of a combination that are named."""
 
 _CHANGES = 8

@@ -153,8 +153,8 @@ class MechanicalParameters:
 
     def _names(self, facts: SystemFacts) -> Iterator[Parameter]:
         motion = self._predictor.tree.motion
-        for link, body in enumerate(self.bodies):
-            tree = int(motion.trees[motion.moves[link].argmax()])
+        for link, welded in enumerate(self.bodies):
+            tree, body = int(motion.trees[motion.moves[link].argmax()]), welded.partition(" (with ")[0]
             yield Parameter(f"mass of {body}", "mass", "kg", tree)
             yield from (Parameter(f"{name} of {body}", "inertia", "kg m", tree) for name in _FIRST_MOMENTS)
             yield from (Parameter(f"{name} of {body}", "inertia", "kg m2", tree) for name in _INERTIAS)

@@ -48,9 +48,7 @@ _CENTRE = ("ipos[0]", "ipos[1]", "ipos[2]")
 _FULL = tuple(f"fullinertia[{index}]" for index in range(6))
 _DIAGONAL = tuple(f"diaginertia[{index}]" for index in range(3))
 
-_FIRST, _LAST = ("gear", "damping", "stiffness", "constant"), "armature"
-"""Of numbers that are told together, which are said to be told: motors and joints rather than masses, masses near the
-root rather than those far from it, and armature last."""
+_OWN = ("gear", "damping", "stiffness", "constant")
 
 
 class Identification(NamedTuple):
@@ -139,8 +137,7 @@ class _Numbers:
         held = torch.stack([row for _, row in self.known])
         self._excitation = Excitation(simulator, parameters)
         everywhere = self._excitation.everywhere()
-        order = sorted(range(len(parameters)), key=lambda place: _rank(parameters.each[place].kind))
-        self._base: BaseParameters = base_parameters(torch.cat([everywhere, held]), order)
+        self._base: BaseParameters = base_parameters(torch.cat([everywhere, held]), _order(parameters))
         if transitions is None:
             nothing = everywhere.new_zeros(len(everywhere))
             self._certainty = Certainty(everywhere / _STRUCTURE, nothing, held)
@@ -218,9 +215,9 @@ class _Numbers:
     def combinations(self) -> Iterator[Number]:
         """What motion tells of masses and armature together, and of moments that no MJCF has as a number of its own."""
         base, scale = self._base, self._scale
-        rows, widths = base.combinations(), None
+        rows = base.combinations()
         widths = self._certainty.half_widths(rows)
-        for place, row, width in zip(base.told, rows, widths, strict=True):
+        for place, row, width in sorted(zip(base.told, rows, widths, strict=True), key=lambda each: each[0]):
             others = row.nonzero().squeeze(-1).tolist()
             if len(others) == 1 and self.parameters.each[place].kind != "inertia":
                 continue  # It is a number of its own.
@@ -243,7 +240,7 @@ class _Numbers:
 
     def changes(self) -> Iterator[Change]:
         """What no motion tells, then what the data do not, with the motion that would."""
-        for place, row in zip(self._base.untold, self._base.changes(), strict=True):
+        for place, row in sorted(zip(self._base.untold, self._base.changes(), strict=True), key=lambda each: each[0]):
             yield self._change(row, place, "motion")
         if not self._data:
             return
@@ -351,8 +348,20 @@ def _reduced(directions: Tensor) -> Tensor:
     return rows / rows.norm(dim=-1, keepdim=True)
 
 
-def _rank(kind: str) -> int:
-    return 0 if kind in _FIRST else 2 if kind == _LAST else 1
+def _order(parameters: MechanicalParameters) -> list[int]:
+    """Of numbers that are told together, which are said to be told, the first ones first.
+
+    Motors and joints come before links, links near the root before those far from it, and armature last. Of a link its
+    mass comes last: about a joint that is close to the frame's origin, it hardly turns.
+    """
+
+    def rank(place: int) -> tuple[int, int, int]:
+        kind = parameters.each[place].kind
+        if kind in ("mass", "inertia"):
+            return 1, place // INERTIAL, -place
+        return 0 if kind in _OWN else 2, 0, place
+
+    return sorted(range(len(parameters)), key=rank)
 
 
 def _of_body(values: Tensor) -> Tensor:

@@ -11,6 +11,9 @@ CERTAIN = 0.1
 NEGLIGIBLE = 1e-6
 """Share of a number's scale below which it is as good as zero."""
 
+_NOTHING = 1e-4
+"""Share of a number's scale below which it is not worth a line where the MJCF has none."""
+
 
 @dataclass(frozen=True)
 class Number:
@@ -54,7 +57,8 @@ class Number:
     @property
     def nothing(self) -> bool:
         """Whether it is determined to be next to nothing, and the MJCF, where there is one, has none."""
-        return self.determined and abs(self.value) <= 1e-4 * self.scale and not self.reference
+        none = self.reference is None or abs(self.reference) <= NEGLIGIBLE * self.scale
+        return self.determined and none and abs(self.value) <= _NOTHING * self.scale
 
 
 @dataclass(frozen=True)
