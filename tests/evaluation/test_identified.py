@@ -167,7 +167,7 @@ def test_data_without_a_free_row_tell_nothing() -> None:
 
 
 def test_several_checkpoints_are_told_as_one() -> None:
-    system, simulator, found = arm()
+    system, _, found = arm()
     other = learned(system, steps(system, 600, noise=1e-4))
     both = over_seeds([found, told(system, other, steps(system, 600))])
     pairs = zip(both.numbers, found.numbers, strict=True)

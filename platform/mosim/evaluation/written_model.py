@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import mujoco
 import numpy as np
-import torch
+from torch import Tensor
 
-from mosim.dynamics import MechanicalParameters, Mechanics, NeuralSimulator, centre_and_inertia
+from mosim.dynamics import INERTIAL, MechanicalParameters, Mechanics, NeuralSimulator, centre_and_inertia
 from mosim.evaluation.contact_numbers import geom_of, pair_friction
 from mosim.evaluation.identified import articulated
 from mosim.evaluation.mjcf_mechanics import MjcfMechanics, mjcf_mechanics
@@ -50,7 +50,8 @@ def write_learned(path: Path, simulator: NeuralSimulator, mechanics: Mechanics, 
     parameters = MechanicalParameters(simulator.facts, articulated(simulator, "the simulator"))
     own = mjcf_mechanics(system)
     spec = editable_model(system)
-    _write_bodies(spec, simulator, mechanics)
+    mechanics = Mechanics(*(part.detach() for part in mechanics))
+    _write_bodies(spec, simulator, parameters.of(mechanics))
     unwritten = [
         *_write_joints(spec, simulator, parameters, mechanics),
         *_write_actuators(spec, system.model, own, mechanics),
@@ -64,7 +65,8 @@ def write_learned(path: Path, simulator: NeuralSimulator, mechanics: Mechanics, 
     return WrittenModel(write_mjcf(spec, system, path, comment), tuple(unwritten))
 
 
-def _write_bodies(spec: mujoco.MjSpec, simulator: NeuralSimulator, mechanics: Mechanics) -> None:
+def _write_bodies(spec: mujoco.MjSpec, simulator: NeuralSimulator, values: Tensor) -> None:
+    """Writes the ten numbers of each link, the first of a `MechanicalParameters`."""
     compiler = spec.compiler
     compiler.inertiafromgeom = mujoco.mjtInertiaFromGeom.mjINERTIAFROMGEOM_AUTO
     compiler.boundmass, compiler.boundinertia, compiler.settotalmass, compiler.balanceinertia = 0, 0, -1, False
@@ -80,19 +82,13 @@ def _write_bodies(spec: mujoco.MjSpec, simulator: NeuralSimulator, mechanics: Me
         if link in written:
             continue
         written.add(link)
-        mass, centre, inertia = (part.numpy() for part in centre_and_inertia(_ten(mechanics, carriers.index(link))))
+        ten = values[INERTIAL * carriers.index(link) :][:INERTIAL]
+        mass, centre, inertia = (part.numpy() for part in centre_and_inertia(ten))
         moments, axes = np.linalg.eigh(inertia)
         axes[:, 2] *= np.linalg.det(axes)  # A rotation, not a reflection.
         quaternion = np.empty(4)
         mujoco.mju_mat2Quat(quaternion, axes.flatten())
         body.mass, body.ipos, body.iquat, body.inertia = float(mass), centre, quaternion, moments
-
-
-def _ten(mechanics: Mechanics, link: int) -> torch.Tensor:
-    pseudo = mechanics.pseudo_inertia[link]
-    second = pseudo[:3, :3]
-    inertia = torch.trace(second) * torch.eye(3).to(second) - second
-    return torch.cat([pseudo[3, 3:], pseudo[:3, 3], inertia.diagonal(), inertia[0, 1:], inertia[1, 2:]])
 
 
 def _write_joints(
