@@ -120,15 +120,21 @@ def certainty_of(
         raise TypeError(f"an articulated predictor has masses to tell, not a {type(predictor).__name__}.")
     transitions = Transitions(simulator, predictor, *(part.double() for part in (states, actions, next_states)))
     triangles, counts = _triangles(simulator, predictor, parameters, transitions)
+    # Where there are no more rows than they tell numbers, anything fits them, and nothing says how well they are met.
+    spare = [
+        count - int(torch.linalg.matrix_rank(triangle[:, :-1], rtol=_ROUNDING)) if count else 0
+        for triangle, count in zip(triangles, counts, strict=True)
+    ]
     step = known.new_zeros(len(parameters))
     found = Certainty(known[:0], step[:0], known)
     for _ in range(_WEIGHINGS):
-        equations, residuals = [], []
-        for triangle, count in zip(triangles, counts, strict=True):
-            rows, left = triangle[:, :-1], triangle[:, -1]
-            noise = float((left + rows @ step).square().sum() / max(count, 1)) ** 0.5
-            equations.append(rows / max(noise, _LEAST_NOISE))
-            residuals.append(left / max(noise, _LEAST_NOISE))
+        equations, residuals = [known[:0]], [step[:0]]
+        for triangle, more in zip(triangles, spare, strict=True):
+            if more > 0:
+                rows, left = triangle[:, :-1], triangle[:, -1]
+                noise = max(float((left + rows @ step).square().sum() / more) ** 0.5, _LEAST_NOISE)
+                equations.append(rows / noise)
+                residuals.append(left / noise)
         found = Certainty(torch.cat(equations), torch.cat(residuals), known, counts)
         step = found.step
     return found

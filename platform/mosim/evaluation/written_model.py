@@ -17,6 +17,9 @@ from mosim.systems import DOF_WIDTH, WORLD, System, editable_model, write_mjcf
 _NOTABLE = 1e-4
 """Share of a number's scale from which it is told that it cannot be written."""
 
+_ELSEWHERE = 1e-3
+"""Share of an actuator's force from which it is told that it acts where the gear does not reach."""
+
 _NO_SPRING = 1e-9
 """Share of a stiffness' scale below which it is written as none."""
 
@@ -142,7 +145,7 @@ def _write_actuators(
             yield f"the bias of actuator {drive.label} is written as springs, damping and references of its joint"
     for index in sorted({drive.actuator for drive in own.drives}):
         share = np.linalg.norm(rest[:, index]) / max(np.linalg.norm(mechanics.gear[:, index].numpy()), 1e-300)
-        if share > _NOTABLE:
+        if share > _ELSEWHERE:
             name = model.actuator(index).name or f"ctrl[{index}]"
             yield f"{share:.1%} of the force of actuator {name} acts where its gear does not reach"
     for name in own.others:
