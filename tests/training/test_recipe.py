@@ -18,7 +18,8 @@ def test_every_shipped_recipe_is_valid_and_fits_a_budget() -> None:
     assert shipped == set(recipe_names())
     for name in shipped:
         recipe = load_recipe("", name)
-        assert sum(stage.minutes or 0 for stage in recipe.within(3).stages) == pytest.approx(3)
+        minutes = sum(stage.minutes or 0 for stage in recipe.within(3).stages)
+        assert minutes == pytest.approx(0 if all(stage.solves for stage in recipe.stages) else 3)
 
 
 def test_folders_are_levels_of_knowledge_and_the_top_is_the_tree() -> None:
@@ -34,9 +35,9 @@ def test_every_system_with_a_recipe_has_one_at_the_levels_of_the_tree_and_the_ge
     assert top <= geometry
 
 
-def test_the_general_recipe_takes_under_three_minutes_and_that_of_arrays_about_ten() -> None:
+def test_the_general_recipe_takes_two_minutes_of_steps_and_that_of_arrays_about_ten() -> None:
     minutes = {name: sum(stage.minutes or 0 for stage in load_recipe("", name).stages) for name in recipe_names()}
-    assert 2 < minutes["general"] < 3
+    assert 1.5 < minutes["general"] < 2
     assert minutes["arrays/general"] == pytest.approx(10)
 
 

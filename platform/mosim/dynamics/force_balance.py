@@ -9,7 +9,8 @@ from mosim.dynamics.articulated import ArticulatedPredictor, Mechanics
 from mosim.systems import twist_matrices
 
 _ROWS, _COLUMNS = torch.triu_indices(4, 4)
-_ROOT_OF_TWO = 2**0.5
+_WEIGHTS = torch.where(_ROWS == _COLUMNS, 1.0, 2.0).double().sqrt()
+"""By which entries are multiplied so that their squares add up to those of the whole symmetric matrix."""
 
 MASS_UNKNOWNS = len(_ROWS)
 """Of each link: what is added to its pseudo-inertia in units of the guess, off-diagonal entries times the root of 2."""
@@ -104,7 +105,7 @@ class ForceBalance:
     @staticmethod
     def split_masses(masses: Tensor) -> Tensor:
         """The symmetric matrices, `(links, 4, 4)`, of the unknowns of masses, `(10 * links,)`."""
-        entries = masses.unflatten(0, (-1, MASS_UNKNOWNS)) / _weights(masses)
+        entries = masses.unflatten(0, (-1, MASS_UNKNOWNS)) / _WEIGHTS.to(masses)
         more = masses.new_zeros(len(entries), 4, 4)
         more[:, _ROWS, _COLUMNS] = entries
         more[:, _COLUMNS, _ROWS] = entries
@@ -112,7 +113,7 @@ class ForceBalance:
 
     def join(self, more: Tensor, own: Tensor) -> Tensor:
         """The reverse of `split`."""
-        return torch.cat([(more[:, _ROWS, _COLUMNS] * _weights(more)).flatten(), own.flatten()])
+        return torch.cat([(more[:, _ROWS, _COLUMNS] * _WEIGHTS.to(more)).flatten(), own.flatten()])
 
     def _of_masses(self, placement, accelerations: Tensor) -> tuple[Tensor, Tensor]:
         tree = self._predictor.tree
@@ -121,9 +122,4 @@ class ForceBalance:
         each = moved.mT @ (accelerations @ half).unsqueeze(-4)
         each = each * (tree.motion.moves.mT / self._predictor.joints.force_scale.unsqueeze(-1))[..., None, None]
         twice = each[..., _ROWS, _COLUMNS] + each[..., _COLUMNS, _ROWS]
-        return (twice * (_weights(each) / 2)).flatten(-2), each.diagonal(dim1=-2, dim2=-1).sum((-2, -1))
-
-
-def _weights(like: Tensor) -> Tensor:
-    """By which entries are multiplied so that their squares add up to those of the whole symmetric matrix."""
-    return torch.where(_ROWS == _COLUMNS, 1.0, _ROOT_OF_TWO).to(like)
+        return (twice * (_WEIGHTS.to(each) / 2)).flatten(-2), each.diagonal(dim1=-2, dim2=-1).sum((-2, -1))

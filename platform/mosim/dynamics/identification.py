@@ -90,8 +90,8 @@ def identify(simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_s
     dtype = predictor.tree.guess.dtype
     rows = [part.to(dtype) for part in (states, actions, next_states)]
     others = torch.arange(len(states)) % _HELD_BACK == _HELD_BACK - 1
-    unseen = _Transitions(simulator, predictor, *(part[others] for part in rows))
-    transitions = _Transitions(simulator, predictor, *(part[~others] for part in rows))
+    unseen = Transitions(simulator, predictor, *(part[others] for part in rows))
+    transitions = Transitions(simulator, predictor, *(part[~others] for part in rows))
     neutral, before = predictor.mechanics(), unseen.unexplained()
     best = _estimate(predictor, transitions)
     after = unseen.unexplained()
@@ -108,7 +108,7 @@ def identify(simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_s
     )
 
 
-def _estimate(predictor: ArticulatedPredictor, transitions: "_Transitions") -> LinearEstimate:
+def _estimate(predictor: ArticulatedPredictor, transitions: "Transitions") -> LinearEstimate:
     """Gives the predictor the likeliest numbers, and returns what they were found from."""
     balance = ForceBalance(predictor)
     correction, scale = torch.zeros_like(transitions.rates), transitions.rates.square().mean().sqrt()
@@ -126,7 +126,7 @@ def _estimate(predictor: ArticulatedPredictor, transitions: "_Transitions") -> L
     return best
 
 
-class _Transitions:
+class Transitions:
     """Transitions as the balance of forces takes them: where, how fast, and how fast that changes."""
 
     def __init__(
@@ -177,7 +177,7 @@ class _Transitions:
         return self._predictor.smooth_acceleration(qpos, qvel, self._simulator.scaled(control))
 
 
-def _solve(balance: ForceBalance, transitions: _Transitions, rates: Tensor) -> LinearEstimate:
+def _solve(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> LinearEstimate:
     """What the balance at given accelerations says, and what is likely anyway."""
     triangles, sizes = _compressed(balance, transitions, rates)
     equations, belief = torch.cat(triangles), MechanicalBelief(balance, rates)
@@ -185,7 +185,7 @@ def _solve(balance: ForceBalance, transitions: _Transitions, rates: Tensor) -> L
     return LinearEstimate(torch.cat([equations, weight * sizes]), int(transitions.free.sum()), belief)
 
 
-def _compressed(balance: ForceBalance, transitions: _Transitions, rates: Tensor) -> tuple[list[Tensor], Tensor]:
+def _compressed(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> tuple[list[Tensor], Tensor]:
     """The balance of each degree of freedom, with as many equations as unknowns, and one of the size of each tree.
 
     Forces could all be larger or smaller by one factor a tree, which motion does not tell; the smallest, none at all,

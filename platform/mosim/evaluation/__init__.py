@@ -1,5 +1,6 @@
-"""What is measured of a simulator: horizon errors, beside the baselines that belong on every plot; and films of it."""
+"""What is measured of a simulator: horizon errors beside their baselines, films of it, and its masses as an MJCF's."""
 
+from mosim.evaluation.agreement import PAIRS, agreement
 from mosim.evaluation.comparison import Comparison, compare
 from mosim.evaluation.film import FilmStyle, error_strip, film_comparison, write_contact_sheet
 from mosim.evaluation.horizon import (
@@ -12,6 +13,9 @@ from mosim.evaluation.horizon import (
     measure_rollouts,
     share_starts,
 )
+from mosim.evaluation.identified import Identification, identification
+from mosim.evaluation.identified_numbers import Change, Identified, Known, Number, over_seeds
+from mosim.evaluation.mjcf_mechanics import MjcfMechanics, mjcf_mechanics, require_same_drawing
 from mosim.evaluation.plots import knowledge_by_model, plot_horizon
 from mosim.evaluation.report import (
     HOLD_LAST,
@@ -28,6 +32,7 @@ from mosim.evaluation.report import (
     write_tables,
 )
 from mosim.evaluation.speed import rollout_speed
+from mosim.evaluation.written_model import WrittenModel, write_learned
 
 __all__ = [
     "HOLD_LAST",
@@ -36,12 +41,21 @@ __all__ = [
     "HORIZON_PLOT",
     "HORIZON_TABLE",
     "MODEL_NAME",
+    "PAIRS",
     "PERTURBED_TWIN",
     "STANDARD_HORIZONS",
+    "Change",
     "Comparison",
     "Evaluation",
     "FilmStyle",
+    "Identification",
+    "Identified",
+    "Known",
+    "MjcfMechanics",
+    "Number",
     "RolloutErrors",
+    "WrittenModel",
+    "agreement",
     "baselines",
     "compare",
     "dimension_table",
@@ -51,12 +65,17 @@ __all__ = [
     "film_comparison",
     "horizon_curve",
     "horizon_table",
+    "identification",
     "knowledge_by_model",
     "measure_horizons",
     "measure_rollouts",
+    "mjcf_mechanics",
+    "over_seeds",
     "plot_horizon",
+    "require_same_drawing",
     "rollout_speed",
     "share_starts",
     "write_contact_sheet",
+    "write_learned",
     "write_tables",
 ]

@@ -7,8 +7,9 @@ from mosim.systems.facts import DOF_WIDTH, QPOS_WIDTH, JointFacts, SystemFacts, 
 from mosim.systems.frozen import Frozen
 from mosim.systems.jacobians import Jacobians
 from mosim.systems.kinematics import Kinematics, Points, Poses, Velocities
+from mosim.systems.mjcf_file import editable_model, require_replaceable, write_mjcf
 from mosim.systems.registry import find_system, is_file, load_system, load_task, task_names
-from mosim.systems.skeleton import Frame, Link, Pair, Shape, Skeleton, read_skeleton
+from mosim.systems.skeleton import WORLD, Frame, Link, Pair, Shape, Skeleton, read_skeleton
 from mosim.systems.spatial import buffer, index_buffer, rotation_matrices, rotation_of, twist_matrices, wrenches
 from mosim.systems.system import EpisodeStart, System
 from mosim.systems.task import Task
@@ -17,6 +18,7 @@ from mosim.systems.tree_motion import Placement, TreeMotion
 __all__ = [
     "DOF_WIDTH",
     "QPOS_WIDTH",
+    "WORLD",
     "ContactGaps",
     "EpisodeStart",
     "Evaluation",
@@ -42,6 +44,7 @@ __all__ = [
     "batched_tasks",
     "buffer",
     "contact_frames",
+    "editable_model",
     "evaluator_for",
     "find_system",
     "index_buffer",
@@ -50,9 +53,11 @@ __all__ = [
     "load_task",
     "read_facts",
     "read_skeleton",
+    "require_replaceable",
     "rotation_matrices",
     "rotation_of",
     "task_names",
     "twist_matrices",
     "wrenches",
+    "write_mjcf",
 ]

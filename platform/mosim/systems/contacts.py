@@ -50,6 +50,7 @@ class ContactGaps(nn.Module):
       first, second: `(gaps,)`: the links of the two shapes; the world's index is the number of links.
       friction: `(gaps,)`: 1 where contacts have friction, else 0.
       floors: how many are gaps over a plane.
+      pairs: of which two shapes each gap is.
     """
 
     first: Tensor
@@ -123,8 +124,8 @@ class ContactGaps(nn.Module):
         ends = [[shape.frame.link, plane.frame.link] for _, shape, _, plane in floor]
         ends += [[first.frame.link, second.frame.link] for first, second in touching]
         self.size, self.floors = len(ends), len(floor)
-        condims = [pair.condim for pair, _, _, _ in floor] + [pair.condim for pair in pairs]
-        buffer(self, "friction", np.array([condim > 1 for condim in condims]))
+        self.pairs = (*(pair for pair, _, _, _ in floor), *pairs)
+        buffer(self, "friction", np.array([pair.condim > 1 for pair in self.pairs]))
         index_buffer(self, "first", [first % (world + 1) for first, _ in ends])
         index_buffer(self, "second", [second % (world + 1) for _, second in ends])
 

@@ -248,8 +248,8 @@ class Trainer:
             return str(fit)
         self.model.load_state_dict(weights)
         return (
-            f"{fit}; but the horizon error at {_VALIDATION_HORIZON} was {before:.3g} before that and {after:.3g} after, "
-            "so these numbers stay as they were: the data are noisy, or other forces act"
+            f"{fit}; but the horizon error at {_VALIDATION_HORIZON} was {before:.3g} before that and {after:.3g} "
+            "after, so these numbers stay as they were: the data are noisy, or other forces act"
         )
 
     def _end_stage(self, report: Report) -> Report:
