@@ -27,6 +27,7 @@ import mosim, mosim_analysis
 print(mosim.__file__)
 print(mosim_analysis.__file__)
 print(importlib.util.find_spec("mosim.dynamics._constraint_forces").origin)
+print(importlib.util.find_spec("mosim.dynamics._tree_dynamics").origin)
 """
 
 

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from mosim.dynamics import spatial_inertia
-from mosim.dynamics.active_set import solve_positive_definite
 from mosim.dynamics.actuation import Actuation
 from mosim.dynamics.config import ModelConfig
 from mosim.dynamics.constraints import constraints_of
@@ -68,8 +67,8 @@ class ArticulatedPredictor(nn.Module):
         """Whether constraints act in this system."""
         return self.constraints is not None
 
-    def inertia_and_force(self, qpos: Qpos, qvel: Qvel, action: Action) -> tuple[Tensor, Tensor]:
-        """The inertia matrix, `(..., nv, nv)`, and all smooth forces less the bias, `(..., nv)`; SI units, double.
+    def applied_force(self, qpos: Qpos, qvel: Qvel, action: Action) -> Tensor:
+        """All smooth forces but the bias, `(..., nv)`; SI units, double.
 
         Args:
           qpos: raw, `(..., nq)`.
@@ -77,41 +76,35 @@ class ArticulatedPredictor(nn.Module):
           action: scaled to [-1, 1], `(..., nu)`.
         """
         qpos, qvel, action = (part.to(self.tree.guess.dtype) for part in (qpos, qvel, action))
-        placement = self.tree.motion(qpos)
-        placed = self.tree.placed(placement)
-        force = self.joints(qpos, qvel) - self.tree.bias(placement, qvel, placed)
-        if self.actuation is not None:
-            force = force + self.actuation(action)
-        return self.tree.inertia_matrix(placement, placed), force
+        force = self.joints(qpos, qvel)
+        return force if self.actuation is None else force + self.actuation(action)
 
     def smooth_acceleration(self, qpos: Qpos, qvel: Qvel, action: Action) -> Tensor:
         """Accelerations without contacts and limits, `(..., nv)`; SI units, double. Arguments as above."""
-        inertia, force = self.inertia_and_force(qpos, qvel, action)
-        if self.implicit_timestep:
-            inertia = inertia + torch.diag(self.implicit_timestep * self.joints.damping)
-        size = force.shape[-1]
-        flat = solve_positive_definite(inertia.reshape(-1, size, size), force.reshape(-1, size, 1))
-        return flat.reshape(force.shape)
+        qpos, qvel = qpos.to(self.tree.guess.dtype), qvel.to(self.tree.guess.dtype)
+        damping = self.implicit_timestep * self.joints.damping if self.implicit_timestep else None
+        lower, bias = self.tree.factor_and_bias(qpos, qvel, torch.ones_like(self.tree.scale), damping)
+        force = self.applied_force(qpos, qvel, action) - bias
+        return (lower @ (lower.mT @ force.unsqueeze(-1))).squeeze(-1)
 
     def forward(self, qpos: Qpos, qvel: Qvel, velocity: Qvel, action: Action) -> Qvel:
         """See `RigidBodyPredictor`."""
         del velocity
-        if self.constraints is None:
-            return self.smooth_acceleration(qpos, qvel, action).to(qpos) / self._acceleration_std
-        inertia, force = self.inertia_and_force(qpos, qvel, action)
         std = self._acceleration_std
-        lower = inverse_factor(inertia) / std.unsqueeze(-1)
+        if self.constraints is None:
+            return self.smooth_acceleration(qpos, qvel, action).to(qpos) / std
+        lower, bias = self.tree.factor_and_bias(qpos, qvel, std)
+        force = self.applied_force(qpos, qvel, action) - bias
         damping = None
         if self.implicit_timestep:
             damping = (self.implicit_timestep * self.joints.damping * std.square()).to(qpos)
-        return self.constraints(qpos, qvel, lower.to(qpos), (force * std).to(qpos), damping)
+        return self.constraints(qpos, qvel, lower, (force * std).to(qpos), damping)
 
     def mechanics(self) -> Mechanics:
         """What is learned, in SI units."""
-        factors = self.tree.factors
-        none = factors.new_zeros(len(self.tree.scale), 0)
+        none = self.tree.scale.new_zeros(len(self.tree.scale), 0)
         return Mechanics(
-            pseudo_inertia=factors @ factors.mT,
+            pseudo_inertia=self.tree.pseudo_inertia,
             armature=self.tree.armature,
             damping=self.joints.damping,
             constant=self.joints.constant,
@@ -138,13 +131,3 @@ class ArticulatedPredictor(nn.Module):
         self.joints.constant_share.copy_(mechanics.constant / self.joints.force_scale)
         if self.actuation is not None:
             self.actuation.gear_share.copy_(mechanics.gear / self.actuation.scale)
-
-
-def inverse_factor(inertia: Tensor) -> Tensor:
-    """The lower triangular `L`, `(..., n, n)`, with `L L^T` the inverse of positive definite matrices.
-
-    Never raises, since a diverging state is not finite.
-    """
-    upper = torch.linalg.cholesky_ex(inertia.flip(-1, -2))[0].flip(-1, -2)
-    identity = torch.eye(inertia.shape[-1], dtype=inertia.dtype, device=inertia.device)
-    return torch.linalg.solve_triangular(upper, identity.expand_as(upper), upper=True).mT
