@@ -17,9 +17,10 @@ from torch._compile import _disable_dynamo  # torch.compiler.disable loads the c
 
 from mosim.dynamics import active_set, constraint_forces
 from mosim.dynamics.config import ConstraintsConfig, ModelConfig
-from mosim.dynamics.rows import Rows, rank_within
+from mosim.dynamics.contact_motion import ContactMotion
+from mosim.dynamics.rows import Rows
 from mosim.dynamics.statistics import Statistics
-from mosim.systems import ContactGaps, Gaps, Jacobians, Kinematics, SystemFacts, contact_frames
+from mosim.systems import SystemFacts
 
 _STIFFNESS = 2770.0
 """K before training, in 1/s^2: MuJoCo's for its default `solref` (0.02 s, critically damped) and `solimp`."""
@@ -33,12 +34,6 @@ _IMPEDANCE = 10.0
 _SHALLOW, _DEEP = 5e-4, 1e-2
 """Depths, in metres or radians, at which the stiffness of a constraint may change: of MuJoCo's impedance, and ten times
 what a standing robot sinks in."""
-
-_PROBED = 64
-"""Random poses in which a robot's directions of friction are looked at."""
-
-_ALIGNED = 1e-5
-"""Cosines below this are of directions at right angles."""
 
 
 class Constraints(nn.Module):
@@ -80,7 +75,6 @@ class Constraints(nn.Module):
         batch = qpos.shape[:-1]
         qpos, qvel, force = (part.reshape(batch.numel(), part.shape[-1]) for part in (qpos, qvel, force))
         lower = lower.reshape(len(qpos), *lower.shape[-2:])
-        # Most states of a batch close few gaps, or none, so only closed ones are worked out.
         rows = [part(qpos, qvel) for part in (self.contacts, self.limits) if part is not None]
         forces = constraint_forces if constraint_forces.takes(lower) else active_set
         return forces.accelerations(lower, force, rows, damping, self._searches).reshape(*batch, qvel.shape[-1])
@@ -145,88 +139,38 @@ class LimitRows(nn.Module):
 class ContactRows(nn.Module):
     """The deepest contacts: the edges of a friction pyramid each, four, or of a planar robot three."""
 
-    _kinematics: Kinematics
-    _jacobians: Jacobians
-    _gaps: ContactGaps
-    _moved: Tensor
-    _speed: Tensor
     _response: Tensor
-    _across: Tensor
     _sides: Tensor
     _share: Tensor
 
     def __init__(self, facts: SystemFacts, statistics: Statistics, most: int) -> None:
         super().__init__()
-        self._kinematics, self._jacobians = Kinematics(facts.skeleton), Jacobians(facts.skeleton)
-        self._gaps = ContactGaps(facts.skeleton)
-        moves = self._jacobians.moves
-        moved = statistics.acceleration_std * (moves[self._gaps.first] - moves[self._gaps.second])
-        self.register_buffer("_moved", moved.unsqueeze(1), persistent=False)
-        self.register_buffer("_speed", 1 / statistics.acceleration_std, persistent=False)
+        self._motion = ContactMotion(facts, statistics.acceleration_std, most)
         # A gap that never opens wide enough to be seen moving has no response; it is given the median.
         response = statistics.contact_response
         response = torch.where(response > 0, response, response.median().clamp_min(1e-6))
         self.register_buffer("_response", response, persistent=False)
-        self._most = most
-        across = self._planar()
-        self.planar = across is not None
         # An edge is the normal and a share of each direction of friction. A planar robot's motion knows but one
         # direction of friction, so two of its edges are the normal alone: one of twice the stiffness.
+        self.planar = self._motion.planar
         sides = [[1.0], [-1.0], [0.0]] if self.planar else [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]
-        self.register_buffer("_across", across if across is not None else torch.zeros(3), persistent=False)
         self.register_buffer("_sides", torch.tensor(sides), persistent=False)
         self.register_buffer("_share", torch.tensor([1.0, 1.0, 2.0] if self.planar else [1.0] * 4), persistent=False)
         self.size = len(sides) * most
-        self.compliance = Compliance(self._gaps.size)
-        self.log_friction = nn.Parameter(torch.zeros(self._gaps.size))
+        self.compliance = Compliance(self._motion.gaps.size)
+        self.log_friction = nn.Parameter(torch.zeros(self._motion.gaps.size))
 
     def forward(self, qpos: Tensor, qvel: Tensor) -> Rows:
         """The rows of a batch of states."""
-        poses = self._kinematics.poses(qpos)
-        sample, which = self._gaps.closed(poses)
-        gaps = self._gaps.at(poses, sample, which)
-        deepest = self._deepest(sample, gaps.distance, len(qpos))
-        if deepest is not None:
-            sample, which, gaps = sample[deepest], which[deepest], Gaps(*(part[deepest] for part in gaps))
-        normal = gaps.normal.unsqueeze(-2)
-        friction = (self._gaps.friction * self.log_friction.exp())[which][:, None, None]
-        if self.planar:
-            sideways = torch.linalg.cross(self._across.expand_as(normal), normal)
-        else:
-            sideways = contact_frames(gaps.normal, gaps.tangent)[:, 1:]
-        edges = normal + friction * (self._sides @ sideways)
-        wrenches = torch.cat([torch.linalg.cross(gaps.position.unsqueeze(-2).expand_as(edges), edges), edges], dim=-1)
-        screws = self._jacobians.screws(poses).index_select(0, sample)
-        jacobian = (wrenches @ screws) * self._moved.index_select(0, which)
-        depth = -gaps.distance
+        sample, which, distance, jacobian, speed = self._motion(qpos, qvel)
+        friction = (self._motion.gaps.friction * self.log_friction.exp())[which].unsqueeze(-1)
+        jacobian = jacobian[:, :1] + friction.unsqueeze(-1) * (self._sides @ jacobian[:, 1:])
+        speed = speed[:, :1] + friction * (speed[:, 1:] @ self._sides.mT)
+        depth = -distance
         impedance, damping, stiffness = (part.unsqueeze(-1) for part in self.compliance(depth, which))
-        speed = (jacobian @ (qvel * self._speed).index_select(0, sample).unsqueeze(-1)).squeeze(-1)
         target = stiffness * depth.unsqueeze(-1) - damping * speed
         impedance = impedance / self._response[which].unsqueeze(-1) * self._share
         return Rows(sample, jacobian, target, impedance)
-
-    def _planar(self) -> Tensor | None:
-        """The direction in which neither the robot moves nor any contact pushes; None where there is no such."""
-        still = self._jacobians.still_direction(self._kinematics)
-        if still is None:
-            return None
-        random = torch.Generator().manual_seed(0)
-        gaps = self._gaps(
-            self._kinematics.poses(torch.randn(_PROBED, len(self._jacobians.moves) - 1, generator=random))
-        )
-        cosines = (contact_frames(gaps.normal, gaps.tangent) @ still).abs()
-        aligned = torch.maximum(cosines[..., 0], cosines[..., 1:].amin(-1)).amax() < _ALIGNED
-        return still if aligned else None
-
-    def _deepest(self, sample: Tensor, distance: Tensor, batch: int) -> Tensor | None:
-        """Which contacts are among the deepest of their state; None if all are."""
-        counts = torch.bincount(sample, minlength=batch)
-        if not len(sample) or counts.max() <= self._most:
-            return None
-        by_depth = distance.detach().argsort()
-        rank = torch.empty_like(sample)
-        rank[by_depth] = rank_within(sample[by_depth], counts)
-        return rank < self._most
 
 
 class Compliance(nn.Module):

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mosim.dynamics import spatial_inertia, tree_dynamics
+from mosim.dynamics.drawing import drawing_of
 from mosim.dynamics.guessed_masses import guessed_pseudo_inertias
 from mosim.systems import Placement, SystemFacts, TreeMotion, buffer, index_buffer, twist_matrices, wrenches
 
@@ -45,7 +46,7 @@ class MassTree(nn.Module):
         buffer(self, "guess", torch.linalg.cholesky(guess.flip(-1, -2)).flip(-1, -2).numpy(), dtype)
         buffer(self, "gravity", facts.gravity, dtype)
         buffer(self, "_once", self.motion.above.tril().numpy(), dtype)
-        drawing = tree_dynamics.drawing_of(facts.skeleton, self.motion.carriers)
+        drawing = drawing_of(facts.skeleton, self.motion.carriers)
         index_buffer(self, "_layout", drawing.layout.tolist())
         buffer(self, "_drawing", drawing.numbers, dtype)
         self.inertia = nn.Parameter(torch.zeros(len(self.motion.carriers), spatial_inertia.PARAMETERS))

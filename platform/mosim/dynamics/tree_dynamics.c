@@ -15,47 +15,17 @@
    Entries of sparse matrices are in rows: of each degree of freedom those above it in the tree, from the root, and last
    its own. What is above one of these is the beginning of the same row. */
 
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
+#include "links.h"
 
-#define LANES 8
-
-typedef double lanes __attribute__((vector_size(8 * LANES), aligned(8 * LANES)));
-typedef int64_t masks __attribute__((vector_size(8 * LANES), aligned(8 * LANES)));
-
-#if defined(__x86_64__) && defined(__linux__)
-#define EXPORTED __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
-#else
-#define EXPORTED
-#endif
-#define INLINE static inline __attribute__((always_inline))
-
-enum { FREE, BALL, SLIDE, HINGE };
-enum { PARENT, KIND, QPOS, DOF, CARRIER, LAYOUT };                               /* Columns of `layout`. */
-enum { ROTATION = 0, POSITION = 9, AXIS = 12, ANCHOR = 15, REFERENCE = 18, DRAWING = 19 }; /* And of `drawing`. */
-
-/* A tree and its states; the arrays are torch's, row by row. */
+/* A tree of masses and its states; the arrays are torch's, row by row. */
 typedef struct {
-    int64_t states, links, carriers, positions, size, single; /* `size` degrees of freedom; `single`: floats go out */
-    const double *qpos;     /* (states, positions) */
-    const double *qvel;     /* (states, size) */
-    const double *inertia;  /* (carriers, 4, 4): pseudo-inertias, of which the symmetric part counts */
-    const double *armature; /* (size,) */
-    const double *gravity;  /* (3,) */
-    const double *unit;     /* (size,): of accelerations */
-    const int64_t *layout;  /* (links, LAYOUT): the world is -1, and so is a carrier that is none */
-    const double *drawing;  /* (links, DRAWING) */
+    Skeleton of;
+    int64_t carriers, single; /* links that carry bodies; `single`: floats go out */
+    const double *inertia;    /* (carriers, 4, 4): pseudo-inertias, of which the symmetric part counts */
+    const double *armature;   /* (size,) */
+    const double *gravity;    /* (3,) */
+    const double *unit;       /* (size,): of accelerations */
 } Tree;
-
-typedef struct {
-    lanes x, y, z;
-} Vector;
-
-/* A twist: angular velocity, then the velocity of what is at the origin. A wrench: torque about it, then force. */
-typedef struct {
-    Vector turn, shift;
-} Spatial;
 
 /* The inertia tensor about the origin, the first moments, and the mass. */
 typedef struct {
@@ -66,8 +36,7 @@ typedef struct {
 
 /* What eight states are worked on in. */
 typedef struct {
-    Vector *rotation;                             /* (links, 3): columns of the rotation */
-    Vector *position;                             /* (links,): from the tree's origin */
+    Links at;                                     /* Positions are from the tree's origin. */
     Spatial *velocity, *acceleration, *carried;   /* (links,): the last is of the joint, what its own link carries */
     Spatial *force;                               /* (links,): on the link and all that it carries */
     Inertia *own, *composite;                     /* (links,) */
@@ -80,22 +49,10 @@ typedef struct {
     Spatial *of_screw, *of_momentum;              /* (size,) */
     lanes *of_inverse, *half, *product;           /* rows: gradient of the inverse; room of their own */
     lanes *of_speed, *of_bias;                    /* (size,) */
-    lanes *quaternion;                            /* (links, 5): of unit length, and one over its length before */
     Inertia *learned;                             /* (carriers,): sums over states, in the links' own frames */
     lanes *learned_armature;                      /* (size,) */
     int64_t *row, *depth, *link, *above, *origin; /* where each row begins; how long but one; (size, size); (links,) */
 } Work;
-
-INLINE lanes all(double value) { return value - (lanes){0}; }
-
-INLINE lanes square_root(lanes value)
-{
-    for (int lane = 0; lane < LANES; lane++)
-        value[lane] = sqrt(value[lane]);
-    return value;
-}
-
-INLINE lanes choose(masks mask, lanes yes, lanes no) { return (lanes)((mask & (masks)yes) | (~mask & (masks)no)); }
 
 INLINE double total(lanes value)
 {
@@ -105,63 +62,10 @@ INLINE double total(lanes value)
     return sum;
 }
 
-/* Sine and cosine: an angle less the closest multiple of a right angle (Cody and Waite), then fdlibm's polynomials. */
-INLINE void sine_and_cosine(lanes angle, lanes *sine, lanes *cosine)
+/* One of the inverse factors' numbers. */
+INLINE double number(const Tree *tree, const void *lower, int64_t at)
 {
-    const double round = 0x1.8p52; /* Which leaves no place for a fraction, and the whole number in the last bits. */
-    const lanes shifted = angle * 0.63661977236758134308 + round, count = shifted - round;
-    const lanes x = ((angle - count * 0x1.921fb544p0) - count * 0x1.0b4611a6p-34) - count * 0x1.3198a2e037073p-69;
-    const lanes z = x * x;
-    const lanes s = x + x * z *
-        (-0x1.5555555555549p-3 + z * (0x1.111111110f8a6p-7 + z * (-0x1.a01a019c161d5p-13 +
-        z * (0x1.71de357b1fe7dp-19 + z * (-0x1.ae5e68a2b9cebp-26 + z * 0x1.5d93a5acfd57cp-33)))));
-    const lanes c = 1.0 - (0.5 * z - z * z *
-        (0x1.555555555554cp-5 + z * (-0x1.6c16c16c15177p-10 + z * (0x1.a01a019cb159p-16 +
-        z * (-0x1.27e4f809c52adp-22 + z * (0x1.1ee9ebdb4b1c4p-29 + z * -0x1.8fae9be8838d4p-37))))));
-    const masks quarter = (masks)shifted, odd = -(quarter & 1), turned = quarter << 62, after = (quarter + 1) << 62;
-    const masks sign = (masks){0} + INT64_MIN;
-    *sine = (lanes)((masks)choose(odd, c, s) ^ (turned & sign));
-    *cosine = (lanes)((masks)choose(odd, s, c) ^ (after & sign));
-    for (int lane = 0; lane < LANES; lane++)
-        if (!(fabs(angle[lane]) < 1e5)) { /* Where the multiple would lose digits, or is none. */
-            (*sine)[lane] = sin(angle[lane]);
-            (*cosine)[lane] = cos(angle[lane]);
-        }
-}
-
-INLINE Vector sum(Vector a, Vector b) { return (Vector){a.x + b.x, a.y + b.y, a.z + b.z}; }
-INLINE Vector difference(Vector a, Vector b) { return (Vector){a.x - b.x, a.y - b.y, a.z - b.z}; }
-INLINE Vector times(Vector a, lanes by) { return (Vector){a.x * by, a.y * by, a.z * by}; }
-INLINE lanes inner(Vector a, Vector b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
-INLINE Vector cross(Vector a, Vector b)
-{
-    return (Vector){a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x};
-}
-
-/* A rotation's product with numbers of the drawing, and with a vector; and its transpose's. */
-INLINE Vector placed(const Vector *r, const double *v)
-{
-    return (Vector){r[0].x * v[0] + r[1].x * v[1] + r[2].x * v[2], r[0].y * v[0] + r[1].y * v[1] + r[2].y * v[2],
-                    r[0].z * v[0] + r[1].z * v[1] + r[2].z * v[2]};
-}
-INLINE Vector rotated(const Vector *r, Vector v)
-{
-    return sum(sum(times(r[0], v.x), times(r[1], v.y)), times(r[2], v.z));
-}
-INLINE Vector rotated_back(const Vector *r, Vector v) { return (Vector){inner(r[0], v), inner(r[1], v), inner(r[2], v)}; }
-
-INLINE Spatial plus(Spatial a, Spatial b) { return (Spatial){sum(a.turn, b.turn), sum(a.shift, b.shift)}; }
-INLINE Spatial scaled(Spatial a, lanes by) { return (Spatial){times(a.turn, by), times(a.shift, by)}; }
-INLINE lanes power(Spatial twist, Spatial wrench) { return inner(twist.turn, wrench.turn) + inner(twist.shift, wrench.shift); }
-
-/* Featherstone's `v X m` and `v X* f`, equations 2.31 and 2.32. */
-INLINE Spatial carry(Spatial v, Spatial m)
-{
-    return (Spatial){cross(v.turn, m.turn), sum(cross(v.turn, m.shift), cross(v.shift, m.turn))};
-}
-INLINE Spatial carry_wrench(Spatial v, Spatial f)
-{
-    return (Spatial){sum(cross(v.turn, f.turn), cross(v.shift, f.shift)), cross(v.turn, f.shift)};
+    return tree->single ? (double)((const float *)lower)[at] : ((const double *)lower)[at];
 }
 
 /* A symmetric matrix's product with a vector. */
@@ -197,136 +101,34 @@ INLINE void add_outer(Inertia *to, Spatial a, Spatial b, double by)
     to->mass += inner(w, b.shift);
 }
 
-/* Which degrees of freedom a link's joint has: where they begin, and how many. */
-INLINE int64_t first_of(const Tree *tree, int64_t link) { return tree->layout[link * LAYOUT + DOF]; }
-INLINE int64_t dofs_of(const Tree *tree, int64_t link)
+/* Has positions of links be from their tree's origin. */
+INLINE void centre(const Tree *tree, Work *work)
 {
-    static const int64_t counts[] = {6, 3, 1, 1};
-    return counts[tree->layout[link * LAYOUT + KIND]];
-}
-/* How many of these are along axes of the world, which nothing carries: a free joint's first three. */
-INLINE int64_t fixed_of(const Tree *tree, int64_t link) { return tree->layout[link * LAYOUT + KIND] == FREE ? 3 : 0; }
-
-INLINE lanes load(const double *values, int64_t stride, int64_t begin, int64_t last)
-{
-    lanes value;
-    for (int64_t lane = 0; lane < LANES; lane++) /* Lanes beyond the last state repeat the first. */
-        value[lane] = values[(begin + lane < last ? begin + lane : begin) * stride];
-    return value;
-}
-
-/* One of the inverse factors' numbers. */
-INLINE double number(const Tree *tree, const void *lower, int64_t at)
-{
-    return tree->single ? (double)((const float *)lower)[at] : ((const double *)lower)[at];
-}
-
-/* The joint's rotation, as columns. */
-INLINE void joint_rotation(const Tree *tree, Work *work, int64_t link, lanes angle, int64_t begin, int64_t last,
-                           Vector *columns)
-{
-    const int64_t *layout = tree->layout + link * LAYOUT;
-    const double *axis = tree->drawing + link * DRAWING + AXIS;
-    if (layout[KIND] == HINGE) {
-        lanes sine, cosine;
-        sine_and_cosine(angle, &sine, &cosine);
-        const lanes rest = 1.0 - cosine;
-        const Vector a = times((Vector){all(axis[0]), all(axis[1]), all(axis[2])}, rest), b = {
-            sine * axis[0], sine * axis[1], sine * axis[2]};
-        columns[0] = (Vector){a.x * axis[0] + cosine, a.y * axis[0] + b.z, a.z * axis[0] - b.y};
-        columns[1] = (Vector){a.x * axis[1] - b.z, a.y * axis[1] + cosine, a.z * axis[1] + b.x};
-        columns[2] = (Vector){a.x * axis[2] + b.y, a.y * axis[2] - b.x, a.z * axis[2] + cosine};
-        return;
-    }
-    const double *values = tree->qpos + layout[QPOS] + fixed_of(tree, link);
-    lanes *kept = work->quaternion + 5 * link, q[4];
-    for (int k = 0; k < 4; k++)
-        q[k] = load(values + k, tree->positions, begin, last);
-    const lanes squared = q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3];
-    /* None at all is no rotation, as MuJoCo has it. */
-    kept[4] = choose(squared == 0.0, (lanes){0}, 1.0 / square_root(squared));
-    for (int k = 0; k < 4; k++)
-        q[k] = kept[k] = q[k] * kept[4];
-    const lanes w = q[0], x = q[1], y = q[2], z = q[3];
-    columns[0] = (Vector){1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z), 2.0 * (x * z - w * y)};
-    columns[1] = (Vector){2.0 * (x * y - w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z + w * x)};
-    columns[2] = (Vector){2.0 * (x * z + w * y), 2.0 * (y * z - w * x), 1.0 - 2.0 * (x * x + y * y)};
-}
-
-/* Where links are. */
-INLINE void place(const Tree *tree, Work *work, int64_t begin, int64_t last)
-{
-    for (int64_t link = 0; link < tree->links; link++) {
-        const int64_t *layout = tree->layout + link * LAYOUT, parent = layout[PARENT];
-        const double *drawing = tree->drawing + link * DRAWING, *fixed = drawing + ROTATION;
-        Vector *rotation = work->rotation + 3 * link, base[3], joint[3];
-        Vector position;
-        for (int k = 0; k < 3; k++) {
-            const double column[3] = {fixed[k], fixed[3 + k], fixed[6 + k]};
-            base[k] = parent < 0 ? (Vector){all(column[0]), all(column[1]), all(column[2])}
-                                 : placed(work->rotation + 3 * parent, column);
-        }
-        const double *at = drawing + POSITION, *anchor = drawing + ANCHOR;
-        position = parent < 0 ? (Vector){all(at[0]), all(at[1]), all(at[2])}
-                              : sum(work->position[parent], placed(work->rotation + 3 * parent, at));
-        lanes moved_by = {0};
-        if (layout[KIND] == HINGE || layout[KIND] == SLIDE)
-            moved_by = load(tree->qpos + layout[QPOS], tree->positions, begin, last) - drawing[REFERENCE];
-        if (layout[KIND] == SLIDE) {
-            memcpy(rotation, base, sizeof base);
-            work->position[link] = sum(position, times(placed(base, drawing + AXIS), moved_by));
-            continue;
-        }
-        joint_rotation(tree, work, link, moved_by, begin, last, joint);
-        for (int k = 0; k < 3; k++)
-            rotation[k] = rotated(base, joint[k]);
-        if (layout[KIND] == FREE) {
-            const double *values = tree->qpos + layout[QPOS];
-            position = sum(position, (Vector){load(values, tree->positions, begin, last),
-                                              load(values + 1, tree->positions, begin, last),
-                                              load(values + 2, tree->positions, begin, last)});
-        }
-        work->position[link] = difference(sum(position, placed(base, anchor)), placed(rotation, anchor));
-    }
-    for (int64_t link = 0; link < tree->links; link++)
+    for (int64_t link = 0; link < tree->of.links; link++)
         if (work->origin[link] != link)
-            work->position[link] = difference(work->position[link], work->position[work->origin[link]]);
-    for (int64_t link = 0; link < tree->links; link++)
+            work->at.position[link] = difference(work->at.position[link], work->at.position[work->origin[link]]);
+    for (int64_t link = 0; link < tree->of.links; link++)
         if (work->origin[link] == link)
-            work->position[link] = (Vector){{0}, {0}, {0}};
+            work->at.position[link] = (Vector){{0}, {0}, {0}};
 }
 
-/* How degrees of freedom move links, and how links move. */
+/* Velocities and accelerations of links. */
 INLINE void move(const Tree *tree, Work *work, int64_t begin, int64_t last)
 {
-    for (int64_t link = 0; link < tree->links; link++) {
-        const int64_t *layout = tree->layout + link * LAYOUT, kind = layout[KIND], parent = layout[PARENT];
-        const double *drawing = tree->drawing + link * DRAWING;
-        const Vector *rotation = work->rotation + 3 * link;
-        const Vector center = sum(work->position[link], placed(rotation, drawing + ANCHOR)), none = {{0}, {0}, {0}};
-        Spatial *screw = work->screw + first_of(tree, link), carried = {none, none}, fixed = {none, none};
-        if (kind == HINGE) {
-            const Vector axis = placed(rotation, drawing + AXIS);
-            screw[0] = (Spatial){axis, cross(center, axis)};
-        } else if (kind == SLIDE) {
-            screw[0] = (Spatial){none, placed(rotation, drawing + AXIS)};
-        } else {
-            if (kind == FREE)
-                for (int k = 0; k < 3; k++)
-                    *screw++ = (Spatial){none, {all(k == 0), all(k == 1), all(k == 2)}};
-            for (int k = 0; k < 3; k++)
-                screw[k] = (Spatial){rotation[k], cross(center, rotation[k])};
-        }
-        for (int64_t k = 0; k < dofs_of(tree, link); k++) {
-            const int64_t dof = first_of(tree, link) + k;
-            work->speed[dof] = load(tree->qvel + dof, tree->size, begin, last);
-            Spatial *part = k < fixed_of(tree, link) ? &fixed : &carried;
+    const Vector none = {{0}, {0}, {0}};
+    const double *g = tree->gravity; /* As if it were an acceleration of the world. */
+    const Spatial fall = {none, {all(-g[0]), all(-g[1]), all(-g[2])}};
+    for (int64_t link = 0; link < tree->of.links; link++) {
+        const int64_t parent = tree->of.layout[link * LAYOUT + PARENT];
+        Spatial carried = {none, none}, fixed = {none, none};
+        for (int64_t k = 0; k < dofs_of(&tree->of, link); k++) {
+            const int64_t dof = first_of(&tree->of, link) + k;
+            work->speed[dof] = load(tree->of.qvel + dof, tree->of.size, begin, last);
+            Spatial *part = k < fixed_of(&tree->of, link) ? &fixed : &carried;
             *part = plus(*part, scaled(work->screw[dof], work->speed[dof]));
         }
-        work->carried[link] = carried;
-        const double *g = tree->gravity; /* As if it were an acceleration of the world. */
-        const Spatial fall = {none, {all(-g[0]), all(-g[1]), all(-g[2])}};
         const Spatial own = plus(fixed, carried);
+        work->carried[link] = carried;
         work->velocity[link] = parent < 0 ? own : plus(work->velocity[parent], own);
         work->acceleration[link] = plus(parent < 0 ? fall : work->acceleration[parent],
                                         carry(work->velocity[link], carried));
@@ -359,29 +161,29 @@ INLINE Inertia inertia_of(const double *pseudo, const Vector *rotation, Vector p
 /* Inertias and forces of links and of all that they carry; momenta; the bias. */
 INLINE void weigh(const Tree *tree, Work *work)
 {
-    for (int64_t link = 0; link < tree->links; link++) {
-        const int64_t carrier = tree->layout[link * LAYOUT + CARRIER];
+    for (int64_t link = 0; link < tree->of.links; link++) {
+        const int64_t carrier = tree->of.layout[link * LAYOUT + CARRIER];
         if (carrier < 0) {
             memset(work->own + link, 0, sizeof(Inertia));
             memset(work->force + link, 0, sizeof(Spatial));
         } else {
-            const Inertia own = inertia_of(tree->inertia + 16 * carrier, work->rotation + 3 * link,
-                                           work->position[link]);
+            const Inertia own = inertia_of(tree->inertia + 16 * carrier, work->at.rotation + 3 * link,
+                                           work->at.position[link]);
             work->own[link] = own;
             work->force[link] = plus(moved(&own, work->acceleration[link]),
                                      carry_wrench(work->velocity[link], moved(&own, work->velocity[link])));
         }
         work->composite[link] = work->own[link];
     }
-    for (int64_t link = tree->links - 1; link >= 0; link--) {
-        const int64_t parent = tree->layout[link * LAYOUT + PARENT];
+    for (int64_t link = tree->of.links - 1; link >= 0; link--) {
+        const int64_t parent = tree->of.layout[link * LAYOUT + PARENT];
         const Inertia composite = work->composite[link];
         const Spatial force = work->force[link];
         if (parent >= 0) {
             add_inertia(work->composite + parent, &composite);
             work->force[parent] = plus(work->force[parent], force);
         }
-        for (int64_t dof = first_of(tree, link); dof < first_of(tree, link) + dofs_of(tree, link); dof++) {
+        for (int64_t dof = first_of(&tree->of, link); dof < first_of(&tree->of, link) + dofs_of(&tree->of, link); dof++) {
             work->momentum[dof] = moved(&composite, work->screw[dof]);
             work->bias[dof] = power(work->screw[dof], force);
         }
@@ -391,20 +193,20 @@ INLINE void weigh(const Tree *tree, Work *work)
 /* Degree of freedom `d` above another one. */
 INLINE int64_t above(const Tree *tree, const Work *work, int64_t dof, int64_t d)
 {
-    return work->above[dof * tree->size + d];
+    return work->above[dof * tree->of.size + d];
 }
 
 /* The inertia matrix, its factor in its place, and the inverse of that. */
 INLINE void factorise(const Tree *tree, Work *work)
 {
-    for (int64_t dof = 0; dof < tree->size; dof++) {
+    for (int64_t dof = 0; dof < tree->of.size; dof++) {
         lanes *row = work->factor + work->row[dof];
         const Spatial momentum = work->momentum[dof];
         for (int64_t d = 0; d <= work->depth[dof]; d++)
             row[d] = power(work->screw[above(tree, work, dof, d)], momentum);
         row[work->depth[dof]] += tree->armature[dof];
     }
-    for (int64_t dof = tree->size - 1; dof >= 0; dof--) {
+    for (int64_t dof = tree->of.size - 1; dof >= 0; dof--) {
         lanes *row = work->factor + work->row[dof];
         const int64_t depth = work->depth[dof];
         const lanes reciprocal = 1.0 / square_root(row[depth]);
@@ -418,7 +220,7 @@ INLINE void factorise(const Tree *tree, Work *work)
                 other[e] -= by * row[e];
         }
     }
-    for (int64_t dof = 0; dof < tree->size; dof++) {
+    for (int64_t dof = 0; dof < tree->of.size; dof++) {
         const lanes *row = work->factor + work->row[dof];
         lanes *inverse = work->inverse + work->row[dof];
         const int64_t depth = work->depth[dof];
@@ -438,7 +240,7 @@ INLINE void factorise(const Tree *tree, Work *work)
    diagonal the gradient is that of both which it stands for. */
 INLINE void back_through_factor(const Tree *tree, Work *work)
 {
-    const int64_t size = tree->size;
+    const int64_t size = tree->of.size;
     memset(work->half, 0, sizeof(lanes) * (work->row[size - 1] + work->depth[size - 1] + 1));
     for (int64_t dof = 0; dof < size; dof++) {
         const lanes *inverse = work->inverse + work->row[dof], *given = work->of_inverse + work->row[dof];
@@ -478,9 +280,9 @@ INLINE void back_through_factor(const Tree *tree, Work *work)
 INLINE void back_through_masses(const Tree *tree, Work *work)
 {
     const Spatial none = {{{0}, {0}, {0}}, {{0}, {0}, {0}}};
-    for (int64_t dof = 0; dof < tree->size; dof++)
+    for (int64_t dof = 0; dof < tree->of.size; dof++)
         work->of_screw[dof] = none;
-    for (int64_t dof = 0; dof < tree->size; dof++) {
+    for (int64_t dof = 0; dof < tree->of.size; dof++) {
         const lanes *gradient = work->of_inverse + work->row[dof];
         Spatial of_momentum = none;
         for (int64_t d = 0; d <= work->depth[dof]; d++) {
@@ -490,8 +292,8 @@ INLINE void back_through_masses(const Tree *tree, Work *work)
         }
         work->of_momentum[dof] = of_momentum;
     }
-    for (int64_t link = 0; link < tree->links; link++) {
-        const int64_t parent = tree->layout[link * LAYOUT + PARENT], first = first_of(tree, link);
+    for (int64_t link = 0; link < tree->of.links; link++) {
+        const int64_t parent = tree->of.layout[link * LAYOUT + PARENT], first = first_of(&tree->of, link);
         Inertia gradient;
         Spatial virtual = none;
         if (parent >= 0) {
@@ -499,7 +301,7 @@ INLINE void back_through_masses(const Tree *tree, Work *work)
         } else {
             memset(&gradient, 0, sizeof gradient);
         }
-        for (int64_t dof = first; dof < first + dofs_of(tree, link); dof++) {
+        for (int64_t dof = first; dof < first + dofs_of(&tree->of, link); dof++) {
             const Spatial of_momentum = work->of_momentum[dof], screw = work->screw[dof];
             add_outer(&gradient, of_momentum, screw, 1.0);
             work->of_screw[dof] = plus(work->of_screw[dof], plus(moved(work->composite + link, of_momentum),
@@ -509,7 +311,7 @@ INLINE void back_through_masses(const Tree *tree, Work *work)
         work->of_inertia[link] = gradient;
         work->virtual[link] = virtual;
     }
-    for (int64_t link = 0; link < tree->links; link++) { /* Not before: those below take over what came from composites. */
+    for (int64_t link = 0; link < tree->of.links; link++) { /* Not before: those below take over what came from composites. */
         const Spatial virtual = work->virtual[link], velocity = work->velocity[link];
         const Spatial changed = carry(velocity, virtual);
         add_outer(work->of_inertia + link, virtual, work->acceleration[link], 1.0);
@@ -523,8 +325,8 @@ INLINE void back_through_masses(const Tree *tree, Work *work)
 /* On to gradients of velocities, and of positions as wrenches on links. */
 INLINE void back_through_motion(const Tree *tree, Work *work)
 {
-    for (int64_t link = tree->links - 1; link >= 0; link--) {
-        const int64_t parent = tree->layout[link * LAYOUT + PARENT], first = first_of(tree, link);
+    for (int64_t link = tree->of.links - 1; link >= 0; link--) {
+        const int64_t parent = tree->of.layout[link * LAYOUT + PARENT], first = first_of(&tree->of, link);
         const Spatial pull = work->pull[link], carried = work->carried[link];
         const Spatial push = plus(work->push[link], carry_wrench(carried, pull));
         const Spatial of_carried = scaled(carry_wrench(work->velocity[link], pull), all(-1.0));
@@ -541,18 +343,18 @@ INLINE void back_through_motion(const Tree *tree, Work *work)
         const Vector along = difference(times(own->moment, y->xx + y->yy + y->zz), tensor(y, own->moment));
         Spatial turned = {sum(times(around, all(2.0)), cross(own->moment, y->moment)),
                           sum(times(along, all(2.0)), times(y->moment, own->mass))};
-        for (int64_t k = 0; k < dofs_of(tree, link); k++) {
+        for (int64_t k = 0; k < dofs_of(&tree->of, link); k++) {
             const int64_t dof = first + k;
-            const Spatial gained = k < fixed_of(tree, link) ? push : plus(push, of_carried);
+            const Spatial gained = k < fixed_of(&tree->of, link) ? push : plus(push, of_carried);
             work->of_speed[dof] = power(work->screw[dof], gained);
-            if (k >= fixed_of(tree, link))
+            if (k >= fixed_of(&tree->of, link))
                 turned = plus(turned, carry_wrench(work->screw[dof], plus(work->of_screw[dof],
                                                                           scaled(gained, work->speed[dof]))));
         }
         work->turned[link] = turned;
     }
-    for (int64_t link = tree->links - 1; link >= 0; link--) {
-        const int64_t parent = tree->layout[link * LAYOUT + PARENT];
+    for (int64_t link = tree->of.links - 1; link >= 0; link--) {
+        const int64_t parent = tree->of.layout[link * LAYOUT + PARENT];
         if (parent >= 0)
             work->turned[parent] = plus(work->turned[parent], work->turned[link]);
     }
@@ -561,17 +363,17 @@ INLINE void back_through_motion(const Tree *tree, Work *work)
 /* Adds what eight states have to say of what is learned. */
 INLINE void learn(const Tree *tree, Work *work)
 {
-    for (int64_t dof = 0; dof < tree->size; dof++)
+    for (int64_t dof = 0; dof < tree->of.size; dof++)
         work->learned_armature[dof] += work->of_inverse[work->row[dof] + work->depth[dof]];
-    for (int64_t link = 0; link < tree->links; link++) {
-        const int64_t carrier = tree->layout[link * LAYOUT + CARRIER];
+    for (int64_t link = 0; link < tree->of.links; link++) {
+        const int64_t carrier = tree->of.layout[link * LAYOUT + CARRIER];
         if (carrier < 0)
             continue;
         /* The gradient of second moments, `z`, then of the pseudo-inertia in the world's axes about the origin; then
            the frame's transpose on one side and the frame on the other. */
         const Inertia y = work->of_inertia[link];
         const Inertia z = {y.yy + y.zz, y.xx + y.zz, y.xx + y.yy, -y.xy, -y.xz, -y.yz, times(y.moment, all(0.5)), y.mass};
-        const Vector *rotation = work->rotation + 3 * link, position = work->position[link];
+        const Vector *rotation = work->at.rotation + 3 * link, position = work->at.position[link];
         const Vector a = rotated_back(rotation, tensor(&z, rotation[0])), b = rotated_back(rotation, tensor(&z, rotation[1]));
         const Vector arm = sum(tensor(&z, position), z.moment);
         const Inertia own = {a.x, b.y, inner(rotation[2], tensor(&z, rotation[2])), a.y, a.z, b.z,
@@ -584,16 +386,16 @@ INLINE void learn(const Tree *tree, Work *work)
 INLINE void hand_out(const Tree *tree, const Work *work, int64_t begin, int64_t last, double *qpos, double *qvel)
 {
     for (int64_t lane = 0; lane < LANES && begin + lane < last; lane++)
-        for (int64_t dof = 0; dof < tree->size; dof++)
-            qvel[(begin + lane) * tree->size + dof] = work->of_speed[dof][lane];
-    for (int64_t link = 0; link < tree->links; link++) {
-        const int64_t *layout = tree->layout + link * LAYOUT, first = first_of(tree, link);
+        for (int64_t dof = 0; dof < tree->of.size; dof++)
+            qvel[(begin + lane) * tree->of.size + dof] = work->of_speed[dof][lane];
+    for (int64_t link = 0; link < tree->of.links; link++) {
+        const int64_t *layout = tree->of.layout + link * LAYOUT, first = first_of(&tree->of, link);
         lanes gradient[7];
-        int64_t count = fixed_of(tree, link), dofs = dofs_of(tree, link);
+        int64_t count = fixed_of(&tree->of, link), dofs = dofs_of(&tree->of, link);
         for (int64_t k = 0; k < dofs; k++)
             gradient[k] = power(work->screw[first + k], work->turned[link]);
         if (dofs > 1) { /* A small turn about the link's own axes is twice the change of q, q's conjugate before it. */
-            const lanes *q = work->quaternion + 5 * link, by = 2.0 * q[4];
+            const lanes *q = work->at.quaternion + 5 * link, by = 2.0 * q[4];
             const Vector v = {q[1], q[2], q[3]}, g = {by * gradient[count], by * gradient[count + 1], by * gradient[count + 2]};
             const Vector rest = sum(times(g, q[0]), cross(v, g));
             gradient[count] = -inner(v, g), gradient[count + 1] = rest.x, gradient[count + 2] = rest.y;
@@ -601,24 +403,24 @@ INLINE void hand_out(const Tree *tree, const Work *work, int64_t begin, int64_t 
         }
         for (int64_t lane = 0; lane < LANES && begin + lane < last; lane++)
             for (int64_t k = 0; k < dofs; k++)
-                qpos[(begin + lane) * tree->positions + layout[QPOS] + k] = gradient[k][lane];
+                qpos[(begin + lane) * tree->of.positions + layout[QPOS] + k] = gradient[k][lane];
     }
 }
 
 /* Divides up the room to work in; returns how many bytes of it are taken. */
 static int64_t furnish(const Tree *tree, Work *work, char *room)
 {
-    const int64_t size = tree->size, links = tree->links, entries = size * (size + 1) / 2;
+    const int64_t size = tree->of.size, links = tree->of.links, entries = size * (size + 1) / 2;
     char *next = (char *)(((uintptr_t)room + sizeof(lanes) - 1) / sizeof(lanes) * sizeof(lanes));
     struct { void *part; int64_t length; } parts[] = {
-        {&work->rotation, links * 9}, {&work->position, links * 3}, {&work->velocity, links * 6},
+        {&work->at.rotation, links * 9}, {&work->at.position, links * 3}, {&work->velocity, links * 6},
         {&work->acceleration, links * 6}, {&work->carried, links * 6}, {&work->force, links * 6},
         {&work->own, links * 10}, {&work->composite, links * 10}, {&work->screw, size * 6}, {&work->momentum, size * 6},
         {&work->factor, entries}, {&work->inverse, entries}, {&work->speed, size}, {&work->bias, size},
         {&work->virtual, links * 6}, {&work->pull, links * 6}, {&work->push, links * 6}, {&work->turned, links * 6},
         {&work->of_inertia, links * 10}, {&work->of_screw, size * 6}, {&work->of_momentum, size * 6},
         {&work->of_inverse, entries}, {&work->half, entries}, {&work->product, entries}, {&work->of_speed, size},
-        {&work->of_bias, size}, {&work->quaternion, links * 5}, {&work->learned, tree->carriers * 10},
+        {&work->of_bias, size}, {&work->at.quaternion, links * 5}, {&work->learned, tree->carriers * 10},
         {&work->learned_armature, size},
     };
     for (unsigned part = 0; part < sizeof(parts) / sizeof(parts[0]); part++) {
@@ -634,12 +436,12 @@ static int64_t furnish(const Tree *tree, Work *work, char *room)
 /* Rows of sparse matrices, and the origin of each tree. */
 static void lay_out(const Tree *tree, Work *work)
 {
-    const int64_t size = tree->size;
+    const int64_t size = tree->of.size;
     int64_t row = 0;
-    for (int64_t link = 0; link < tree->links; link++) {
-        const int64_t parent = tree->layout[link * LAYOUT + PARENT], first = first_of(tree, link);
-        for (int64_t dof = first; dof < first + dofs_of(tree, link); dof++) {
-            const int64_t before = dof > first ? dof - 1 : parent < 0 ? -1 : first_of(tree, parent) + dofs_of(tree, parent) - 1;
+    for (int64_t link = 0; link < tree->of.links; link++) {
+        const int64_t parent = tree->of.layout[link * LAYOUT + PARENT], first = first_of(&tree->of, link);
+        for (int64_t dof = first; dof < first + dofs_of(&tree->of, link); dof++) {
+            const int64_t before = dof > first ? dof - 1 : parent < 0 ? -1 : first_of(&tree->of, parent) + dofs_of(&tree->of, parent) - 1;
             work->depth[dof] = before < 0 ? 0 : work->depth[before] + 1;
             if (before >= 0)
                 memcpy(work->above + dof * size, work->above + before * size, sizeof(int64_t) * (work->depth[before] + 1));
@@ -648,12 +450,12 @@ static void lay_out(const Tree *tree, Work *work)
             row += work->depth[dof] + 1;
         }
         work->origin[link] = parent < 0 ? -1 : work->origin[parent];
-        if (work->origin[link] < 0 && tree->layout[link * LAYOUT + CARRIER] >= 0)
-            for (int64_t other = link; other >= 0; other = tree->layout[other * LAYOUT + PARENT])
+        if (work->origin[link] < 0 && tree->of.layout[link * LAYOUT + CARRIER] >= 0)
+            for (int64_t other = link; other >= 0; other = tree->of.layout[other * LAYOUT + PARENT])
                 work->origin[other] = link;
     }
-    for (int64_t link = 0; link < tree->links; link++) /* Beside the way to the first carrier. */
-        for (int64_t other = link; work->origin[link] < 0; other = tree->layout[other * LAYOUT + PARENT])
+    for (int64_t link = 0; link < tree->of.links; link++) /* Beside the way to the first carrier. */
+        for (int64_t other = link; work->origin[link] < 0; other = tree->of.layout[other * LAYOUT + PARENT])
             work->origin[link] = other < 0 ? link : work->origin[other];
 }
 
@@ -667,7 +469,9 @@ int64_t room_for(const Tree *tree)
 /* All that does not need a gradient, of eight states. */
 INLINE void work_out(const Tree *tree, Work *work, int64_t begin, int64_t last)
 {
-    place(tree, work, begin, last);
+    place(&tree->of, &work->at, begin, last);
+    centre(tree, work);
+    screws_of(&tree->of, &work->at, work->screw);
     move(tree, work, begin, last);
     weigh(tree, work);
     factorise(tree, work);
@@ -678,7 +482,7 @@ INLINE void work_out(const Tree *tree, Work *work, int64_t begin, int64_t last)
 EXPORTED
 void factor_and_bias(const Tree *tree, int64_t first, int64_t last, char *room, void *lower, double *bias)
 {
-    const int64_t size = tree->size;
+    const int64_t size = tree->of.size;
     Work work;
     furnish(tree, &work, room);
     lay_out(tree, &work);
@@ -711,7 +515,7 @@ EXPORTED
 void gradients(const Tree *tree, int64_t first, int64_t last, char *room, const void *lower, const double *bias,
                double *qpos, double *qvel, double *inertia, double *armature)
 {
-    const int64_t size = tree->size;
+    const int64_t size = tree->of.size;
     Work work;
     furnish(tree, &work, room);
     lay_out(tree, &work);

@@ -6,14 +6,13 @@ namespace: `torch.library.custom_op` loads the compiler at its first call, which
 """
 
 import ctypes
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mosim.dynamics import compiled
-from mosim.systems import Skeleton, rotation_of
+from mosim.dynamics.drawing import Links, links_of
 
 _EXTENSION = "mosim.dynamics._tree_dynamics"
 """The shared library that is built when mosim is installed, where there is a C compiler."""
@@ -21,34 +20,8 @@ _EXTENSION = "mosim.dynamics._tree_dynamics"
 _LANES = 8
 """States that are worked on at a time."""
 
-_KINDS = ("free", "ball", "slide", "hinge")
-"""As tree_dynamics.c numbers them."""
-
-_POINTERS = ("qpos", "qvel", "inertia", "armature", "gravity", "unit", "layout", "drawing")
-
-
-class Drawing(NamedTuple):
-    """A skeleton's links as tree_dynamics.c reads them.
-
-    Attributes:
-      layout: `(links, 5)`, whole numbers: parent, or -1; kind of joint; where it begins in `qpos` and in `qvel`; which
-        of the links that carry bodies it is, or -1.
-      numbers: `(links, 19)`: rotation and position in the parent's frame, axis, anchor, and the joint's reference.
-    """
-
-    layout: np.ndarray
-    numbers: np.ndarray
-
-
-def drawing_of(skeleton: Skeleton, carriers: tuple[int, ...]) -> Drawing:
-    """The drawing of a skeleton; `carriers` are the links that carry bodies."""
-    layout, numbers = [], []
-    for index, link in enumerate(skeleton.links):
-        carrier = carriers.index(index) if index in carriers else -1
-        layout.append([link.parent, _KINDS.index(link.kind), link.qpos_address, link.dof_address, carrier])
-        rotation = rotation_of(link.quaternion).flatten()
-        numbers.append([*rotation, *link.position, *link.axis, *link.anchor, link.reference])
-    return Drawing(np.array(layout).reshape(-1, 5), np.array(numbers).reshape(-1, 19))
+_GIVEN = ("qpos", "qvel", "inertia", "armature", "gravity", "unit", "layout", "drawing")
+"""The operator's arguments."""
 
 
 def takes(qpos: Tensor, drawing: Tensor) -> bool:
@@ -77,7 +50,7 @@ def factor_and_bias(
       armature: `(nv,)`, double.
       gravity: `(3,)`, double; has no gradient.
       unit: of accelerations, `(nv,)`; has no gradient.
-      layout: see `Drawing`, as is the next.
+      layout: see `drawing.Drawing`, as is the next.
       drawing: its numbers, double.
 
     Returns:
@@ -91,17 +64,18 @@ class _Tree(ctypes.Structure):
     """`Tree` of tree_dynamics.c."""
 
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("states", "links", "carriers", "positions", "size", "single")),
-        *((name, ctypes.c_void_p) for name in _POINTERS),
+        ("of", Links),
+        *((name, ctypes.c_int64) for name in ("carriers", "single")),
+        *((name, ctypes.c_void_p) for name in ("inertia", "armature", "gravity", "unit")),
     )
 
 
-_GIVEN = ", ".join(f"Tensor {name}" for name in _POINTERS)
+_SCHEMA = ", ".join(f"Tensor {name}" for name in _GIVEN)
 
-torch.library.define("mosim::factor_and_bias", f"({_GIVEN}) -> (Tensor, Tensor)")
+torch.library.define("mosim::factor_and_bias", f"({_SCHEMA}) -> (Tensor, Tensor)")
 torch.library.define(
     "mosim::factor_and_bias_backward",
-    f"(Tensor lower, Tensor bias, {_GIVEN}, bool of_states) -> (Tensor, Tensor, Tensor, Tensor)",
+    f"(Tensor lower, Tensor bias, {_SCHEMA}, bool of_states) -> (Tensor, Tensor, Tensor, Tensor)",
 )
 
 
@@ -161,7 +135,6 @@ torch.library.register_autograd("mosim::factor_and_bias", _backwards, setup_cont
 def _tree(given: Any) -> tuple[_Tree, list[Tensor]]:
     """What C reads, and the tensors whose numbers these are."""
     qpos, qvel, inertia, armature, gravity, unit, layout, drawing = given
-    tensors = [part.double().contiguous() for part in (qpos, qvel, inertia, armature, gravity, unit)]
-    tensors += [layout.contiguous(), drawing.contiguous()]
-    sizes = (len(qpos), len(layout), len(inertia), qpos.shape[-1], qvel.shape[-1], qpos.dtype == torch.float32)
-    return _Tree(*sizes, *map(compiled.address, tensors)), tensors
+    links, kept = links_of(qpos, qvel, layout, drawing)
+    masses = [part.double().contiguous() for part in (inertia, armature, gravity, unit)]
+    return _Tree(links, len(inertia), qpos.dtype == torch.float32, *map(compiled.address, masses)), kept + masses
