@@ -36,7 +36,7 @@ bench: bench-speed
 bench-speed: $(VENV)/.installed
 	$(BIN)/python benchmarks/speed.py
 
-$(VENV)/.installed: pyproject.toml constraints.txt $(wildcard platform/mosim/dynamics/*.c)
+$(VENV)/.installed: pyproject.toml constraints.txt $(wildcard platform/mosim/dynamics/*.[ch])
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --constraint constraints.txt --editable .
 	touch $@

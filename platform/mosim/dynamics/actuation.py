@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from mosim.dynamics.remembered import remembered
 from mosim.systems import SystemFacts, buffer
 
 
@@ -29,7 +30,7 @@ class Actuation(nn.Module):
             buffer(self, name, values.numpy(), force.dtype)
         self.gear_share = nn.Parameter(torch.zeros(facts.nv, facts.nu))
 
-    @property
+    @remembered
     def gear(self) -> Tensor:
         """`(nv, nu)`: force of a unit of control."""
         return self.gear_share.to(self.scale.dtype) * self.scale

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from mosim.dynamics.remembered import remembered
 from mosim.dynamics.statistics import Statistics
 from mosim.systems import SystemFacts, buffer, index_buffer
 
@@ -48,17 +49,17 @@ class JointForces(nn.Module):
         self.log_stiffness = nn.Parameter(torch.full((len(plain),), _STIFFNESS).log())
         self.constant_share = nn.Parameter(torch.zeros(facts.nv))
 
-    @property
+    @remembered
     def damping(self) -> Tensor:
         """`(nv,)`, in newton seconds a metre, or newton metre seconds."""
         return self.log_damping.to(self.damping_scale.dtype).exp() * self.damping_scale
 
-    @property
+    @remembered
     def stiffness(self) -> Tensor:
         """`(springs,)`, in newtons a metre, or newton metres."""
         return self.log_stiffness.to(self.stiffness_scale.dtype).exp() * self.stiffness_scale
 
-    @property
+    @remembered
     def constant(self) -> Tensor:
         """`(nv,)`, in newtons, or newton metres."""
         return self.constant_share.to(self.force_scale.dtype) * self.force_scale

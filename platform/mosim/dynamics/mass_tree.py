@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from mosim.dynamics import spatial_inertia, tree_dynamics
 from mosim.dynamics.drawing import drawing_of
 from mosim.dynamics.guessed_masses import guessed_pseudo_inertias
+from mosim.dynamics.remembered import remembered
 from mosim.systems import Placement, SystemFacts, TreeMotion, buffer, index_buffer, twist_matrices, wrenches
 
 SMALLEST_SHARE = 1e-12
@@ -60,12 +61,12 @@ class MassTree(nn.Module):
         """Upper triangular factors `U`, `(carriers, 4, 4)`, of the pseudo-inertias `U U^T` in the links' own frames."""
         return self.guess @ spatial_inertia.factors(self.inertia.to(self.guess.dtype))
 
-    @property
+    @remembered
     def armature(self) -> Tensor:
         """Rotor inertia of each degree of freedom, `(nv,)`, in kilograms or kilogram square metres."""
         return self.log_armature.to(self.scale.dtype).exp() * self.scale
 
-    @property
+    @remembered
     def pseudo_inertia(self) -> Tensor:
         """In the links' own frames, `(carriers, 4, 4)`."""
         factors = self.factors
