@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mosim.dynamics import compiled
-from mosim.dynamics.rows import Rows, ordered_by_sample
+from mosim.dynamics.rows import Rows
 
 _EXTENSION = "mosim.dynamics._constraint_forces"
 """The shared library that is built when mosim is installed, where there is a C compiler."""
@@ -48,12 +48,35 @@ def accelerations(lower: Tensor, force: Tensor, rows: list[Rows], damping: Tenso
       damping: `C`, `(n,)`, not negative: `w` becomes `(1 + L^T C L)^-1 w` before `a = L w`. None where there is none.
       searches: steps of the search for the rows that push, at most.
     """
-    sample, jacobian, target, stiffness = (
-        torch.cat([field.flatten(0, 1) for field in fields])
-        for fields in zip(*((part.sample.unsqueeze(1).expand_as(part.target), *part[1:]) for part in rows), strict=True)
+    jacobian, target, stiffness = (
+        _together([field.flatten(0, 1) for field in fields])
+        for fields in zip(*(part[1:] for part in rows), strict=True)
     )
-    order, start, place, most = ordered_by_sample(sample, len(force))
-    return _Accelerations.apply(lower, force, damping, order, start, place, jacobian, target, stiffness, most, searches)
+    sample = _together([part.sample.unsqueeze(1).expand_as(part.target).flatten() for part in rows])
+    order, start, place, most = _ordered_by_sample(sample, len(force))
+    given = (lower, force, damping, order, start, place, jacobian, target, stiffness)
+    return _Accelerations.apply(*given, most, searches)
+
+
+def _together(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _ordered_by_sample(sample: Tensor, batch: int) -> tuple[Tensor, Tensor, Tensor, int]:
+    """Where the rows of each state are, and which states have about as many.
+
+    Args:
+      sample: the index in the batch of each row, `(n,)`.
+      batch: how many states.
+
+    Returns:
+      States by how many rows they have, `(batch,)`; where each state's rows begin among rows by state, `(batch + 1,)`;
+      these rows, `(n,)`; and how many the state has that has most.
+    """
+    library: Any = compiled.library(_EXTENSION)
+    order, start, place = (sample.new_empty(size) for size in (batch, batch + 1, len(sample)))
+    addresses = [ctypes.c_void_p(compiled.address(part)) for part in (sample.contiguous(), order, start, place)]
+    return order, start, place, library.order_by_sample(ctypes.c_int64(len(sample)), ctypes.c_int64(batch), *addresses)
 
 
 class _Accelerations(torch.autograd.Function):

@@ -36,6 +36,7 @@ class JointForces(nn.Module):
         """`inertia`, `(nv,)`, is a first guess of each degree of freedom's; its precision is that of the forces."""
         super().__init__()
         plain = [joint for joint in facts.joints if joint.kind in ("hinge", "slide")]
+        self._positions = facts.nq
         index_buffer(self, "springs", [joint.dof_address for joint in plain])
         index_buffer(self, "_qpos", [joint.qpos_address for joint in plain])
         force = inertia * statistics.acceleration_std
@@ -68,7 +69,12 @@ class JointForces(nn.Module):
         """The positions that springs see, `(..., springs)`."""
         return qpos.index_select(-1, self._qpos)
 
+    @remembered
+    def _springs_of_positions(self) -> Tensor:
+        """How positions pull, `(nq, nv)`."""
+        matrix = self.force_scale.new_zeros(self._positions, len(self.force_scale))
+        return matrix.index_put((self._qpos, self.springs), -self.stiffness)
+
     def forward(self, qpos: Tensor, qvel: Tensor) -> Tensor:
         """The forces, `(..., nv)`."""
-        force = self.constant - self.damping * qvel
-        return force.index_add(-1, self.springs, -self.stiffness * self.coordinates(qpos))
+        return torch.addcmul(self.constant, self.damping, qvel, value=-1) + qpos @ self._springs_of_positions
