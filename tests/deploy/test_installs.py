@@ -26,7 +26,7 @@ import importlib.util
 import mosim, mosim_analysis
 print(mosim.__file__)
 print(mosim_analysis.__file__)
-for name in ("_constraint_forces", "_contact_motion", "_tree_dynamics"):
+for name in ("_constraint_forces", "_constraint_motion", "_tree_dynamics"):
     print(importlib.util.find_spec(f"mosim.dynamics.{name}").origin)
 """
 

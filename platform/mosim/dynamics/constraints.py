@@ -18,6 +18,7 @@ from torch._compile import _disable_dynamo  # torch.compiler.disable loads the c
 from mosim.dynamics import active_set, constraint_forces
 from mosim.dynamics.config import ConstraintsConfig, ModelConfig
 from mosim.dynamics.contact_motion import ContactMotion
+from mosim.dynamics.limit_motion import LimitMotion
 from mosim.dynamics.rows import Rows
 from mosim.dynamics.statistics import Statistics
 from mosim.systems import SystemFacts
@@ -99,41 +100,23 @@ def constraints_of(facts: SystemFacts, config: ModelConfig, statistics: Statisti
 class LimitRows(nn.Module):
     """Joints beyond their limits: one row each."""
 
-    _qpos: Tensor
-    _dofs: Tensor
-    _lower: Tensor
-    _upper: Tensor
-    _jacobian: Tensor
     _response: Tensor
 
     def __init__(self, facts: SystemFacts, statistics: Statistics) -> None:
         super().__init__()
-        limited = [joint for joint in facts.joints if joint.limited and joint.kind in ("slide", "hinge")]
-        dofs = torch.tensor([joint.dof_address for joint in limited])
-        addresses = torch.tensor([joint.qpos_address for joint in limited])
-        self.register_buffer("_qpos", addresses, persistent=False)
-        self.register_buffer("_dofs", dofs, persistent=False)
-        self.register_buffer("_lower", torch.tensor([joint.lower for joint in limited]), persistent=False)
-        self.register_buffer("_upper", torch.tensor([joint.upper for joint in limited]), persistent=False)
-        self.register_buffer("_jacobian", torch.diag(statistics.acceleration_std)[dofs], persistent=False)
-        self.register_buffer("_response", statistics.acceleration_std[dofs].square(), persistent=False)
-        self.size = len(limited)
+        self._motion = LimitMotion(facts, statistics.acceleration_std)
+        response = statistics.acceleration_std[self._motion.dofs].square()
+        self.register_buffer("_response", response, persistent=False)
+        self.size = self._motion.size
         self.compliance = Compliance(self.size)
 
     def forward(self, qpos: Tensor, qvel: Tensor) -> Rows:
         """The rows of a batch of states."""
-        angle = qpos.index_select(-1, self._qpos)
-        above, below = angle - self._upper, self._lower - angle
-        sample, joint = (torch.maximum(above, below) > 0).nonzero().unbind(-1)
-        above, below = above[sample, joint], below[sample, joint]
-        depth = torch.maximum(above, below)
-        # A row's direction is the one that leads back.
-        back = torch.where(above > below, -1.0, 1.0)
-        impedance, damping, stiffness = self.compliance(depth, joint)
-        target = stiffness * depth - damping * back * qvel[sample, self._dofs[joint]]
-        jacobian = back.unsqueeze(-1) * self._jacobian.index_select(0, joint)
-        stiffness = impedance / self._response[joint]
-        return Rows(sample, jacobian.unsqueeze(1), target.unsqueeze(1), stiffness.unsqueeze(1))
+        sample, which, depth, jacobian, speed = self._motion(qpos, qvel)
+        impedance, damping, stiffness = self.compliance(depth, which)
+        target = stiffness * depth - damping * speed
+        impedance = impedance / self._response[which]
+        return Rows(sample, jacobian.unsqueeze(1), target.unsqueeze(1), impedance.unsqueeze(1))
 
 
 class ContactRows(nn.Module):

@@ -1,4 +1,4 @@
-"""Closed contacts, and how a robot's motion opens them: by torch's operations, or by compiled C (contact_motion.c).
+"""Closed contacts, and how a robot's motion opens them: by torch's operations, or by compiled C (constraint_motion.c).
 
 C is for a CPU, in single precision, where no gradient is asked for of the states: in rollouts, and in training from
 states of the data. It takes a fraction of the time.
@@ -15,7 +15,7 @@ from mosim.dynamics.drawing import Links, drawing_of, links_of
 from mosim.dynamics.rows import rank_within
 from mosim.systems import ContactGaps, Gaps, Jacobians, Kinematics, SystemFacts, buffer, contact_frames, index_buffer
 
-_EXTENSION = "mosim.dynamics._contact_motion"
+EXTENSION = "mosim.dynamics._constraint_motion"
 """The shared library that is built when mosim is installed, where there is a C compiler."""
 
 _LANES = 8
@@ -98,7 +98,7 @@ class ContactMotion(nn.Module):
         sizes = (len(self._floors), len(self._shapes), len(self._pairs), self._most, self.planar)
         drawn = _Drawn(links, *sizes, *map(compiled.address, numbers))
         parts = [self._room(last - first, qvel) for _, first, last in compiled.parts(len(qpos), _LANES)]
-        compiled.run(_EXTENSION, "contacts", drawn, len(qpos), _LANES, lambda part: parts[part])
+        compiled.run(EXTENSION, "contacts", drawn, len(qpos), _LANES, lambda part: parts[part])
         del kept
         found = [
             ClosedContacts(which[0, : int(count)], which[1, : int(count)], *(part[: int(count)] for part in rest))
@@ -162,12 +162,12 @@ def takes(qpos: Tensor, qvel: Tensor) -> bool:
         not learns
         and qpos.is_cpu
         and qpos.dtype == qvel.dtype == torch.float32
-        and compiled.library(_EXTENSION) is not None
+        and compiled.library(EXTENSION) is not None
     )
 
 
 class _Drawn(ctypes.Structure):
-    """`Drawn` of contact_motion.c."""
+    """`Drawn` of constraint_motion.c."""
 
     _fields_ = (
         ("of", Links),

@@ -1,8 +1,8 @@
-/* Closed contacts of many states, and how every degree of freedom opens each: what contacts.py and jacobians.py do in
-   torch, without gradients.
+/* Closed contacts of many states and joints beyond their limits, and how every degree of freedom opens each: what
+   contact_motion.py and limit_motion.py do in torch, without gradients.
 
-   Eight states go side by side, one in each lane of a vector, in double precision, up to which gaps are closed; that is
-   rare, so each of these is then worked out by itself. */
+   For contacts eight states go side by side, one in each lane of a vector, in double precision, up to which gaps are
+   closed; that is rare, so each of these is then worked out by itself. */
 
 #include "links.h"
 
@@ -279,4 +279,38 @@ void contacts(const Drawn *drawn, int64_t first, int64_t last, char *room, int64
             }
     }
     *count = found;
+}
+
+/* Joints with limits, and states; the arrays are torch's, row by row. */
+typedef struct {
+    int64_t states, positions, size, joints;
+    const float *qpos;                     /* (states, positions) */
+    const float *qvel;                     /* (states, size) */
+    const int64_t *places, *dofs;          /* (joints,): in these */
+    const float *lower, *upper;            /* (joints,): limits */
+    const float *unit;                     /* (size,): of velocities in the Jacobian */
+} Limited;
+
+/* How many joints are beyond a limit. The arrays have room for all of each state: whose state and which joint each is,
+   (2, room); depth, (room,); how units of velocity lead back, (room, size); how fast that goes, (room,). */
+int64_t limits(const Limited *limited, int64_t *which, float *depth, float *jacobian, float *speed)
+{
+    const int64_t joints = limited->joints, size = limited->size;
+    int64_t found = 0;
+    for (int64_t state = 0; state < limited->states; state++)
+        for (int64_t joint = 0; joint < joints; joint++) {
+            const float position = limited->qpos[state * limited->positions + limited->places[joint]];
+            const float over = position - limited->upper[joint], under = limited->lower[joint] - position;
+            if (!(over > 0.0f || under > 0.0f))
+                continue;
+            const int64_t dof = limited->dofs[joint];
+            const float back = over > under ? -1.0f : 1.0f;
+            which[found] = state, which[limited->states * joints + found] = joint;
+            depth[found] = over > under ? over : under;
+            memset(jacobian + found * size, 0, sizeof(float) * size);
+            jacobian[found * size + dof] = back * limited->unit[dof];
+            speed[found] = back * limited->qvel[state * size + dof];
+            found++;
+        }
+    return found;
 }
