@@ -51,6 +51,7 @@ class ArticulatedPredictor(nn.Module):
     """Structure says what lies beyond the data, so predictions need no bounds."""
 
     _acceleration_std: Tensor
+    _implicit: Tensor
 
     def __init__(self, facts: SystemFacts, config: ModelConfig, statistics: Statistics) -> None:
         super().__init__()
@@ -60,6 +61,8 @@ class ArticulatedPredictor(nn.Module):
         self.actuation = Actuation(facts, self.joints.force_scale) if facts.nu else None
         # MuJoCo's RK4 takes damping as it takes every force; its other integrators take it at the end of the step.
         self.implicit_timestep = facts.timestep if facts.integrator != "RK4" else 0.0
+        implicit = self.implicit_timestep * statistics.acceleration_std.double().square()
+        self.register_buffer("_implicit", implicit, persistent=False)
         self.register_buffer("_acceleration_std", statistics.acceleration_std.clone(), persistent=False)
 
     @property
@@ -75,9 +78,11 @@ class ArticulatedPredictor(nn.Module):
           qvel: raw, `(..., nv)`.
           action: scaled to [-1, 1], `(..., nu)`.
         """
-        qpos, qvel, action = (part.to(self.tree.guess.dtype) for part in (qpos, qvel, action))
-        force = self.joints(qpos, qvel)
-        return force if self.actuation is None else force + self.actuation(action)
+        given = [qpos, qvel] if self.actuation is None else [qpos, qvel, action]
+        matrix, constant = self.joints.matrix, self.joints.constant
+        if self.actuation is not None:
+            matrix, constant = torch.cat([matrix, self.actuation.matrix]), constant + self.actuation.constant
+        return torch.cat(given, dim=-1).to(matrix.dtype) @ matrix + constant
 
     def smooth_acceleration(self, qpos: Qpos, qvel: Qvel, action: Action) -> Tensor:
         """Accelerations without contacts and limits, `(..., nv)`; SI units, double. Arguments as above."""
@@ -97,7 +102,7 @@ class ArticulatedPredictor(nn.Module):
         force = self.applied_force(qpos, qvel, action) - bias
         damping = None
         if self.implicit_timestep:
-            damping = (self.implicit_timestep * self.joints.damping * std.square()).to(qpos)
+            damping = (self.joints.damping * self._implicit).to(qpos)
         return self.constraints(qpos, qvel, lower, (force * std).to(qpos), damping)
 
     def mechanics(self) -> Mechanics:

@@ -4,6 +4,7 @@ The same as torch's operations in `Constraints`, with the same gradients, in a f
 """
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -55,7 +56,19 @@ def accelerations(lower: Tensor, force: Tensor, rows: list[Rows], damping: Tenso
     sample = _together([part.sample.unsqueeze(1).expand_as(part.target).flatten() for part in rows])
     order, start, place, most = _ordered_by_sample(sample, len(force))
     given = (lower, force, damping, order, start, place, jacobian, target, stiffness)
-    return _Accelerations.apply(*given, most, searches)
+    if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in given):
+        return _Accelerations.apply(*given, most, searches)
+    return _solved(given, most, searches)[0]
+
+
+def _solved(given: Sequence[Tensor | None], most: int, searches: int) -> tuple[Tensor, list[Any]]:
+    """The accelerations, and all that their gradients need."""
+    tensors: list[Any] = [part if part is None else part.contiguous() for part in given]
+    force, target = tensors[_POINTERS.index("force")], tensors[_POINTERS.index("target")]
+    tensors.append(torch.empty_like(target))  # Which rows push.
+    problem, result = _problem(tensors, most, searches), torch.empty_like(force)
+    compiled.run(_EXTENSION, "accelerations", problem, len(force), _LANES, lambda part: (result,))
+    return result, tensors
 
 
 def _together(parts: list[Tensor]) -> Tensor:
@@ -84,12 +97,8 @@ class _Accelerations(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Tensor:
-        *tensors, most, searches = given
-        tensors: list[Any] = [part if part is None else part.detach().contiguous() for part in tensors]
-        force, target = tensors[_POINTERS.index("force")], tensors[_POINTERS.index("target")]
-        tensors.append(torch.empty_like(target))  # Which rows push.
-        problem, result = _problem(tensors, most, searches), torch.empty_like(force)
-        compiled.run(_EXTENSION, "accelerations", problem, len(force), _LANES, lambda part: (result,))
+        *parts, most, searches = given
+        result, tensors = _solved([part if part is None else part.detach() for part in parts], most, searches)
         ctx.save_for_backward(*tensors)
         ctx.most, ctx.searches = most, searches
         return result

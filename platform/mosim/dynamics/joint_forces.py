@@ -31,14 +31,19 @@ class JointForces(nn.Module):
     damping_scale: Tensor
     stiffness_scale: Tensor
     _qpos: Tensor
+    _rows: Tensor
+    _columns: Tensor
 
     def __init__(self, facts: SystemFacts, statistics: Statistics, inertia: Tensor) -> None:
         """`inertia`, `(nv,)`, is a first guess of each degree of freedom's; its precision is that of the forces."""
         super().__init__()
         plain = [joint for joint in facts.joints if joint.kind in ("hinge", "slide")]
         self._positions = facts.nq
+        dofs = list(range(facts.nv))
         index_buffer(self, "springs", [joint.dof_address for joint in plain])
         index_buffer(self, "_qpos", [joint.qpos_address for joint in plain])
+        index_buffer(self, "_rows", [*(joint.qpos_address for joint in plain), *(facts.nq + dof for dof in dofs)])
+        index_buffer(self, "_columns", [*(joint.dof_address for joint in plain), *dofs])
         force = inertia * statistics.acceleration_std
         for name, scale in (
             ("force_scale", force),
@@ -70,11 +75,7 @@ class JointForces(nn.Module):
         return qpos.index_select(-1, self._qpos)
 
     @remembered
-    def _springs_of_positions(self) -> Tensor:
-        """How positions pull, `(nq, nv)`."""
-        matrix = self.force_scale.new_zeros(self._positions, len(self.force_scale))
-        return matrix.index_put((self._qpos, self.springs), -self.stiffness)
-
-    def forward(self, qpos: Tensor, qvel: Tensor) -> Tensor:
-        """The forces, `(..., nv)`."""
-        return torch.addcmul(self.constant, self.damping, qvel, value=-1) + qpos @ self._springs_of_positions
+    def matrix(self) -> Tensor:
+        """By which `[qpos, qvel]` make all forces but the constant ones, `(nq + nv, nv)`."""
+        matrix = self.force_scale.new_zeros(self._positions + len(self.force_scale), len(self.force_scale))
+        return matrix.index_put((self._rows, self._columns), -torch.cat([self.stiffness, self.damping]))
