@@ -45,7 +45,7 @@ gpu:
 	@$(MAKE) --no-print-directory $(VENV)/.installed-test
 	$(BIN)/python benchmarks/gpu.py
 
-$(VENV)/.installed: pyproject.toml constraints.txt platform/mosim/dynamics/constraint_forces.c
+$(VENV)/.installed: pyproject.toml constraints.txt $(wildcard platform/mosim/dynamics/*.[ch])
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --constraint constraints.txt --editable .
 	touch $@

@@ -15,10 +15,10 @@ import torch
 from collection import compare_collection
 from common import Comparison, compare, prepare, rate_of, replay, standard_episodes, windows
 
-from mosim.dynamics import IntegratorConfig
+from mosim.dynamics import ConstraintsConfig, IntegratorConfig, ModelConfig
 from mosim.environments import MoSimVectorEnv
 from mosim.systems import load_task
-from mosim.training import Recipe, Report, Trainer, TrainingData, load_recipe
+from mosim.training import Recipe, Report, StageConfig, Trainer, TrainingData, load_recipe
 from mosim.training.checkpoint import save_checkpoint
 from mosim.trajectories import Trajectories, collect
 
@@ -29,6 +29,8 @@ _SEED = 0
 _WORKERS = 2
 _ROLLOUT_STEPS = 4
 """Model steps of a rollout from states of the data, so that the states do not leave them."""
+
+_ARTICULATED = ModelConfig(predictor="articulated", correctors=(), constraints=ConstraintsConfig())
 
 _ENVS_OF_MAKE_VEC = 128
 
@@ -68,26 +70,49 @@ def training_row(name: str, scale: Scale, constrained: bool) -> dict[str, Any]:
     """
     task = load_task(name)
     recipe = load_recipe(task.facts.name, _LEVEL)
-    stage = [stage for stage in recipe.stages if stage.horizon == 1][-1]
-    batch = min(stage.batch_size, scale.batch)
     smooth = recipe.model.model_copy(update={"constraints": None})
     adaptive = smooth.model_copy(update={"integrator": IntegratorConfig(method="dopri5", adjoint=True)})
     ours = recipe.model if constrained else smooth
     trajectories = standard_episodes(task, scale.episodes, scale.steps, _SEED)
-
-    def shortened(model: Any, steps: int, **changes: Any) -> Recipe:
-        short = stage.model_copy(update={"steps": steps, "minutes": None, "batch_size": batch, **changes})
-        return recipe.model_copy(update={"model": model, "stages": (short,)})
-
-    steps = min(batch, _GRADIENT_STEPS)
+    batch, steps = _batch_and_steps(recipe, scale)
     few = min(scale.rounds, _GRADIENT_STEPS_ADAPTIVE)
     found = compare(
-        lambda: _training_rate(name, trajectories, shortened(ours, steps)),
-        lambda: _training_rate(name, trajectories, shortened(adaptive, few, optimizer="adam")),
+        lambda: _training_rate(name, trajectories, _shortened(recipe, ours, batch, steps)),
+        lambda: _training_rate(name, trajectories, _shortened(recipe, adaptive, batch, few, optimizer="adam")),
         scale.rounds,
     )
     row = _row(name, found, "samples/s", scale, batch=batch, against="dopri5 and adjoint, Adam")
     return row | {"note": "recipe as shipped" if constrained else "no constraints on either side"}
+
+
+def articulated_training_row(name: str, scale: Scale) -> dict[str, Any]:
+    """One-step training of an articulated predictor, beside that of a recipe's; both with constraints."""
+    task = load_task(name)
+    recipe = load_recipe(task.facts.name, _LEVEL)
+    trajectories = standard_episodes(task, scale.episodes, scale.steps, _SEED)
+    batch, steps = _batch_and_steps(recipe, scale)
+    found = compare(
+        lambda: _training_rate(name, trajectories, _shortened(recipe, _ARTICULATED, batch, steps)),
+        lambda: _training_rate(name, trajectories, _shortened(recipe, recipe.model, batch, steps)),
+        scale.rounds,
+    )
+    row = _row(name, found, "samples/s", scale, batch=batch, against="the recipe's predictor")
+    return row | {"note": "articulated"}
+
+
+def _one_step(recipe: Recipe) -> StageConfig:
+    return [stage for stage in recipe.stages if stage.horizon == 1][-1]
+
+
+def _batch_and_steps(recipe: Recipe, scale: Scale) -> tuple[int, int]:
+    batch = min(_one_step(recipe).batch_size, scale.batch)
+    return batch, min(batch, _GRADIENT_STEPS)
+
+
+def _shortened(recipe: Recipe, model: ModelConfig, batch: int, steps: int, **changes: Any) -> Recipe:
+    """The recipe's last one-step stage alone, for another model."""
+    short = {"steps": steps, "minutes": None, "batch_size": batch, **changes}
+    return recipe.model_copy(update={"model": model, "stages": (_one_step(recipe).model_copy(update=short),)})
 
 
 class _Unvalidated(Trainer):
@@ -110,10 +135,11 @@ def _training_rate(name: str, trajectories: Trajectories, recipe: Recipe) -> flo
     return reports[-1].samples_per_second
 
 
-def rollout_row(name: str, scale: Scale) -> dict[str, Any]:
-    """Rollouts of a recipe's model, beside `mj_step` through the same episodes."""
+def rollout_row(name: str, scale: Scale, articulated: bool = False) -> dict[str, Any]:
+    """Rollouts of a recipe's model, or of an articulated one, beside `mj_step` through the same episodes."""
     task = load_task(name)
-    subject = prepare(name, load_recipe(task.facts.name, _LEVEL).model, scale.episodes, scale.steps, _SEED)
+    model = _ARTICULATED if articulated else load_recipe(task.facts.name, _LEVEL).model
+    subject = prepare(name, model, scale.episodes, scale.steps, _SEED)
     state, actions = windows(subject.held_out, scale.batch, _ROLLOUT_STEPS, _SEED)
     mujoco_steps = replay(subject, min(100, scale.steps))
 
@@ -125,7 +151,8 @@ def rollout_row(name: str, scale: Scale) -> dict[str, Any]:
     found = compare(
         lambda: rate_of(model_steps, scale.seconds), lambda: rate_of(mujoco_steps, scale.seconds), scale.rounds
     )
-    return _row(name, found, "physics steps/s", scale, batch=scale.batch, against="mj_step, one core")
+    row = _row(name, found, "physics steps/s", scale, batch=scale.batch, against="mj_step, one core")
+    return row | {"note": "articulated" if articulated else ""}
 
 
 def environment_row(name: str, scale: Scale) -> dict[str, Any]:

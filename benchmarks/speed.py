@@ -10,7 +10,8 @@ those of standard episodes.
 | item | measures | against |
 | --- | --- | --- |
 | training | one-step training of reacher's recipe, samples a second | the same widths with dopri5 and adjoint, torchdiffeq's tolerances, and no constraints |
-| rollout | model steps a second at batch 1024 | a bare loop of mj_step on one core through the same episodes |
+| training, articulated | one-step training of an articulated predictor with constraints, samples a second | the recipe as shipped |
+| rollout | model steps a second at batch 1024, of recipes and of articulated predictors with constraints | a bare loop of mj_step on one core through the same episodes |
 | collection | physics steps a second of `collect` | bare loops of mj_step in as many processes |
 | environment | physics steps a second of the vector env at batch 256, observation and reward included, resets not | the model's bare rollout |
 | memory | peak memory of training on cheetah's standard data, above that of the imports | the data's arrays |
@@ -31,7 +32,16 @@ from typing import Any, Literal, get_args
 import tyro
 from common import RESULTS, origin, write_rows, write_table
 from cost import cost_rows
-from pairs import Scale, collection_row, environment_row, memory_row, rollout_row, threads_row, training_row
+from pairs import (
+    Scale,
+    articulated_training_row,
+    collection_row,
+    environment_row,
+    memory_row,
+    rollout_row,
+    threads_row,
+    training_row,
+)
 
 from mosim import ray_cluster
 from mosim.threads import torch_threads
@@ -56,8 +66,14 @@ class _Goal:
 _GOALS = (
     _Goal("training", lambda scale: training_row("reacher-easy", scale, constrained=True), 20.0),
     _Goal("training", lambda scale: training_row("reacher-easy", scale, constrained=False), 20.0),
+    _Goal("training", lambda scale: articulated_training_row("reacher-easy", scale), 1.0),
+    _Goal("training", lambda scale: articulated_training_row("cheetah-run", scale), 1.0),
+    _Goal("training", lambda scale: articulated_training_row("humanoid-walk", scale), 1.0),
     _Goal("rollout", lambda scale: rollout_row("humanoid-walk", scale), 1.0),
     _Goal("rollout", lambda scale: rollout_row("cheetah-run", scale), 0.5),
+    _Goal("rollout", lambda scale: rollout_row("reacher-easy", scale, articulated=True), 4.0),
+    _Goal("rollout", lambda scale: rollout_row("cheetah-run", scale, articulated=True), 2.0),
+    _Goal("rollout", lambda scale: rollout_row("humanoid-walk", scale, articulated=True), 2.0),
     _Goal("environment", lambda scale: environment_row("reacher-easy", scale), 0.5),
     _Goal("environment", lambda scale: environment_row("cheetah-run", scale), 0.5),
     _Goal("environment", lambda scale: environment_row("humanoid-walk", scale), 0.5),

@@ -26,7 +26,8 @@ import importlib.util
 import mosim, mosim_analysis
 print(mosim.__file__)
 print(mosim_analysis.__file__)
-print(importlib.util.find_spec("mosim.dynamics._constraint_forces").origin)
+for name in ("_constraint_forces", "_constraint_motion", "_tree_dynamics"):
+    print(importlib.util.find_spec(f"mosim.dynamics.{name}").origin)
 """
 
 

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mosim.dynamics import ModelConfig, NeuralSimulator, Statistics
-from mosim.dynamics.articulated import ArticulatedPredictor, inverse_factor
+from mosim.dynamics.articulated import ArticulatedPredictor
 from mosim.dynamics.predictor import RigidBodyPredictor
 from mosim.systems import SystemFacts, load_task
 
@@ -42,11 +42,13 @@ def test_an_articulated_predictor_stays_on_its_device(name: str) -> None:
     predictor = predictor_of(facts, predictor="articulated")
     assert isinstance(predictor, ArticulatedPredictor)
     with OnTheDevice():
-        inertia, force = predictor.inertia_and_force(*state(facts))
-        lower = inverse_factor(inertia)
-        damping = torch.diag(predictor.implicit_timestep * predictor.joints.damping)
-        gradients = torch.autograd.grad(lower.sum() + force.sum() + damping.sum(), predictor.tree.inertia)
-    assert (inertia.shape, lower.shape, force.shape) == ((5, facts.nv, facts.nv),) * 2 + ((5, facts.nv),)
+        qpos, qvel, action = state(facts)
+        damping = predictor.implicit_timestep * predictor.joints.damping
+        std = torch.ones(facts.nv, device="meta")
+        lower, bias = predictor.tree.factor_and_bias(qpos.double(), qvel.double(), std, damping)
+        force = predictor.applied_force(qpos, qvel, action) - bias
+        gradients = torch.autograd.grad(lower.sum() + force.sum(), predictor.tree.inertia)
+    assert (lower.shape, force.shape) == ((5, facts.nv, facts.nv), (5, facts.nv))
     assert gradients[0].device.type == "meta"
 
 

@@ -148,7 +148,9 @@ def test_the_balance_is_what_the_predictor_computes(name: str) -> None:
     equations = balance(qpos, qvel, acceleration, qvel, actions)
     masses = unknowns[: equations.masses.shape[-1]]
     rest = equations.guess + equations.masses @ masses + (equations.own * own).sum(-1)
-    inertia, force = predictor.inertia_and_force(qpos, qvel, learned.scaled(actions))
+    placement = predictor.tree.motion(qpos)
+    inertia = predictor.tree.inertia_matrix(placement)
+    force = predictor.applied_force(qpos, qvel, learned.scaled(actions)) - predictor.tree.bias(placement, qvel)
     expected = (inertia @ acceleration.unsqueeze(-1)).squeeze(-1) - force
     torch.testing.assert_close(rest * predictor.joints.force_scale, expected.detach(), rtol=1e-6, atol=1e-6)
     of_inertia = balance.of_inertia(qpos, acceleration)

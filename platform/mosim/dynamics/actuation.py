@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from mosim.dynamics.remembered import remembered
 from mosim.systems import SystemFacts, buffer
 
 
@@ -29,15 +30,21 @@ class Actuation(nn.Module):
             buffer(self, name, values.numpy(), force.dtype)
         self.gear_share = nn.Parameter(torch.zeros(facts.nv, facts.nu))
 
-    @property
+    @remembered
     def gear(self) -> Tensor:
         """`(nv, nu)`: force of a unit of control."""
         return self.gear_share.to(self.scale.dtype) * self.scale
 
-    def controls(self, action: Tensor) -> Tensor:
-        """In actuator units, `(..., nu)`, of actions scaled to [-1, 1]."""
-        return self._middle + self._half_range * action
+    @remembered
+    def matrix(self) -> Tensor:
+        """By which actions scaled to [-1, 1] make the forces but the next, `(nu, nv)`."""
+        return self._half_range.unsqueeze(-1) * self.gear.mT
+
+    @remembered
+    def constant(self) -> Tensor:
+        """The forces of actions that are zero, `(nv,)`."""
+        return self.gear @ self._middle
 
     def forward(self, action: Tensor) -> Tensor:
         """The forces, `(..., nv)`, of actions scaled to [-1, 1], `(..., nu)`."""
-        return self.controls(action) @ self.gear.mT
+        return action @ self.matrix + self.constant

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from mosim.dynamics import spatial_inertia
-from mosim.dynamics.active_set import solve_positive_definite
 from mosim.dynamics.actuation import Actuation
 from mosim.dynamics.config import ModelConfig
 from mosim.dynamics.constraints import constraints_of
@@ -52,6 +51,7 @@ class ArticulatedPredictor(nn.Module):
     """Structure says what lies beyond the data, so predictions need no bounds."""
 
     _acceleration_std: Tensor
+    _implicit: Tensor
 
     def __init__(self, facts: SystemFacts, config: ModelConfig, statistics: Statistics) -> None:
         super().__init__()
@@ -61,6 +61,8 @@ class ArticulatedPredictor(nn.Module):
         self.actuation = Actuation(facts, self.joints.force_scale) if facts.nu else None
         # MuJoCo's RK4 takes damping as it takes every force; its other integrators take it at the end of the step.
         self.implicit_timestep = facts.timestep if facts.integrator != "RK4" else 0.0
+        implicit = self.implicit_timestep * statistics.acceleration_std.double().square()
+        self.register_buffer("_implicit", implicit, persistent=False)
         self.register_buffer("_acceleration_std", statistics.acceleration_std.clone(), persistent=False)
 
     @property
@@ -68,50 +70,46 @@ class ArticulatedPredictor(nn.Module):
         """Whether constraints act in this system."""
         return self.constraints is not None
 
-    def inertia_and_force(self, qpos: Qpos, qvel: Qvel, action: Action) -> tuple[Tensor, Tensor]:
-        """The inertia matrix, `(..., nv, nv)`, and all smooth forces less the bias, `(..., nv)`; SI units, double.
+    def applied_force(self, qpos: Qpos, qvel: Qvel, action: Action) -> Tensor:
+        """All smooth forces but the bias, `(..., nv)`; SI units, double.
 
         Args:
           qpos: raw, `(..., nq)`.
           qvel: raw, `(..., nv)`.
           action: scaled to [-1, 1], `(..., nu)`.
         """
-        qpos, qvel, action = (part.to(self.tree.guess.dtype) for part in (qpos, qvel, action))
-        placement = self.tree.motion(qpos)
-        placed = self.tree.placed(placement)
-        force = self.joints(qpos, qvel) - self.tree.bias(placement, qvel, placed)
+        given = [qpos, qvel] if self.actuation is None else [qpos, qvel, action]
+        matrix, constant = self.joints.matrix, self.joints.constant
         if self.actuation is not None:
-            force = force + self.actuation(action)
-        return self.tree.inertia_matrix(placement, placed), force
+            matrix, constant = torch.cat([matrix, self.actuation.matrix]), constant + self.actuation.constant
+        return torch.cat(given, dim=-1).to(matrix.dtype) @ matrix + constant
 
     def smooth_acceleration(self, qpos: Qpos, qvel: Qvel, action: Action) -> Tensor:
         """Accelerations without contacts and limits, `(..., nv)`; SI units, double. Arguments as above."""
-        inertia, force = self.inertia_and_force(qpos, qvel, action)
-        if self.implicit_timestep:
-            inertia = inertia + torch.diag(self.implicit_timestep * self.joints.damping)
-        size = force.shape[-1]
-        flat = solve_positive_definite(inertia.reshape(-1, size, size), force.reshape(-1, size, 1))
-        return flat.reshape(force.shape)
+        qpos, qvel = qpos.to(self.tree.guess.dtype), qvel.to(self.tree.guess.dtype)
+        damping = self.implicit_timestep * self.joints.damping if self.implicit_timestep else None
+        lower, bias = self.tree.factor_and_bias(qpos, qvel, torch.ones_like(self.tree.scale), damping)
+        force = self.applied_force(qpos, qvel, action) - bias
+        return (lower @ (lower.mT @ force.unsqueeze(-1))).squeeze(-1)
 
     def forward(self, qpos: Qpos, qvel: Qvel, velocity: Qvel, action: Action) -> Qvel:
         """See `RigidBodyPredictor`."""
         del velocity
-        if self.constraints is None:
-            return self.smooth_acceleration(qpos, qvel, action).to(qpos) / self._acceleration_std
-        inertia, force = self.inertia_and_force(qpos, qvel, action)
         std = self._acceleration_std
-        lower = inverse_factor(inertia) / std.unsqueeze(-1)
+        if self.constraints is None:
+            return self.smooth_acceleration(qpos, qvel, action).to(qpos) / std
+        lower, bias = self.tree.factor_and_bias(qpos, qvel, std)
+        force = self.applied_force(qpos, qvel, action) - bias
         damping = None
         if self.implicit_timestep:
-            damping = (self.implicit_timestep * self.joints.damping * std.square()).to(qpos)
-        return self.constraints(qpos, qvel, lower.to(qpos), (force * std).to(qpos), damping)
+            damping = (self.joints.damping * self._implicit).to(qpos)
+        return self.constraints(qpos, qvel, lower, (force * std).to(qpos), damping)
 
     def mechanics(self) -> Mechanics:
         """What is learned, in SI units."""
-        factors = self.tree.factors
-        none = factors.new_zeros(len(self.tree.scale), 0)
+        none = self.tree.scale.new_zeros(len(self.tree.scale), 0)
         return Mechanics(
-            pseudo_inertia=factors @ factors.mT,
+            pseudo_inertia=self.tree.pseudo_inertia,
             armature=self.tree.armature,
             damping=self.joints.damping,
             constant=self.joints.constant,
@@ -138,13 +136,3 @@ class ArticulatedPredictor(nn.Module):
         self.joints.constant_share.copy_(mechanics.constant / self.joints.force_scale)
         if self.actuation is not None:
             self.actuation.gear_share.copy_(mechanics.gear / self.actuation.scale)
-
-
-def inverse_factor(inertia: Tensor) -> Tensor:
-    """The lower triangular `L`, `(..., n, n)`, with `L L^T` the inverse of positive definite matrices.
-
-    Never raises, since a diverging state is not finite.
-    """
-    upper = torch.linalg.cholesky_ex(inertia.flip(-1, -2))[0].flip(-1, -2)
-    identity = torch.eye(inertia.shape[-1], dtype=inertia.dtype, device=inertia.device)
-    return torch.linalg.solve_triangular(upper, identity.expand_as(upper), upper=True).mT

@@ -446,6 +446,37 @@ static int64_t furnish(const Problem *problem, Work *work, char *room)
     return (char *)(work->acting + most) - room;
 }
 
+/* Puts rows in the order of their states, and states in that of how many rows they have, which is returned of the last.
+
+   `sample`, (rows,), is the state of each row; the others are as in Problem. Two sorts by counting. */
+int64_t order_by_sample(int64_t rows, int64_t states, const int64_t *sample, int64_t *order, int64_t *start,
+                        int64_t *place)
+{
+    memset(start, 0, sizeof(int64_t) * (states + 1));
+    for (int64_t row = 0; row < rows; row++)
+        start[sample[row] + 1]++;
+    int64_t most = 0;
+    for (int64_t state = 0; state < states; state++)
+        most = start[state + 1] > most ? start[state + 1] : most;
+    int64_t next[most + 2]; /* Where the next state of each number of rows goes. */
+    memset(next, 0, sizeof next);
+    for (int64_t state = 0; state < states; state++)
+        next[start[state + 1] + 1]++;
+    for (int64_t count = 0; count < most; count++)
+        next[count + 1] += next[count];
+    for (int64_t state = 0; state < states; state++)
+        order[next[start[state + 1]]++] = state;
+    for (int64_t state = 0; state < states; state++)
+        start[state + 1] += start[state];
+    for (int64_t row = 0; row < rows; row++) /* Each start moves on to the next one's, */
+        place[start[sample[row]]++] = row;
+    for (int64_t state = states; state > 0; state--) /* and back. */
+        start[state] = start[state - 1];
+    if (states)
+        start[0] = 0;
+    return most;
+}
+
 /* How many bytes of room the functions below need to work in. */
 int64_t room_for(const Problem *problem)
 {

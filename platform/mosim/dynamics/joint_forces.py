@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from mosim.dynamics.remembered import remembered
 from mosim.dynamics.statistics import Statistics
 from mosim.systems import SystemFacts, buffer, index_buffer
 
@@ -30,13 +31,19 @@ class JointForces(nn.Module):
     damping_scale: Tensor
     stiffness_scale: Tensor
     _qpos: Tensor
+    _rows: Tensor
+    _columns: Tensor
 
     def __init__(self, facts: SystemFacts, statistics: Statistics, inertia: Tensor) -> None:
         """`inertia`, `(nv,)`, is a first guess of each degree of freedom's; its precision is that of the forces."""
         super().__init__()
         plain = [joint for joint in facts.joints if joint.kind in ("hinge", "slide")]
+        self._positions = facts.nq
+        dofs = list(range(facts.nv))
         index_buffer(self, "springs", [joint.dof_address for joint in plain])
         index_buffer(self, "_qpos", [joint.qpos_address for joint in plain])
+        index_buffer(self, "_rows", [*(joint.qpos_address for joint in plain), *(facts.nq + dof for dof in dofs)])
+        index_buffer(self, "_columns", [*(joint.dof_address for joint in plain), *dofs])
         force = inertia * statistics.acceleration_std
         for name, scale in (
             ("force_scale", force),
@@ -48,17 +55,17 @@ class JointForces(nn.Module):
         self.log_stiffness = nn.Parameter(torch.full((len(plain),), _STIFFNESS).log())
         self.constant_share = nn.Parameter(torch.zeros(facts.nv))
 
-    @property
+    @remembered
     def damping(self) -> Tensor:
         """`(nv,)`, in newton seconds a metre, or newton metre seconds."""
         return self.log_damping.to(self.damping_scale.dtype).exp() * self.damping_scale
 
-    @property
+    @remembered
     def stiffness(self) -> Tensor:
         """`(springs,)`, in newtons a metre, or newton metres."""
         return self.log_stiffness.to(self.stiffness_scale.dtype).exp() * self.stiffness_scale
 
-    @property
+    @remembered
     def constant(self) -> Tensor:
         """`(nv,)`, in newtons, or newton metres."""
         return self.constant_share.to(self.force_scale.dtype) * self.force_scale
@@ -67,7 +74,8 @@ class JointForces(nn.Module):
         """The positions that springs see, `(..., springs)`."""
         return qpos.index_select(-1, self._qpos)
 
-    def forward(self, qpos: Tensor, qvel: Tensor) -> Tensor:
-        """The forces, `(..., nv)`."""
-        force = self.constant - self.damping * qvel
-        return force.index_add(-1, self.springs, -self.stiffness * self.coordinates(qpos))
+    @remembered
+    def matrix(self) -> Tensor:
+        """By which `[qpos, qvel]` make all forces but the constant ones, `(nq + nv, nv)`."""
+        matrix = self.force_scale.new_zeros(self._positions + len(self.force_scale), len(self.force_scale))
+        return matrix.index_put((self._rows, self._columns), -torch.cat([self.stiffness, self.damping]))

@@ -4,9 +4,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mosim.dynamics import spatial_inertia
+from mosim.dynamics import spatial_inertia, tree_dynamics
+from mosim.dynamics.drawing import drawing_of
 from mosim.dynamics.guessed_masses import guessed_pseudo_inertias
-from mosim.systems import Placement, SystemFacts, TreeMotion, buffer, twist_matrices, wrenches
+from mosim.dynamics.remembered import remembered
+from mosim.systems import Placement, SystemFacts, TreeMotion, buffer, index_buffer, twist_matrices, wrenches
 
 SMALLEST_SHARE = 1e-12
 """Of a scale, below which a number that cannot be negative is as good as zero: logarithms have no zero."""
@@ -37,6 +39,8 @@ class MassTree(nn.Module):
     _once: Tensor
     _reference: Tensor
     _of_joints: Tensor
+    _layout: Tensor
+    _drawing: Tensor
 
     def __init__(self, facts: SystemFacts, dtype: torch.dtype = torch.float64) -> None:
         """`dtype` is the precision that everything is computed in; what is learned has torch's default one."""
@@ -46,6 +50,9 @@ class MassTree(nn.Module):
         buffer(self, "guess", torch.linalg.cholesky(guess.flip(-1, -2)).flip(-1, -2).numpy(), dtype)
         buffer(self, "gravity", facts.gravity, dtype)
         buffer(self, "_once", self.motion.above.tril().numpy(), dtype)
+        drawing = drawing_of(facts.skeleton, self.motion.carriers)
+        index_buffer(self, "_layout", drawing.layout.tolist())
+        buffer(self, "_drawing", drawing.numbers, dtype)
         self.inertia = nn.Parameter(torch.zeros(len(self.motion.carriers), spatial_inertia.PARAMETERS))
         self.log_armature = nn.Parameter(torch.full((facts.nv,), _ARMATURE).log())
         reference, of_joints = np.zeros(facts.nq), np.eye(facts.nv)
@@ -67,10 +74,46 @@ class MassTree(nn.Module):
         """Upper triangular factors `U`, `(carriers, 4, 4)`, of the pseudo-inertias `U U^T` in the links' own frames."""
         return self.guess @ spatial_inertia.factors(self.inertia.to(self.guess.dtype))
 
-    @property
+    @remembered
     def armature(self) -> Tensor:
         """Rotor inertia of each degree of freedom, `(nv,)`, in kilograms or kilogram square metres."""
         return self.log_armature.to(self.scale.dtype).exp() * self.scale
+
+    @remembered
+    def pseudo_inertia(self) -> Tensor:
+        """In the links' own frames, `(carriers, 4, 4)`."""
+        factors = self.factors
+        return factors @ factors.mT
+
+    def factor_and_bias(
+        self, qpos: Tensor, qvel: Tensor, unit: Tensor, armature: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The inverse inertia's factor, and the Coriolis, centrifugal and gravity forces.
+
+        On a CPU compiled C works them out, where it could be built.
+
+        Args:
+          qpos: `(..., nq)`.
+          qvel: `(..., nv)`.
+          unit: of accelerations, `(nv,)`.
+          armature: added to that of each degree of freedom, `(nv,)`.
+
+        Returns:
+          The lower triangular `L`, `(..., nv, nv)`, with `L L^T` the inverse inertia in units of accelerations, of the
+          positions' precision; and the bias force in SI units, `(..., nv)`, of the tree's.
+        """
+        added = self.armature if armature is None else self.armature + armature
+        if tree_dynamics.takes(qpos, self._drawing):
+            states = qpos.shape[:-1].numel()
+            flat = qpos.reshape(states, qpos.shape[-1]), qvel.reshape(states, qvel.shape[-1])
+            masses = self.pseudo_inertia, added
+            drawing = self._layout, self._drawing
+            lower, bias = tree_dynamics.factor_and_bias(*flat, *masses, self.gravity, unit, *drawing)
+            return lower.reshape(*qvel.shape, qvel.shape[-1]), bias.reshape(qvel.shape)
+        placement = self.motion(qpos.to(self.guess.dtype))
+        placed = self.placed(placement)
+        lower = inverse_factor(self._of_masses(placement, placed) + torch.diag(added)) / unit.unsqueeze(-1)
+        return lower.to(qpos), self.bias(placement, qvel.to(self.guess.dtype), placed)
 
     def placed(self, placement: Placement) -> Tensor:
         """Pseudo-inertias about the tree's middle, `(..., carriers, 4, 4)`."""
@@ -123,3 +166,13 @@ class MassTree(nn.Module):
         links = inverse.new_zeros(self._links + 1)
         links[list(self.motion.carriers)] = torch.einsum("cid,ij,cjd->c", moved, inverse, moved) / 3
         return links, self._of_joints @ inverse.diagonal()
+
+
+def inverse_factor(inertia: Tensor) -> Tensor:
+    """The lower triangular `L`, `(..., n, n)`, with `L L^T` the inverse of positive definite matrices.
+
+    Never raises, since a diverging state is not finite.
+    """
+    upper = torch.linalg.cholesky_ex(inertia.flip(-1, -2))[0].flip(-1, -2)
+    identity = torch.eye(inertia.shape[-1], dtype=inertia.dtype, device=inertia.device)
+    return torch.linalg.solve_triangular(upper, identity.expand_as(upper), upper=True).mT

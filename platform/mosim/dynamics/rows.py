@@ -54,22 +54,6 @@ def by_sample(parts: Sequence[Rows], batch: int, few: Sequence[int]) -> Iterator
         )
 
 
-def ordered_by_sample(sample: Tensor, batch: int) -> tuple[Tensor, Tensor, Tensor, int]:
-    """Where the rows of each state are, and which states have about as many.
-
-    Args:
-      sample: the index in the batch of each row, `(n,)`.
-      batch: how many states.
-
-    Returns:
-      States by how many rows they have, `(batch,)`; where each state's rows begin among rows by state, `(batch + 1,)`;
-      these rows, `(n,)`; and how many the state has that has most.
-    """
-    counts = torch.bincount(sample, minlength=batch)
-    start = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    return counts.argsort(), start, sample.argsort(stable=True), int(counts.max()) if batch else 0
-
-
 def rank_within(sample: Tensor, counts: Tensor) -> Tensor:
     """Of each element, how many of its sample come before it; `counts` is how many elements each sample has."""
     order = sample.argsort(stable=True)

@@ -38,6 +38,27 @@ class Gaps(NamedTuple):
     tangent: Tensor
 
 
+class GapNumbers(NamedTuple):
+    """What decides where gaps are, for compiled code: links, of which the world is -1, and numbers of double precision.
+
+    Attributes:
+      floor_links: `(floors,)`.
+      floors: `(floors, 11)`: the point in its link's frame, the plane's normal, its height along that, the point's
+        radius, and a capsule's axis in the link's frame.
+      shape_links: `(shapes,)`: of spheres and capsules.
+      shapes: `(shapes, 6)`: one end of the segment, and from there to the other, in the link's frame.
+      pair_shapes: `(pairs, 2)`: indices of those.
+      pairs: `(pairs, 3)`: the radii, and at which distance of middles bounding spheres meet.
+    """
+
+    floor_links: Tensor
+    floors: Tensor
+    shape_links: Tensor
+    shapes: Tensor
+    pair_shapes: Tensor
+    pairs: Tensor
+
+
 class ContactGaps(nn.Module):
     """Every gap between shapes that MuJoCo lets collide; matches its contacts.
 
@@ -138,6 +159,20 @@ class ContactGaps(nn.Module):
             return parts[0]
         return Gaps(
             *(torch.cat(pair, dim=-1 if index == 0 else -2) for index, pair in enumerate(zip(*parts, strict=True)))
+        )
+
+    def numbers(self) -> GapNumbers:
+        """What all of it is computed from."""
+        points, ends = self._floor_points.local.squeeze(-1), self._ends.local.squeeze(-1)
+        levels = torch.stack([self._floor_height, self._floor_radius], dim=-1)
+        start, end = ends[: self._rounds], ends[self._rounds :]
+        return GapNumbers(
+            self._floor_points.links,
+            torch.cat([points, self._floor_normal, levels, self._floor_axis.squeeze(-1)], dim=-1).double(),
+            self._ends.links[: self._rounds],
+            torch.cat([start, end - start], dim=-1).double(),
+            torch.stack([self._pair_first, self._pair_second], dim=-1),
+            torch.cat([self._pair_radii, self._pair_reach.unsqueeze(-1)], dim=-1).double(),
         )
 
     @torch.no_grad()

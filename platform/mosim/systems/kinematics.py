@@ -217,10 +217,15 @@ class _Orientations(nn.Module):
 
 
 class Points(nn.Module):
-    """Points fixed to links."""
+    """Points fixed to links.
 
-    _links: Tensor
-    _local: Tensor
+    Attributes:
+      links: `(points,)`: the world is -1.
+      local: in the links' frames, `(points, 3, 1)`, in metres.
+    """
+
+    links: Tensor
+    local: Tensor
 
     def __init__(self, frames: Sequence[Frame], offsets: Sequence[Sequence[float]] | None = None) -> None:
         """`offsets`, in metres and in each frame's own axes, are zero unless given."""
@@ -230,8 +235,8 @@ class Points(nn.Module):
             np.array(frame.position) + rotation_of(frame.quaternion) @ np.array(offset)
             for frame, offset in zip(frames, offsets, strict=True)
         ]
-        index_buffer(self, "_links", [frame.link for frame in frames])
-        buffer(self, "_local", np.array(local).reshape(-1, 3, 1))
+        index_buffer(self, "links", [frame.link for frame in frames])
+        buffer(self, "local", np.array(local).reshape(-1, 3, 1))
 
     def forward(self, poses: Poses) -> Tensor:
         """Positions in the world's frame, `(..., points, 3)`."""
@@ -240,7 +245,7 @@ class Points(nn.Module):
     def at(self, poses: Poses, sample: Tensor, which: Tensor) -> Tensor:
         """Single points, `(n, 3)`, of a batch of one leading dimension; `sample` and `which` are indices, `(n,)`."""
         links = self._index(poses)[which]
-        return poses.position[sample, links] + (poses.rotation[sample, links] @ self._local[which]).squeeze(-1)
+        return poses.position[sample, links] + (poses.rotation[sample, links] @ self.local[which]).squeeze(-1)
 
     def velocities(self, poses: Poses, velocities: Velocities) -> Tensor:
         """Velocities in the world's frame, `(..., points, 3)`."""
@@ -249,10 +254,10 @@ class Points(nn.Module):
         return velocities.linear.index_select(-2, links) + torch.linalg.cross(spin, self._arms(poses))
 
     def _index(self, poses: Poses) -> Tensor:
-        return self._links % poses.position.shape[-2]  # The world is -1, the last.
+        return self.links % poses.position.shape[-2]  # The world is -1, the last.
 
     def _arms(self, poses: Poses) -> Tensor:
-        return (poses.rotation.index_select(-3, self._index(poses)) @ self._local).squeeze(-1)
+        return (poses.rotation.index_select(-3, self._index(poses)) @ self.local).squeeze(-1)
 
 
 def batch_last(poses: Poses) -> tuple[Tensor, Tensor]:
