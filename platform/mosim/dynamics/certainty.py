@@ -95,6 +95,7 @@ def certainty_of(
     simulator: NeuralSimulator,
     parameters: MechanicalParameters,
     known: Tensor,
+    told: Tensor,
     states: Tensor,
     actions: Tensor,
     next_states: Tensor,
@@ -108,6 +109,8 @@ def certainty_of(
       simulator: is not changed.
       parameters: of its predictor.
       known: see `Certainty`.
+      told: `(k, n)`: orthonormal rows that span what motion can tell; in all other directions the values stay, since no
+        forces at all would balance best.
       states: `(n, nq + nv)`, raw.
       actions: `(n, nu)`, in actuator units.
       next_states: `(n, nq + nv)`: a physics step later.
@@ -120,6 +123,7 @@ def certainty_of(
         raise TypeError(f"an articulated predictor has masses to tell, not a {type(predictor).__name__}.")
     transitions = Transitions(simulator, predictor, *(part.double() for part in (states, actions, next_states)))
     triangles, counts = _triangles(simulator, predictor, parameters, transitions)
+    triangles = [torch.cat([part[:, :-1] @ told.mT @ told, part[:, -1:]], dim=-1) for part in triangles]
     # Where there are no more rows than they tell numbers, anything fits them, and nothing says how well they are met.
     spare = [
         count - int(torch.linalg.matrix_rank(triangle[:, :-1], rtol=_ROUNDING)) if count else 0

@@ -138,12 +138,13 @@ class _Numbers:
         self._excitation = Excitation(simulator, parameters)
         everywhere = self._excitation.everywhere()
         self._base: BaseParameters = base_parameters(torch.cat([everywhere, held]), _order(parameters))
+        self._told = torch.linalg.qr(self._base.combinations().mT)[0].mT
         if transitions is None:
             nothing = everywhere.new_zeros(len(everywhere))
             self._certainty = Certainty(everywhere / _STRUCTURE, nothing, held)
         else:
             rows = (torch.from_numpy(np.asarray(part, np.float64)) for part in transitions)
-            self._certainty = certainty_of(simulator, parameters, held, *rows)
+            self._certainty = certainty_of(simulator, parameters, held, self._told, *rows)
 
     def of_bodies(self) -> Iterator[Number]:
         """Mass, centre and inertia of each link that carries bodies."""
@@ -244,8 +245,7 @@ class _Numbers:
             yield self._change(row, place, "motion")
         if not self._data:
             return
-        basis = torch.linalg.qr(self._base.combinations().mT)[0].mT
-        directions, _ = self._certainty.least_known(basis, _UNCERTAIN)
+        directions, _ = self._certainty.least_known(self._told, _UNCERTAIN)
         if not len(directions):
             return
         directions = _reduced(directions)
