@@ -8,6 +8,7 @@
 
 #define TINY 1e-12     /* Squared lengths below this are nothing, as in contacts.py. */
 #define PARALLEL 1e-12 /* Squared sines below this are of parallel segments. */
+#define ALIGNED 1e-8   /* And below this MuJoCo makes two contacts of two capsules. */
 
 enum { POINT = 0, NORMAL = 3, HEIGHT = 6, RADIUS = 7, LONG = 8, FLOOR = 11 }; /* Columns of `floors`. */
 enum { START = 0, ALONG = 3, SHAPE = 6 };                                     /* And of `shapes`. */
@@ -104,6 +105,80 @@ INLINE void over_floors(const Drawn *drawn, Work *work)
     }
 }
 
+INLINE double dot(const double *a, const double *b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
+INLINE void cross_of(const double *a, const double *b, double *result)
+{
+    result[0] = a[1] * b[2] - a[2] * b[1], result[1] = a[2] * b[0] - a[0] * b[2], result[2] = a[0] * b[1] - a[1] * b[0];
+}
+/* Takes what is along the unit vector `normal` off a direction; returns the squared length of what is left. */
+INLINE double flatten(double *direction, const double *normal)
+{
+    const double along = dot(direction, normal);
+    for (int k = 0; k < 3; k++)
+        direction[k] -= along * normal[k];
+    return dot(direction, direction);
+}
+
+/* Two directions at right angles to a unit vector, as MuJoCo's `mju_makeFrame` has them where none is given. */
+INLINE void across_of(const double *normal, double *first, double *second)
+{
+    const double fallback[3] = {0.0, fabs(normal[1]) < 0.5, !(fabs(normal[1]) < 0.5)};
+    memcpy(first, fallback, sizeof fallback);
+    const double squared = flatten(first, normal);
+    for (int k = 0; k < 3; k++)
+        first[k] /= sqrt(squared);
+    cross_of(normal, first, second);
+}
+
+/* Keeps the contact of two segments at shares of them, where they touch there; returns whether they do.
+
+   Where the segments cross, no way between them is the shortest: MuJoCo's normal is at right angles to both. A planar
+   robot's own single direction of friction is then none, so that two contacts stand for the two that there are. */
+INLINE int keep_pair(const Drawn *drawn, Work *work, int lane, int64_t pair, double share_a, double share_b)
+{
+    const int64_t *shapes = drawn->pair_shapes + 2 * pair;
+    const double *radius = drawn->pair_numbers + pair * ROUND;
+    double start[2][3], along[2][3], on_a[3], apart[3], turned[3];
+    for (int side = 0; side < 2; side++) {
+        const Vector from = work->start[shapes[side]], to = work->along[shapes[side]];
+        start[side][0] = from.x[lane], start[side][1] = from.y[lane], start[side][2] = from.z[lane];
+        along[side][0] = to.x[lane], along[side][1] = to.y[lane], along[side][2] = to.z[lane];
+    }
+    for (int k = 0; k < 3; k++) {
+        on_a[k] = start[0][k] + share_a * along[0][k];
+        apart[k] = on_a[k] - start[1][k] - share_b * along[1][k];
+    }
+    cross_of(along[1], along[0], turned);
+    const double squared = dot(apart, apart), area = dot(turned, turned);
+    const int crossing = squared < TINY;
+    const double length = crossing ? 0.0 : sqrt(squared), distance = length - (radius[FIRST] + radius[SECOND]);
+    if (!(distance < 0.0))
+        return 0;
+    Contact contact = {drawn->floors + pair, distance, {0}, {0}, {0}};
+    for (int k = 0; k < 3; k++) {
+        contact.normal[k] = !crossing ? apart[k] / length : area > TINY * TINY ? turned[k] / sqrt(area) : k == 0;
+        contact.position[k] = on_a[k] - (radius[FIRST] + 0.5 * distance) * contact.normal[k];
+    }
+    if (drawn->planar && fabs(dot(contact.normal, drawn->across)) > 0.5) {
+        Contact other = contact;
+        across_of(contact.normal, contact.tangent, other.tangent);
+        keep(drawn, work, lane, other);
+    }
+    keep(drawn, work, lane, contact);
+    return 1;
+}
+
+/* Two capsules side by side: up to two contacts, at their ends, as MuJoCo makes them. */
+INLINE void keep_aligned(const Drawn *drawn, Work *work, int lane, int64_t pair, double aa, double bb, double ab, double ad,
+                         double bd)
+{
+    int found = 0;
+    for (int end = 1; end >= 0; end--)
+        found += keep_pair(drawn, work, lane, pair, end, fmin(fmax((ab * end + bd) / bb, 0.0), 1.0));
+    for (int end = 1; end >= 0 && found < 2; end--)
+        found += keep_pair(drawn, work, lane, pair, fmin(fmax((ab * end - ad) / aa, 0.0), 1.0), end);
+}
+
 /* Spheres and capsules: where their segments come closest (Ericson, Real-Time Collision Detection, 5.1.9). */
 INLINE void between_shapes(const Drawn *drawn, Work *work)
 {
@@ -131,33 +206,17 @@ INLINE void between_shapes(const Drawn *drawn, Work *work)
         const lanes share_a = choose(some_a, within((ab * share_b - ad) / choose(some_a, aa, all(1.0))), (lanes){0});
         const Vector on_a = sum(work->start[first], times(a, share_a));
         const Vector gap = difference(difference(on_a, work->start[second]), times(b, share_b));
-        const lanes length = square_root(choose(inner(gap, gap) < TINY, all(TINY), inner(gap, gap)));
-        const lanes distance = length - (numbers[FIRST] + numbers[SECOND]);
-        const masks closed = distance < 0.0;
-        if (!any(closed))
-            continue;
-        const Vector normal = times(gap, 1.0 / length);
-        const Vector at = difference(on_a, times(normal, numbers[FIRST] + 0.5 * distance));
-        for (int lane = 0; lane < LANES; lane++)
-            if (closed[lane])
-                keep(drawn, work, lane, (Contact){
-                    drawn->floors + pair, distance[lane], {at.x[lane], at.y[lane], at.z[lane]},
-                    {normal.x[lane], normal.y[lane], normal.z[lane]}, {0}});
+        const double reach = numbers[FIRST] + numbers[SECOND];
+        const masks closed = inner(gap, gap) < reach * reach, aligned = some_a & some_b & (squared < ALIGNED * aa * bb);
+        for (int lane = 0; lane < LANES; lane++) {
+            if (!closed[lane])
+                continue;
+            if (aligned[lane])
+                keep_aligned(drawn, work, lane, pair, aa[lane], bb[lane], ab[lane], ad[lane], bd[lane]);
+            else
+                keep_pair(drawn, work, lane, pair, share_a[lane], share_b[lane]);
+        }
     }
-}
-
-INLINE double dot(const double *a, const double *b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
-INLINE void cross_of(const double *a, const double *b, double *result)
-{
-    result[0] = a[1] * b[2] - a[2] * b[1], result[1] = a[2] * b[0] - a[0] * b[2], result[2] = a[0] * b[1] - a[1] * b[0];
-}
-/* Takes what is along the unit vector `normal` off a direction; returns the squared length of what is left. */
-INLINE double flatten(double *direction, const double *normal)
-{
-    const double along = dot(direction, normal);
-    for (int k = 0; k < 3; k++)
-        direction[k] -= along * normal[k];
-    return dot(direction, direction);
 }
 
 /* The normal, then the directions of friction, as contact_frames of contacts.py has them, which are MuJoCo's. */
@@ -166,19 +225,22 @@ INLINE int64_t frame(const Drawn *drawn, const Contact *contact, double directio
     const double *normal = contact->normal;
     memcpy(directions[0], normal, sizeof contact->normal);
     if (drawn->planar) {
-        cross_of(drawn->across, normal, directions[1]);
+        if (fabs(dot(normal, drawn->across)) > 0.5) /* Segments that cross; see keep_pair. */
+            memcpy(directions[1], contact->tangent, sizeof contact->tangent);
+        else
+            cross_of(drawn->across, normal, directions[1]);
         return 2;
     }
-    double fallback[3] = {0.0, fabs(normal[1]) < 0.5, !(fabs(normal[1]) < 0.5)}, *first = directions[1];
-    memcpy(first, dot(contact->tangent, contact->tangent) > 0.25 ? contact->tangent : fallback, sizeof fallback);
-    double squared = flatten(first, normal);
-    if (squared < TINY) { /* A capsule that stands on the plane. */
-        squared = flatten(fallback, normal);
-        memcpy(first, fallback, sizeof fallback);
+    double *first = directions[1];
+    memcpy(first, contact->tangent, sizeof contact->tangent);
+    const double given = dot(first, first), squared = flatten(first, normal);
+    if (given > 0.25 && squared >= TINY) {
+        for (int k = 0; k < 3; k++)
+            first[k] /= sqrt(squared);
+        cross_of(normal, first, directions[2]);
+    } else { /* None is given, or a capsule stands on the plane. */
+        across_of(normal, directions[1], directions[2]);
     }
-    for (int k = 0; k < 3; k++)
-        first[k] /= sqrt(squared);
-    cross_of(normal, first, directions[2]);
     return 3;
 }
 

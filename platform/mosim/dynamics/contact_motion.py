@@ -27,6 +27,9 @@ _PROBED = 64
 _ALIGNED = 1e-5
 """Cosines below this are of directions at right angles."""
 
+_CROSSING = 1 - 1e-5
+"""Cosine to the direction in which a planar robot does not move above which a normal is that of crossing segments."""
+
 _NUMBERS = ("floor_links", "floors", "shape_links", "shapes", "pair_shapes", "pairs")
 
 
@@ -117,16 +120,21 @@ class ContactMotion(nn.Module):
     def _in_torch(self, qpos: Tensor, qvel: Tensor) -> ClosedContacts:
         poses = self._kinematics.poses(qpos)
         # Most states of a batch close few gaps, or none, so only closed ones are worked out.
-        sample, which = self.gaps.closed(poses)
-        gaps = self.gaps.at(poses, sample, which)
+        sample, which, gaps = self.gaps.touching(poses)
         deepest = self._deepest(sample, gaps.distance, len(qpos))
         if deepest is not None:
             sample, which, gaps = sample[deepest], which[deepest], Gaps(*(part[deepest] for part in gaps))
+        directions = contact_frames(gaps.normal, gaps.tangent)
         if self.planar:
-            normal = gaps.normal.unsqueeze(-2)
-            directions = torch.cat([normal, torch.linalg.cross(self._across.expand_as(normal), normal)], dim=-2)
-        else:
-            directions = contact_frames(gaps.normal, gaps.tangent)
+            # Where segments cross, the normal is the direction in which nothing moves, and both directions of friction
+            # count: two contacts stand for them.
+            crossing = ((gaps.normal * self._across).sum(-1).abs() > _CROSSING).nonzero().squeeze(-1)
+            places = torch.cat([torch.arange(len(sample), device=sample.device), crossing])
+            sideways = torch.linalg.cross(self._across.expand_as(gaps.normal), gaps.normal)
+            sideways = sideways.index_copy(0, crossing, directions[crossing, 1])
+            sideways = torch.cat([sideways, directions[crossing, 2]])
+            sample, which, gaps = sample[places], which[places], Gaps(*(part[places] for part in gaps))
+            directions = torch.stack([gaps.normal, sideways], dim=-2)
         moments = torch.linalg.cross(gaps.position.unsqueeze(-2).expand_as(directions), directions)
         screws = self._jacobians.screws(poses).index_select(0, sample)
         jacobian = (torch.cat([moments, directions], dim=-1) @ screws) * self._moved.index_select(0, which)
@@ -141,7 +149,8 @@ class ContactMotion(nn.Module):
         random = torch.Generator().manual_seed(0)
         gaps = self.gaps(self._kinematics.poses(torch.randn(_PROBED, len(self._jacobians.moves) - 1, generator=random)))
         cosines = (contact_frames(gaps.normal, gaps.tangent) @ still).abs()
-        aligned = torch.maximum(cosines[..., 0], cosines[..., 1:].amin(-1)).amax() < _ALIGNED
+        crossing = cosines[..., 0] > _CROSSING
+        aligned = torch.maximum(cosines[..., 0], cosines[..., 1:].amin(-1)).masked_fill(crossing, 0.0).amax() < _ALIGNED
         return still if aligned else None
 
     def _deepest(self, sample: Tensor, distance: Tensor, batch: int) -> Tensor | None:

@@ -18,6 +18,9 @@ _PARALLEL = 1e-12
 """Squared sines below this are of parallel segments."""
 
 
+_ALIGNED = 1e-8
+"""And below this MuJoCo makes two contacts of two capsules."""
+
 _SLACK = 1e-3
 """Metres by which bounding spheres are larger than need be, for rounding far from the origin."""
 
@@ -63,8 +66,7 @@ class ContactGaps(nn.Module):
     """Every gap between shapes that MuJoCo lets collide; matches its contacts.
 
     Ends of capsules, spheres and corners of boxes over planes fixed to the world come first; then pairs of spheres and
-    capsules, at their closest points. Other pairs of shapes are not looked at, nor is the second contact that MuJoCo
-    makes of two parallel capsules.
+    capsules, at their closest points. Other pairs of shapes are not looked at.
 
     Attributes:
       size: number of gaps.
@@ -196,6 +198,26 @@ class ContactGaps(nn.Module):
             gap.append(columns + self.floors)
         return torch.cat(sample), torch.cat(gap)
 
+    def touching(self, poses: Poses) -> tuple[Tensor, Tensor, Gaps]:
+        """Every contact, of `poses` of one leading dimension: indices as `closed` gives them, and where it is, `(n,)`.
+
+        Two capsules side by side touch in up to two places, which have the same indices.
+        """
+        sample, gap = self.closed(poses)
+        gaps = self.at(poses, sample, gap)
+        pairs = (gap >= self.floors).nonzero().squeeze(-1)
+        segments = self._segments_at(poses, sample[pairs], gap[pairs] - self.floors)
+        some = _aligned(segments).nonzero().squeeze(-1)
+        if not len(some):
+            return sample, gap, gaps
+        start_a, along_a, start_b, along_b = (part[some] for part in segments)
+        among, ends = _at_ends(start_a, along_a, start_b, along_b, self._pair_radii[gap[pairs[some]] - self.floors])
+        doubled = pairs[some][among]
+        rest = torch.ones_like(sample, dtype=torch.bool)
+        rest[doubled] = False
+        joined = Gaps(*(torch.cat([part[rest], more]) for part, more in zip(gaps, ends, strict=True)))
+        return torch.cat([sample[rest], sample[doubled]]), torch.cat([gap[rest], gap[doubled]]), joined
+
     def at(self, poses: Poses, sample: Tensor, gap: Tensor) -> Gaps:
         """Single gaps, `(n, ...)`, of a batch of one leading dimension; `sample` and `gap` as `closed` gives them."""
         floors = int((gap < self.floors).sum())
@@ -252,10 +274,14 @@ class ContactGaps(nn.Module):
         )
 
     def _pairs_at(self, poses: Poses, sample: Tensor, pair: Tensor) -> Gaps:
+        return _pair_gaps(*self._segments_at(poses, sample, pair), self._pair_radii[pair])
+
+    def _segments_at(self, poses: Poses, sample: Tensor, pair: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of the first shape one end and the way to the other, then of the second, `(n, 3)` each."""
         first, second = self._pair_first[pair], self._pair_second[pair]
         start_a, start_b = (self._ends.at(poses, sample, shape) for shape in (first, second))
         end_a, end_b = (self._ends.at(poses, sample, shape + self._rounds) for shape in (first, second))
-        return _pair_gaps(start_a, end_a - start_a, start_b, end_b - start_b, self._pair_radii[pair])
+        return start_a, end_a - start_a, start_b, end_b - start_b
 
 
 def _floor_gaps(end: Tensor, axis: Tensor, normal: Tensor, height: Tensor, radius: Tensor) -> Gaps:
@@ -266,11 +292,59 @@ def _floor_gaps(end: Tensor, axis: Tensor, normal: Tensor, height: Tensor, radiu
 
 def _pair_gaps(start_a: Tensor, along_a: Tensor, start_b: Tensor, along_b: Tensor, radii: Tensor) -> Gaps:
     on_a, apart = _apart(start_a, along_a, start_b, along_b)
-    length = apart.square().sum(-1, keepdim=True).clamp_min(_TINY).sqrt()
-    normal = apart / length
-    distance = length.squeeze(-1) - radii.sum(-1)
+    return _round_gaps(on_a, apart, torch.linalg.cross(along_b, along_a), radii)
+
+
+def _round_gaps(on_a: Tensor, apart: Tensor, turned: Tensor, radii: Tensor) -> Gaps:
+    """Gaps around points of two segments.
+
+    Args:
+      on_a: on the first, `(..., 3)`.
+      apart: to it from the point on the second. Where segments cross, there is no such direction: MuJoCo then takes the
+        one at right angles to both.
+      turned: that direction, of any length.
+      radii: `(..., 2)`.
+    """
+    square = apart.square().sum(-1, keepdim=True)
+    crossing = square < _TINY
+    length = torch.where(crossing, 1.0, square).sqrt()
+    normal = torch.where(crossing, nn.functional.normalize(turned, dim=-1, eps=_TINY), apart / length)
+    distance = torch.where(crossing, 0.0, length).squeeze(-1) - radii.sum(-1)
     position = on_a - (radii[..., 0] + 0.5 * distance).unsqueeze(-1) * normal
     return Gaps(distance, position, normal, torch.zeros_like(normal))
+
+
+def _aligned(segments: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
+    """Where two capsules lie side by side, `(n,)`."""
+    _, along_a, _, along_b = segments
+    aa, bb = (along.square().sum(-1) for along in (along_a, along_b))
+    squared = torch.linalg.cross(along_a, along_b).square().sum(-1)
+    return (aa > _TINY) & (bb > _TINY) & (squared < _ALIGNED * aa * bb)
+
+
+def _at_ends(start_a: Tensor, along_a: Tensor, start_b: Tensor, along_b: Tensor, radii: Tensor) -> tuple[Tensor, Gaps]:
+    """The first two places where one of the segments ends and the capsules touch, in MuJoCo's order.
+
+    Returns:
+      Of each place, the index of its pair of segments, `(n,)`, and the gap there.
+    """
+    between = start_a - start_b
+    aa, bb, ab, ad, bd = (
+        (left * right).sum(-1, keepdim=True)
+        for left, right in (
+            (along_a, along_a), (along_b, along_b), (along_a, along_b), (along_a, between), (along_b, between)
+        )
+    )  # fmt: skip
+    end = torch.tensor([1.0, 0.0]).to(ab)
+    share_a = torch.cat([end.expand(len(ab), 2), ((ab * end - ad) / aa).clamp(0, 1)], dim=-1).unsqueeze(-1)
+    share_b = torch.cat([((ab * end + bd) / bb).clamp(0, 1), end.expand(len(ab), 2)], dim=-1).unsqueeze(-1)
+    on_a = start_a.unsqueeze(1) + share_a * along_a.unsqueeze(1)
+    apart = on_a - start_b.unsqueeze(1) - share_b * along_b.unsqueeze(1)
+    turned = torch.linalg.cross(along_b, along_a).unsqueeze(1).expand_as(apart)
+    gaps = _round_gaps(on_a, apart, turned, radii.unsqueeze(1).expand(-1, on_a.shape[1], -1))
+    touches = gaps.distance < 0
+    which, place = (touches & (touches.cumsum(-1) <= 2)).nonzero().unbind(-1)
+    return which, Gaps(*(part[which, place] for part in gaps))
 
 
 def contact_frames(normal: Tensor, tangent: Tensor) -> Tensor:
