@@ -57,7 +57,10 @@ def factor_and_bias(
       The lower triangular `L`, `(states, nv, nv)`, with `L L^T` the inverse inertia in units of accelerations, of the
       positions' precision; and the bias force in SI units, `(states, nv)`, double.
     """
-    return torch.ops.mosim.factor_and_bias(qpos, qvel, inertia, armature, gravity, unit, layout, drawing)
+    given = (qpos, qvel, inertia, armature, gravity, unit, layout, drawing)
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or type(qpos) is not Tensor:
+        return torch.ops.mosim.factor_and_bias(*given)
+    return _computed(*given)  # Torch's dispatcher takes a quarter of a small robot's time.
 
 
 class _Tree(ctypes.Structure):
@@ -79,13 +82,15 @@ torch.library.define(
 )
 
 
-@torch.library.impl("mosim::factor_and_bias", "CPU")
-def _factor_and_bias(*given: Tensor) -> tuple[Tensor, Tensor]:
+def _computed(*given: Tensor) -> tuple[Tensor, Tensor]:
     tree, kept = _tree(given)
     lower, bias = _results(*given)
     compiled.run(_EXTENSION, "factor_and_bias", tree, len(bias), _LANES, lambda part: (lower, bias))
     del kept
     return lower, bias
+
+
+torch.library.impl("mosim::factor_and_bias", "CPU", _computed)
 
 
 @torch.library.register_fake("mosim::factor_and_bias")
