@@ -135,3 +135,60 @@ def test_where_gradients_of_states_are_asked_for_torch_has_them() -> None:
     (gradient,) = torch.autograd.grad(found.distance.sum() + found.jacobian.square().sum(), qpos)
     assert torch.isfinite(gradient).all()
     assert gradient.abs().sum() > 0
+
+
+TWO_CAPSULES = """
+<mujoco>
+  <worldbody>
+    <body>
+      <joint type="slide" axis="1 0 0"/><joint type="hinge" axis="0 1 0"/><geom type="capsule" size="0.05 0.3"/>
+    </body>
+    <body>
+      <joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 0 1"/><joint type="hinge" axis="0 1 0"/>
+      <geom type="capsule" size="0.04 0.2"/>
+    </body>
+  </worldbody>
+</mujoco>
+"""
+
+
+@pytest.mark.parametrize("in_c", [False, True])
+@pytest.mark.parametrize(
+    ("second", "contacts"),
+    [
+        ((0.02, 0.1, 0.0), 2),  # Side by side.
+        ((0.06, -0.3, 5e-5), 2),  # Nearly so.
+        ((0.05, 0.55, 0.0), 2),  # One after the other.
+        ((0.01, 0.05, 0.7), 1),  # They cross.
+        ((0.08, 0.05, 2e-3), 1),
+    ],
+)
+def test_capsules_in_one_plane_touch_as_in_mujoco(
+    second: tuple[float, ...], contacts: int, in_c: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, facts = compiled(TWO_CAPSULES)
+    data = mujoco.MjData(model)
+    data.qpos[2:] = second
+    data.qvel[:] = np.random.default_rng(0).normal(size=model.nv)
+    mujoco.mj_forward(model, data)
+    assert data.ncon == contacts
+    if not in_c:
+        monkeypatch.setattr(contact_motion, "takes", lambda qpos, qvel: False)
+    motion = ContactMotion(facts, torch.ones(model.nv), 8)
+    qpos, qvel = (torch.from_numpy(part.copy()).float().unsqueeze(0) for part in (data.qpos, data.qvel))
+    found = motion(qpos, qvel)
+    assert motion.planar
+    crossing = abs(data.contact[0].frame[1]) > 0.5
+    # Of crossing capsules both directions of friction count, as one contact each.
+    assert len(found.distance) == (2 if crossing else contacts)
+    assert set(found.which.tolist()) == {0}
+    expected = sorted(contact.dist for contact in data.contact) * (2 if crossing else 1)
+    np.testing.assert_allclose(found.distance.sort()[0], expected, atol=1e-6)
+    rows = data.efc_J.reshape(-1, 4, model.nv)  # An edge and its opposite are the normal and friction more, and less.
+    normals = rows[:, :2].mean(1)
+    mine = found.jacobian[:, 0].numpy()
+    for normal in normals:
+        assert np.abs(np.abs(mine) - np.abs(normal)).max(-1).min() < 1e-4
+    if crossing:
+        sides = np.abs(rows[0, [0, 2]] - normals[0])  # A friction of 1, MuJoCo's default.
+        np.testing.assert_allclose(np.sort(np.abs(found.jacobian[:, 1].numpy()), 0), np.sort(sides, 0), atol=1e-5)

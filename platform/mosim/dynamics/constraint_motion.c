@@ -130,11 +130,11 @@ INLINE void across_of(const double *normal, double *first, double *second)
     cross_of(normal, first, second);
 }
 
-/* Keeps the contact of two segments at shares of them, where they touch there; returns whether they do.
+/* Keeps the contact of two segments at shares of them, where they touch there.
 
    Where the segments cross, no way between them is the shortest: MuJoCo's normal is at right angles to both. A planar
    robot's own single direction of friction is then none, so that two contacts stand for the two that there are. */
-INLINE int keep_pair(const Drawn *drawn, Work *work, int lane, int64_t pair, double share_a, double share_b)
+INLINE void keep_pair(const Drawn *drawn, Work *work, int lane, int64_t pair, double share_a, double share_b)
 {
     const int64_t *shapes = drawn->pair_shapes + 2 * pair;
     const double *radius = drawn->pair_numbers + pair * ROUND;
@@ -153,7 +153,7 @@ INLINE int keep_pair(const Drawn *drawn, Work *work, int lane, int64_t pair, dou
     const int crossing = squared < TINY;
     const double length = crossing ? 0.0 : sqrt(squared), distance = length - (radius[FIRST] + radius[SECOND]);
     if (!(distance < 0.0))
-        return 0;
+        return;
     Contact contact = {drawn->floors + pair, distance, {0}, {0}, {0}};
     for (int k = 0; k < 3; k++) {
         contact.normal[k] = !crossing ? apart[k] / length : area > TINY * TINY ? turned[k] / sqrt(area) : k == 0;
@@ -165,18 +165,16 @@ INLINE int keep_pair(const Drawn *drawn, Work *work, int lane, int64_t pair, dou
         keep(drawn, work, lane, other);
     }
     keep(drawn, work, lane, contact);
-    return 1;
 }
 
-/* Two capsules side by side: up to two contacts, at their ends, as MuJoCo makes them. */
+/* Two capsules side by side: MuJoCo makes contacts where the second's ends come closest to the first. */
 INLINE void keep_aligned(const Drawn *drawn, Work *work, int lane, int64_t pair, double aa, double bb, double ab, double ad,
                          double bd)
 {
-    int found = 0;
-    for (int end = 1; end >= 0; end--)
-        found += keep_pair(drawn, work, lane, pair, end, fmin(fmax((ab * end + bd) / bb, 0.0), 1.0));
-    for (int end = 1; end >= 0 && found < 2; end--)
-        found += keep_pair(drawn, work, lane, pair, fmin(fmax((ab * end - ad) / aa, 0.0), 1.0), end);
+    for (int end = 0; end < 2; end++) {
+        const double share_a = fmin(fmax((ab * end - ad) / aa, 0.0), 1.0);
+        keep_pair(drawn, work, lane, pair, share_a, fmin(fmax((ab * share_a + bd) / bb, 0.0), 1.0));
+    }
 }
 
 /* Spheres and capsules: where their segments come closest (Ericson, Real-Time Collision Detection, 5.1.9). */

@@ -308,7 +308,10 @@ def _round_gaps(on_a: Tensor, apart: Tensor, turned: Tensor, radii: Tensor) -> G
     square = apart.square().sum(-1, keepdim=True)
     crossing = square < _TINY
     length = torch.where(crossing, 1.0, square).sqrt()
-    normal = torch.where(crossing, nn.functional.normalize(turned, dim=-1, eps=_TINY), apart / length)
+    area = turned.square().sum(-1, keepdim=True)
+    along_x = torch.tensor([1.0, 0.0, 0.0]).to(turned)
+    across = torch.where(area > _TINY**2, turned / area.clamp_min(_TINY**2).sqrt(), along_x)
+    normal = torch.where(crossing, across, apart / length)
     distance = torch.where(crossing, 0.0, length).squeeze(-1) - radii.sum(-1)
     position = on_a - (radii[..., 0] + 0.5 * distance).unsqueeze(-1) * normal
     return Gaps(distance, position, normal, torch.zeros_like(normal))
@@ -323,7 +326,7 @@ def _aligned(segments: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
 
 
 def _at_ends(start_a: Tensor, along_a: Tensor, start_b: Tensor, along_b: Tensor, radii: Tensor) -> tuple[Tensor, Gaps]:
-    """The first two places where one of the segments ends and the capsules touch, in MuJoCo's order.
+    """Where capsules side by side touch: MuJoCo looks where the second's ends come closest to the first.
 
     Returns:
       Of each place, the index of its pair of segments, `(n,)`, and the gap there.
@@ -335,15 +338,15 @@ def _at_ends(start_a: Tensor, along_a: Tensor, start_b: Tensor, along_b: Tensor,
             (along_a, along_a), (along_b, along_b), (along_a, along_b), (along_a, between), (along_b, between)
         )
     )  # fmt: skip
-    end = torch.tensor([1.0, 0.0]).to(ab)
-    share_a = torch.cat([end.expand(len(ab), 2), ((ab * end - ad) / aa).clamp(0, 1)], dim=-1).unsqueeze(-1)
-    share_b = torch.cat([((ab * end + bd) / bb).clamp(0, 1), end.expand(len(ab), 2)], dim=-1).unsqueeze(-1)
+    end = torch.tensor([0.0, 1.0]).to(ab)
+    share_a = ((ab * end - ad) / aa).clamp(0, 1)
+    share_b = ((ab * share_a + bd) / bb).clamp(0, 1)
+    share_a, share_b = share_a.unsqueeze(-1), share_b.unsqueeze(-1)
     on_a = start_a.unsqueeze(1) + share_a * along_a.unsqueeze(1)
     apart = on_a - start_b.unsqueeze(1) - share_b * along_b.unsqueeze(1)
     turned = torch.linalg.cross(along_b, along_a).unsqueeze(1).expand_as(apart)
     gaps = _round_gaps(on_a, apart, turned, radii.unsqueeze(1).expand(-1, on_a.shape[1], -1))
-    touches = gaps.distance < 0
-    which, place = (touches & (touches.cumsum(-1) <= 2)).nonzero().unbind(-1)
+    which, place = (gaps.distance < 0).nonzero().unbind(-1)
     return which, Gaps(*(part[which, place] for part in gaps))
 
 
