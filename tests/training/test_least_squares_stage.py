@@ -110,6 +110,15 @@ def test_a_stage_that_makes_predictions_worse_can_be_undone(tmp_path: Path) -> N
     assert not changed(weights(solved), weights(trainer))
 
 
+def test_a_simulator_that_is_worse_than_no_change_says_so_at_its_end(tmp_path: Path) -> None:
+    spoil = WHOLE.model_copy(update={"learning_rate": 1.0, "schedule": "constant"})
+    for number, (stages, worse) in enumerate([((SOLVE,), False), ((SOLVE, spoil), True)]):
+        reports: list[Report] = []
+        make_trainer(tmp_path / str(number), RECIPE.model_copy(update={"stages": stages})).run(reports.append)
+        assert reports[-1].worse_than_no_change == worse
+        assert not any(report.worse_than_no_change for report in reports[:-1])
+
+
 def test_a_run_that_goes_on_solves_nothing_anew(tmp_path: Path) -> None:
     whole = hopper_trainer(tmp_path / "whole", RECIPE)
     list(whole.reports())

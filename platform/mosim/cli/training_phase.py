@@ -143,6 +143,12 @@ def _show(report: Report, progress: Progress, bars: list[TaskID], tracked: Track
         console.print(report.found)
     if report.note:
         warn(report.note)
+    if report.worse_than_no_change:
+        warn(
+            f"the simulator predicts worse than no change at all: its horizon error at 16 is {report.validation:.3g}, "
+            f"that of no change {report.persistence:.3g}. What training found, above, may tell why; else there are too few "
+            "data, or shapes touch that it does not see (boxes on anything but planes, meshes, cylinders, ellipsoids)."
+        )
 
 
 def track_report(report: Report, tracked: TrackedRun) -> None:

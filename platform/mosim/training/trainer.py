@@ -175,6 +175,10 @@ class Trainer:
     def _validation_error(self) -> float:
         return self.horizon_errors([_VALIDATION_HORIZON])[_VALIDATION_HORIZON]
 
+    def _persistence_error(self) -> float:
+        states, _ = self._validation.spread(_VALIDATION_WINDOWS, min(_VALIDATION_HORIZON, self._validation.longest))
+        return (states[:, :1] - states[:, 1:]).square().mean().item()
+
     def _on_cpu(self, solve: Callable[..., object], count: int) -> object:
         """What comes of solving on transitions of the training episodes, at most so many, evenly spread."""
         states, actions = (part.cpu() for part in self._training.spread(count, 1))
@@ -265,7 +269,7 @@ class Trainer:
         self._cursor, self._optimizer = StageCursor(), None
         self._stage_ends.append(self._name)
         self._save()
-        return report._replace(progress=1.0, validation=validation)
+        return report._replace(progress=1.0, validation=validation, persistence=self._persistence_error())
 
     @single_threaded
     def _train_until_report(
