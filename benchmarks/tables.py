@@ -3,8 +3,9 @@
     python benchmarks/tables.py benchmarks/results/accuracy.csv
     python benchmarks/tables.py benchmarks/results/ablation.csv
 
-Errors are medians over seeds: beside hold-last's, in parentheses, where a study has one variant; where it has several,
-with the lowest and the highest seed, and hold-last in a row of its own.
+Errors are medians over seeds: beside hold-last's, in parentheses, where a study has one variant, or variants that differ in
+what they are told of the robot; where it has others, with the lowest and the highest seed, and hold-last in a row of its
+own.
 """
 
 import csv
@@ -18,6 +19,8 @@ HORIZONS = (1, 16, 100, 1000)
 
 BOUND = 10
 """Times hold-last's error that the worst start may come to."""
+
+_LEVELS = {"tree", "geometry", "arrays"}
 
 Rows = list[dict[str, str]]
 
@@ -36,20 +39,22 @@ def main(results: tyro.conf.Positional[Path]) -> None:
             ours.setdefault((row["system"], row["variant"]), []).append(row)
     horizons = [horizon for horizon in HORIZONS if any(int(row["horizon"]) == horizon for row in rows)]
     floor = {(row["system"], int(row["horizon"])): float(row["mse"]) for row in rows if row["model"] == "hold-last"}
-    if len({variant for _, variant in ours}) == 1:
+    variants = {variant for _, variant in ours}
+    if len(variants) == 1 or variants <= _LEVELS:
         _print_systems(ours, horizons, floor)
     else:
         _print_variants(ours, horizons, floor)
 
 
 def _print_systems(ours: dict[tuple[str, str], Rows], horizons: list[int], floor: dict[tuple[str, int], float]) -> None:
-    _print_row(["system", "seeds", *(f"at {horizon}" for horizon in horizons), "bounded", "minutes"])
-    _print_row(["---"] * (len(horizons) + 4))
+    _print_row(["system", "level", "seeds", *(f"at {horizon}" for horizon in horizons), "bounded", "minutes"])
+    _print_row(["---"] * (len(horizons) + 5))
     for (system, _), of_model in ours.items():
         longest = [row for row in of_model if int(row["horizon"]) == max(horizons)]
         _print_row(
             [
                 system,
+                of_model[0]["knowledge"],
                 str(len({row["seed"] for row in of_model})),
                 *(f"{_median(of_model, 'mse', each):.2g} ({floor[system, each]:.2g})" for each in horizons),
                 "yes" if all(_bounded(row) for row in longest) else "no",

@@ -146,8 +146,8 @@ def _show(report: Report, progress: Progress, bars: list[TaskID], tracked: Track
     if report.worse_than_no_change:
         warn(
             f"the simulator predicts worse than no change at all: its horizon error at 16 is {report.validation:.3g}, "
-            f"that of no change {report.persistence:.3g}. What training found, above, may tell why; else there are too few "
-            "data, or shapes touch that it does not see (boxes on anything but planes, meshes, cylinders, ellipsoids)."
+            f"that of no change {report.persistence:.3g}. What training found, above, may tell why; else there are too "
+            "few data, or shapes touch that it does not see (boxes off planes, meshes, cylinders, ellipsoids)."
         )
 
 
