@@ -192,6 +192,8 @@ class TrainingJob(Frozen):
         weights = [stage.minutes or 0.0 for stage in stages if stage.steps is None]
         if len(weights) < len(stages):
             weights = [float((stage.steps or 0) * stage.batch_size * stage.horizon) or 1.0 for stage in stages]
+        if not any(weights):  # Every stage solves for its numbers.
+            weights = [1.0] * len(stages)
         return (sum(weights[: report.stage]) + weights[report.stage] * report.progress) / sum(weights)
 
 

@@ -26,13 +26,14 @@ class TrainingLog:
         """Takes a report down; `stage` is the one it is of."""
         before = self.rows[-1]["step"] if self.rows else 0
         samples = (report.step - before) * stage.batch_size * stage.horizon
+        stepping = samples / report.samples_per_second if report.samples_per_second else 0.0
         row = {
             "stage": report.name,
             "step": report.step,
             "loss": report.loss,
             "validation": report.validation,
             "samples": samples,
-            "seconds": samples / report.samples_per_second if report.samples_per_second else 0.0,
+            "seconds": max(report.seconds - self.seconds, 0.0) if stage.solves else stepping,
         }
         self.rows.append(row)
         with self._path.open("a", encoding="utf-8") as file:
