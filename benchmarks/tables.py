@@ -3,9 +3,9 @@
     python benchmarks/tables.py benchmarks/results/accuracy.csv
     python benchmarks/tables.py benchmarks/results/ablation.csv
 
-Errors are medians over seeds: beside hold-last's, in parentheses, where a study has one variant, or variants that differ
-in what they are told of the robot; where it has others, with the lowest and the highest seed, and hold-last in a row of
-its own.
+Errors are medians over seeds: beside hold-last's, in parentheses, where a study has one variant, or variants that
+differ in what they are told of the robot; where it has others, with the lowest and the highest seed, and hold-last in a
+row of its own.
 """
 
 import csv

@@ -17,7 +17,7 @@ def report(step: int, validation: float | None = None) -> Report:
 
 def test_work_that_is_done_again_counts_once(tmp_path: Path) -> None:
     path = tmp_path / "training.jsonl"
-    log = TrainingLog(path, steps=0)
+    log = TrainingLog(path, steps=None)
     for step in (100, 200, 300):
         log.note(report(step), STAGE)
     assert (log.steps, log.samples, log.seconds) == (300, 6000, pytest.approx(6.0))
@@ -29,13 +29,14 @@ def test_work_that_is_done_again_counts_once(tmp_path: Path) -> None:
         resumed.note(report(step, validation), STAGE)
     assert (resumed.steps, resumed.samples, resumed.seconds) == (400, 8000, pytest.approx(8.0))
     assert TrainingLog(path, steps=400).rows == resumed.rows
-    assert TrainingLog(path, steps=0).rows == [], "a training that begins anew has cost nothing yet"
+    assert TrainingLog(path, steps=None).rows == [], "a training that begins anew has cost nothing yet"
 
 
 def test_a_stage_that_solves_costs_the_seconds_that_training_says(tmp_path: Path) -> None:
     solving = STAGE.model_copy(update={"optimizer": "least_squares", "steps": None})
-    log = TrainingLog(tmp_path / "training.jsonl", steps=0)
+    log = TrainingLog(tmp_path / "training.jsonl", steps=None)
     log.note(report(0, 0.1)._replace(samples_per_second=0.0, seconds=7.0), solving)
     assert log.seconds == pytest.approx(7.0)
+    log = TrainingLog(tmp_path / "training.jsonl", steps=0)
     log.note(report(100)._replace(seconds=9.0), STAGE)
     assert log.seconds == pytest.approx(9.0)

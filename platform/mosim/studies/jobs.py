@@ -200,8 +200,8 @@ class TrainingJob(Frozen):
 Job = BaselineJob | TrainingJob
 
 
-def _steps_of_last_checkpoint(out: Path) -> int:
-    return read_checkpoint(out).cursor["total_steps"] if any((out / "checkpoints").glob("step-*")) else 0
+def _steps_of_last_checkpoint(out: Path) -> int | None:
+    return read_checkpoint(out).cursor["total_steps"] if any((out / "checkpoints").glob("step-*")) else None
 
 
 def _machine(device: str) -> dict[str, str]:

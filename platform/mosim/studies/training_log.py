@@ -15,11 +15,15 @@ class TrainingLog:
       rows: a mapping a report, in order: stage, step, loss, validation, and the samples and the seconds since the last.
     """
 
-    def __init__(self, path: Path, steps: int) -> None:
-        """Goes on with the log at `path` after gradient step `steps`; later lines are of work that is done again."""
+    def __init__(self, path: Path, steps: int | None) -> None:
+        """Goes on with the log at `path` after gradient step `steps`; later lines are of work that is done again.
+
+        `steps` is None where there is no checkpoint to go on from.
+        """
         self._path = path
-        kept = path.read_text(encoding="utf-8").splitlines() if path.is_file() and steps else []
-        self.rows: list[dict[str, Any]] = [row for line in kept if (row := _row(line)) and row["step"] <= steps]
+        kept = path.read_text(encoding="utf-8").splitlines() if path.is_file() and steps is not None else []
+        rows = filter(None, map(_row, kept))
+        self.rows: list[dict[str, Any]] = [row for row in rows if steps is not None and row["step"] <= steps]
         write_text(path, "".join(json.dumps(row) + "\n" for row in self.rows))
 
     def note(self, report: Report, stage: StageConfig) -> None:
