@@ -58,7 +58,7 @@ def _print_systems(ours: dict[tuple[str, str], Rows], horizons: list[int], floor
                 str(len({row["seed"] for row in of_model})),
                 *(f"{_median(of_model, 'mse', each):.2g} ({floor[system, each]:.2g})" for each in horizons),
                 "yes" if all(_bounded(row) for row in longest) else "no",
-                f"{_median(of_model, 'train_seconds', horizons[0]) / 60:.1f}",
+                _minutes(_median(of_model, "train_seconds", horizons[0]) / 60),
             ]
         )
 
@@ -80,6 +80,10 @@ def _print_variants(
 
 def _print_row(cells: list[str]) -> None:
     print("| " + " | ".join(cells) + " |")
+
+
+def _minutes(minutes: float) -> str:
+    return f"{minutes:.1f}" if minutes >= 0.1 else "under 0.1"
 
 
 def _median(rows: Rows, column: str, horizon: int) -> float:
