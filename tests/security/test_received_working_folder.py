@@ -182,8 +182,8 @@ def test_no_matplotlibrc_of_the_working_folder_counts(
     code = (
         "import pandas as pd\nfrom pathlib import Path\n"
         "from mosim.evaluation.plots import plot_horizon\n"
-        "rows = [('hold-last', 'reacher', step, step, 0.1 * step) for step in (1, 2)]\n"
-        "frame = pd.DataFrame(rows, columns=['model', 'system', 'step', 'horizon', 'mse'])\n"
+        "rows = [('hold-last', '', 'reacher', step, step, 0.1 * step) for step in (1, 2)]\n"
+        "frame = pd.DataFrame(rows, columns=['model', 'knowledge', 'system', 'step', 'horizon', 'mse'])\n"
         "plot_horizon(frame, frame, Path('plot.png'))\n"
     )
     environment = os.environ | {"PATH": f"{Path(latex).parent}{os.pathsep}{os.environ['PATH']}"}

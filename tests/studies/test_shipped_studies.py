@@ -13,9 +13,10 @@ ROOT = Path(__file__).parent.parent.parent
 def test_the_accuracy_benchmark_takes_the_shipped_recipes_of_every_level_as_they_are() -> None:
     file = ROOT / "benchmarks" / "accuracy.yaml"
     plan = plan_study(read_study(file), file)
-    assert len(plan.runs) == 3 * (4 * 3 + 3)
+    assert len(plan.runs) == 3 * 7 * 3
     assert {run.recipe.seed for run in plan.runs if run.system == "hopper-hop"} == {0, 1, 2}
-    names = [f"humanoid-walk/{level}/seed-0" for level in ("tree", "geometry", "arrays")]
+    levels = ("tree", "geometry", "arrays")
+    names = [f"humanoid-walk/{level}/seed-{seed}" for level in levels for seed in range(3)]
     assert [run.name for run in plan.runs if run.system == "humanoid-walk"] == names
     assert all(run.recipe.model.knowledge == run.variant.name for run in plan.runs)
     shipped = {"tree": None, "geometry": "geometry", "arrays": "arrays"}

@@ -54,7 +54,7 @@ def test_a_level_takes_the_system_s_recipe_of_that_level() -> None:
 
 def test_a_recipe_is_asked_for_by_name_or_file(tmp_path: Path) -> None:
     assert load_recipe("reacher", "geometry/large") != load_recipe("reacher", "geometry")
-    assert load_recipe("reacher", "cheetah") == load_recipe("cheetah") != load_recipe("reacher")
+    assert load_recipe("reacher", "general") == load_recipe("arm") != load_recipe("reacher")
     (tmp_path / "mine.yaml").write_text("stages: [{name: a, learns: [predictor], steps: 1}]")
     assert load_recipe("reacher", tmp_path / "mine.yaml").stages[0].name == "a"
     with pytest.raises(UnknownNameError, match=r"'lagre'.*large"):

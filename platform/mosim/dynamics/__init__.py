@@ -3,6 +3,7 @@
 from mosim.dynamics.articulated import ArticulatedPredictor, Mechanics
 from mosim.dynamics.base_parameters import BaseParameters, base_parameters
 from mosim.dynamics.certainty import Certainty, certainty_of
+from mosim.dynamics.compliance import Impedances
 from mosim.dynamics.config import ConstraintsConfig, CorrectorConfig, IntegratorConfig, ModelConfig, NetworkConfig
 from mosim.dynamics.configuration_space import ConfigurationSpace
 from mosim.dynamics.constraint_fit import ConstraintFit, fit_constraints
@@ -34,6 +35,7 @@ __all__ = [
     "Excitation",
     "FirstGuess",
     "HoldLast",
+    "Impedances",
     "Integrator",
     "IntegratorConfig",
     "MechanicalParameters",

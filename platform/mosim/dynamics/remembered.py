@@ -16,11 +16,10 @@ Module = TypeVar("Module", bound=nn.Module)
 def remembered(function: Callable[[Module], Tensor]) -> Any:
     """A property that is computed from its module's own weights and buffers; remembered where no gradient is asked for.
 
-    It is computed anew after any of torch's operations has changed one of them in place, or another has taken its
-    place. What is written to `weight.data` goes unseen. Nothing is remembered of weights made in inference mode, whose
-    changes torch does not count.
+    It is computed anew where one of them has another value, however it came by it: torch does not count the changes of
+    fused optimisers. On a GPU, where a look at values would wait for all that is under way, nothing is remembered.
     """
-    known: WeakKeyDictionary[nn.Module, tuple[list[tuple[int, int]], list[Tensor], Tensor]] = WeakKeyDictionary()
+    known: WeakKeyDictionary[nn.Module, tuple[list[Tensor], Tensor]] = WeakKeyDictionary()
 
     def value(module: Module) -> Tensor:
         """As of the function."""
@@ -29,16 +28,18 @@ def remembered(function: Callable[[Module], Tensor]) -> Any:
         weights = [
             weight for held in (module._parameters, module._buffers) for weight in held.values() if weight is not None
         ]
-        if any(weight.is_inference() for weight in weights):
+        if not all(weight.is_cpu for weight in weights):
             return function(module)
-        state = [(weight.data_ptr(), weight._version) for weight in weights]
         before = known.get(module)
-        if before is not None and before[0] == state:
-            return before[2]
+        if before is not None and len(before[0]) == len(weights) and all(map(_same, before[0], weights)):
+            return before[1]
         result = function(module)
-        # Memory that is held is not given to another weight.
-        known[module] = state, [weight.detach() for weight in weights], result
+        known[module] = [weight.detach().clone() for weight in weights], result
         return result
 
     value.__doc__ = function.__doc__
     return property(value)
+
+
+def _same(before: Tensor, now: Tensor) -> bool:
+    return before.dtype == now.dtype and torch.equal(before, now)

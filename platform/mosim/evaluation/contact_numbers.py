@@ -2,8 +2,7 @@
 
 import mujoco
 
-from mosim.dynamics import ArticulatedPredictor, NeuralSimulator
-from mosim.dynamics.compliance import Impedances
+from mosim.dynamics import ArticulatedPredictor, Impedances, NeuralSimulator
 from mosim.evaluation.identified_numbers import Number
 from mosim.systems import ContactGaps, Shape
 
