@@ -66,7 +66,6 @@ def test_the_readme_s_commands_and_programs_run(tmp_path: Path) -> None:
     write_npz(tmp_path)
     write_study(tmp_path)
     write_sweep(tmp_path)
-    write_recipe(tmp_path)
     for command in commands():
         if command.startswith(SHOWN_BUT_NOT_RUN):
             continue
@@ -102,12 +101,6 @@ def write_sweep(folder: Path) -> None:
     sweep = yaml.safe_load(text)
     sweep |= {"minutes": 0.03, "data": {"episodes": 4, "steps": 150}, "budget": {"trials": 2}}
     (folder / "search.yaml").write_text(yaml.safe_dump(sweep))
-
-
-def write_recipe(folder: Path) -> None:
-    """The recipe of a tree of masses that the README shows."""
-    [text] = re.findall(r"```yaml\n(# masses.yaml\n.*?)```", README, re.DOTALL)
-    (folder / "masses.yaml").write_text(text)
 
 
 def write_study(folder: Path) -> None:
