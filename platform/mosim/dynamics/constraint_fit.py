@@ -32,7 +32,6 @@ _SHARED, _OWN, _OWN_FREE = 10.0, 0.1, 1.0
 """How far the numbers of all constraints are likely to be from those before training; how far one constraint's are from
 them; and how far its weight and its friction are."""
 
-
 _EXPLAINED = 1e-3
 """Share of the transitions that may stay unexplained when no more unknowns are freed."""
 
@@ -75,6 +74,9 @@ def fit_constraints(simulator: NeuralSimulator, states: Tensor, actions: Tensor,
       states: `(n, nq + nv)`, raw; those in which nothing acts say nothing.
       actions: `(n, nu)`, in actuator units.
       next_states: `(n, nq + nv)`: a physics step later.
+
+    Raises:
+      TypeError: the predictor is not an articulated one.
     """
     problem = _Problem(simulator, states, actions, next_states)
     start = problem.expected
@@ -125,7 +127,6 @@ class _Problem:
         self._chunks = list(
             zip(*(part[kept].double().split(_CHUNK) for part in (states, actions, next_states)), strict=True)
         )
-        self._count = len(kept)
         seen = acting[kept].any(0)
         self.seen = int(seen.sum())
         self._model = deepcopy(simulator).double().requires_grad_(False)
