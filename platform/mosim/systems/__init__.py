@@ -1,10 +1,11 @@
 """What is simulated: facts read from a MuJoCo model, dm_control tasks taken apart, the registry."""
 
 import mosim.systems.batched  # noqa: F401 Registers its evaluators.
-from mosim.systems.contacts import ContactGaps, Gaps, contact_frames
+from mosim.systems.contacts import ContactGaps
 from mosim.systems.evaluation import Evaluation, Evaluator, batched_tasks, evaluator_for
 from mosim.systems.facts import DOF_WIDTH, QPOS_WIDTH, JointFacts, SystemFacts, read_facts
 from mosim.systems.frozen import Frozen
+from mosim.systems.gaps import Gaps, contact_frames
 from mosim.systems.jacobians import Jacobians
 from mosim.systems.kinematics import Kinematics, Points, Poses, Velocities
 from mosim.systems.mjcf_file import editable_model, require_replaceable, write_mjcf

@@ -7,38 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mosim.systems.gaps import Gaps, aligned, closest_points, floor_gaps, gaps_at_ends, segment_gaps
 from mosim.systems.kinematics import Points, Poses, batch_last
 from mosim.systems.skeleton import Pair, Shape, Skeleton
-from mosim.systems.spatial import buffer, cross_product, index_buffer, rotation_of
-
-_TINY = 1e-12
-"""Squared lengths below this, in square metres, are nothing: a sphere's segment, or two segments that cross."""
-
-_PARALLEL = 1e-12
-"""Squared sines below this are of parallel segments."""
-
-
-_ALIGNED = 1e-8
-"""And below this MuJoCo makes two contacts of two capsules."""
+from mosim.systems.spatial import buffer, index_buffer, rotation_of
 
 _SLACK = 1e-3
 """Metres by which bounding spheres are larger than need be, for rounding far from the origin."""
-
-
-class Gaps(NamedTuple):
-    """The space between two shapes at each place where they can touch.
-
-    Attributes:
-      distance: `(..., gaps)`, in metres; negative where they overlap.
-      position: `(..., gaps, 3)`, in metres: halfway between the surfaces, where MuJoCo puts a contact.
-      normal: `(..., gaps, 3)`: the direction that opens the gap for the first shape.
-      tangent: `(..., gaps, 3)`: MuJoCo's first direction of friction, not yet at right angles to the normal.
-    """
-
-    distance: Tensor
-    position: Tensor
-    normal: Tensor
-    tangent: Tensor
 
 
 class GapNumbers(NamedTuple):
@@ -207,11 +182,11 @@ class ContactGaps(nn.Module):
         gaps = self.at(poses, sample, gap)
         pairs = (gap >= self.floors).nonzero().squeeze(-1)
         segments = self._segments_at(poses, sample[pairs], gap[pairs] - self.floors)
-        some = _aligned(segments).nonzero().squeeze(-1)
+        some = aligned(segments).nonzero().squeeze(-1)
         if not len(some):
             return sample, gap, gaps
         start_a, along_a, start_b, along_b = (part[some] for part in segments)
-        among, ends = _at_ends(start_a, along_a, start_b, along_b, self._pair_radii[gap[pairs[some]] - self.floors])
+        among, ends = gaps_at_ends(start_a, along_a, start_b, along_b, self._pair_radii[gap[pairs[some]] - self.floors])
         doubled = pairs[some][among]
         rest = torch.ones_like(sample, dtype=torch.bool)
         rest[doubled] = False
@@ -242,18 +217,18 @@ class ContactGaps(nn.Module):
         start, batch = middle - 0.5 * along, middle.shape[-1]
         places = [shape.index_select(0, pair) * batch + sample for shape in shapes]
         segments = [part.flatten(1).index_select(1, place) for place in places for part in (start, along)]
-        distance = _apart(*segments, dim=0)[1].square().sum(0)
+        distance = closest_points(*segments, dim=0)[1].square().sum(0)
         shut = (distance < self._pair_radii.sum(-1).square().index_select(0, pair)).nonzero().squeeze(-1)
         return sample[shut], pair[shut]
 
     def _over_floor(self, poses: Poses) -> Gaps:
         axis = (poses.rotation.index_select(-3, self._floor_links) @ self._floor_axis).squeeze(-1)
-        return _floor_gaps(self._floor_points(poses), axis, self._floor_normal, self._floor_height, self._floor_radius)
+        return floor_gaps(self._floor_points(poses), axis, self._floor_normal, self._floor_height, self._floor_radius)
 
     def _floors_at(self, poses: Poses, sample: Tensor, gap: Tensor) -> Gaps:
         rotation = poses.rotation[sample, self._floor_links[gap]]
         axis = (rotation @ self._floor_axis[gap]).squeeze(-1)
-        return _floor_gaps(
+        return floor_gaps(
             self._floor_points.at(poses, sample, gap),
             axis,
             self._floor_normal[gap],
@@ -265,7 +240,7 @@ class ContactGaps(nn.Module):
         start, end = self._ends(poses).split(self._rounds, dim=-2)
         along = end - start
         first, second = self._pair_first, self._pair_second
-        return _pair_gaps(
+        return segment_gaps(
             start.index_select(-2, first),
             along.index_select(-2, first),
             start.index_select(-2, second),
@@ -274,7 +249,7 @@ class ContactGaps(nn.Module):
         )
 
     def _pairs_at(self, poses: Poses, sample: Tensor, pair: Tensor) -> Gaps:
-        return _pair_gaps(*self._segments_at(poses, sample, pair), self._pair_radii[pair])
+        return segment_gaps(*self._segments_at(poses, sample, pair), self._pair_radii[pair])
 
     def _segments_at(self, poses: Poses, sample: Tensor, pair: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Of the first shape one end and the way to the other, then of the second, `(n, 3)` each."""
@@ -282,86 +257,6 @@ class ContactGaps(nn.Module):
         start_a, start_b = (self._ends.at(poses, sample, shape) for shape in (first, second))
         end_a, end_b = (self._ends.at(poses, sample, shape + self._rounds) for shape in (first, second))
         return start_a, end_a - start_a, start_b, end_b - start_b
-
-
-def _floor_gaps(end: Tensor, axis: Tensor, normal: Tensor, height: Tensor, radius: Tensor) -> Gaps:
-    distance = (end * normal).sum(-1) - height - radius
-    position = end - (radius + 0.5 * distance).unsqueeze(-1) * normal
-    return Gaps(distance, position, normal.expand_as(position), axis)  # MuJoCo turns a capsule's friction to its axis.
-
-
-def _pair_gaps(start_a: Tensor, along_a: Tensor, start_b: Tensor, along_b: Tensor, radii: Tensor) -> Gaps:
-    on_a, apart = _apart(start_a, along_a, start_b, along_b)
-    return _round_gaps(on_a, apart, torch.linalg.cross(along_b, along_a), radii)
-
-
-def _round_gaps(on_a: Tensor, apart: Tensor, turned: Tensor, radii: Tensor) -> Gaps:
-    """Gaps around points of two segments.
-
-    Args:
-      on_a: on the first, `(..., 3)`.
-      apart: to it from the point on the second. Where segments cross, there is no such direction: MuJoCo then takes the
-        one at right angles to both.
-      turned: that direction, of any length.
-      radii: `(..., 2)`.
-    """
-    square = apart.square().sum(-1, keepdim=True)
-    crossing = square < _TINY
-    length = torch.where(crossing, 1.0, square).sqrt()
-    area = turned.square().sum(-1, keepdim=True)
-    along_x = torch.tensor([1.0, 0.0, 0.0]).to(turned)
-    across = torch.where(area > _TINY**2, turned / area.clamp_min(_TINY**2).sqrt(), along_x)
-    normal = torch.where(crossing, across, apart / length)
-    distance = torch.where(crossing, 0.0, length).squeeze(-1) - radii.sum(-1)
-    position = on_a - (radii[..., 0] + 0.5 * distance).unsqueeze(-1) * normal
-    return Gaps(distance, position, normal, torch.zeros_like(normal))
-
-
-def _aligned(segments: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
-    """Where two capsules lie side by side, `(n,)`."""
-    _, along_a, _, along_b = segments
-    aa, bb = (along.square().sum(-1) for along in (along_a, along_b))
-    squared = torch.linalg.cross(along_a, along_b).square().sum(-1)
-    return (aa > _TINY) & (bb > _TINY) & (squared < _ALIGNED * aa * bb)
-
-
-def _at_ends(start_a: Tensor, along_a: Tensor, start_b: Tensor, along_b: Tensor, radii: Tensor) -> tuple[Tensor, Gaps]:
-    """Where capsules side by side touch: MuJoCo looks where the second's ends come closest to the first.
-
-    Returns:
-      Of each place, the index of its pair of segments, `(n,)`, and the gap there.
-    """
-    between = start_a - start_b
-    aa, bb, ab, ad, bd = (
-        (left * right).sum(-1, keepdim=True)
-        for left, right in (
-            (along_a, along_a), (along_b, along_b), (along_a, along_b), (along_a, between), (along_b, between)
-        )
-    )  # fmt: skip
-    end = torch.tensor([0.0, 1.0]).to(ab)
-    share_a = ((ab * end - ad) / aa).clamp(0, 1)
-    share_b = ((ab * share_a + bd) / bb).clamp(0, 1)
-    share_a, share_b = share_a.unsqueeze(-1), share_b.unsqueeze(-1)
-    on_a = start_a.unsqueeze(1) + share_a * along_a.unsqueeze(1)
-    apart = on_a - start_b.unsqueeze(1) - share_b * along_b.unsqueeze(1)
-    turned = torch.linalg.cross(along_b, along_a).unsqueeze(1).expand_as(apart)
-    gaps = _round_gaps(on_a, apart, turned, radii.unsqueeze(1).expand(-1, on_a.shape[1], -1))
-    which, place = (gaps.distance < 0).nonzero().unbind(-1)
-    return which, Gaps(*(part[which, place] for part in gaps))
-
-
-def contact_frames(normal: Tensor, tangent: Tensor) -> Tensor:
-    """Normal and two directions of friction as rows, `(..., 3, 3)`; as MuJoCo's `mju_makeFrame`."""
-    upright = torch.tensor([0.0, 1.0, 0.0], dtype=normal.dtype, device=normal.device)
-    sideways = torch.tensor([0.0, 0.0, 1.0], dtype=normal.dtype, device=normal.device)
-    default = torch.where(normal[..., 1:2].abs() < 0.5, upright, sideways)
-    given = tangent.square().sum(-1, keepdim=True) > 0.25
-    tangent = torch.where(given, tangent, default)
-    tangent = tangent - (tangent * normal).sum(-1, keepdim=True) * normal
-    upended = tangent.square().sum(-1, keepdim=True) < _TINY  # A capsule that stands on the plane.
-    fallback = default - (default * normal).sum(-1, keepdim=True) * normal
-    first = nn.functional.normalize(torch.where(upended, fallback, tangent), dim=-1)
-    return torch.stack([normal, first, torch.linalg.cross(normal, first)], dim=-2)
 
 
 def _over_plane(skeleton: Skeleton, pair: Pair) -> list[tuple[Pair, Shape, tuple[float, float, float], Shape]]:
@@ -391,33 +286,3 @@ def _reach(shape: Shape) -> float:
 
 def _radius(shape: Shape) -> float:
     return 0.0 if shape.kind == "box" else shape.size[0]
-
-
-def _apart(start_a: Tensor, along_a: Tensor, start_b: Tensor, along_b: Tensor, dim: int = -1) -> tuple[Tensor, Tensor]:
-    """The first segment's point closest to the second, and from the second's closest point to it."""
-    share_a, share_b = _closest(start_a, along_a, start_b, along_b, dim)
-    on_a = start_a + share_a * along_a
-    return on_a, on_a - start_b - share_b * along_b
-
-
-def _closest(start_a: Tensor, along_a: Tensor, start_b: Tensor, along_b: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Where two segments come closest, as shares of them (Ericson, Real-Time Collision Detection, 5.1.9).
-
-    Coordinates are those of dimension `dim`, which the shares keep at size 1.
-    """
-    between = start_a - start_b
-    aa, bb, ab, ad, bd = (
-        (left * right).sum(dim, keepdim=True)
-        for left, right in (
-            (along_a, along_a), (along_b, along_b), (along_a, along_b), (along_a, between), (along_b, between)
-        )
-    )  # fmt: skip
-    # Cross products, since differences of products cancel where the segments are almost parallel.
-    across = cross_product(along_a, along_b, dim)
-    squared = across.square().sum(dim, keepdim=True)
-    apart = squared > _PARALLEL * aa * bb
-    turned = (across * cross_product(between, along_b, dim)).sum(dim, keepdim=True)
-    share_a = torch.where(apart, -turned / torch.where(apart, squared, 1.0), 0.5).clamp(0, 1)
-    share_b = torch.where(bb > _TINY, ((ab * share_a + bd) / bb.clamp_min(_TINY)).clamp(0, 1), 0.0)
-    share_a = torch.where(aa > _TINY, ((ab * share_b - ad) / aa.clamp_min(_TINY)).clamp(0, 1), 0.0)
-    return share_a, share_b
