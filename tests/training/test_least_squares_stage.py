@@ -8,9 +8,11 @@ import torch
 from pendulum_run import make_trainer
 from pydantic import ValidationError
 
-from mosim.dynamics import ConstraintsConfig, ModelConfig
+from mosim.dynamics import ConstraintsConfig, ModelConfig, NeuralSimulator
 from mosim.systems import load_task
 from mosim.training import Recipe, Report, StageConfig, Trainer, TrainingData
+from mosim.training.solving import solve
+from mosim.training.windows import WindowSampler
 from mosim.trajectories import PoissonBehaviour, Trajectories, collect_episode
 
 MODEL = ModelConfig(predictor="articulated", constraints=ConstraintsConfig(), correctors=())
@@ -138,3 +140,16 @@ def test_another_run_that_goes_on_after_the_stage_keeps_what_it_found(tmp_path: 
     end = first.run(lambda report: None)
     other = RECIPE.model_copy(update={"seed": 1})
     assert not changed(weights(first), weights(hopper_trainer(tmp_path / "second", other, start=end)))
+
+
+def test_contacts_that_predict_worse_than_before_are_undone() -> None:
+    task, data = load_task("hopper-hop"), TrainingData.of(hops(), "test")
+    model = NeuralSimulator(task.facts, MODEL, data.statistics)
+    sampler = WindowSampler(*data.tensors(torch.device("cpu")), data.offsets, range(2), 0)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    found = solve(model, ["constraints"], sampler, iter([1.0, 2.0]).__next__)
+    assert "from 1 to 2, so these numbers stay as they were" in found
+    assert not changed(before, model.state_dict())
+    for first, second in ((2.0, 1.0), (float("nan"), 1.0)):
+        assert "stay as they were" not in solve(model, ["constraints"], sampler, iter([first, second]).__next__)
+        assert changed(before, model.state_dict())

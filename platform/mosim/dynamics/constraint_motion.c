@@ -6,7 +6,7 @@
 
 #include "links.h"
 
-#define TINY 1e-12     /* Squared lengths below this are nothing, as in contacts.py. */
+#define TINY 1e-12     /* Squared lengths below this are nothing, as in gaps.py. */
 #define PARALLEL 1e-12 /* Squared sines below this are of parallel segments. */
 #define ALIGNED 1e-8   /* And below this MuJoCo makes two contacts of two capsules. */
 
@@ -217,7 +217,7 @@ INLINE void between_shapes(const Drawn *drawn, Work *work)
     }
 }
 
-/* The normal, then the directions of friction, as contact_frames of contacts.py has them, which are MuJoCo's. */
+/* The normal, then the directions of friction, as contact_frames of gaps.py has them, which are MuJoCo's. */
 INLINE int64_t frame(const Drawn *drawn, const Contact *contact, double directions[3][3])
 {
     const double *normal = contact->normal;

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mosim.dynamics import NeuralSimulator, fit_constraints, identify
+from mosim.dynamics import NeuralSimulator
 from mosim.errors import DivergenceError, MismatchError, MosimError
 from mosim.run_identity import RUN_FILE, check_identity, keep_identity
 from mosim.threads import single_threaded
@@ -19,6 +19,7 @@ from mosim.training.optimizers import OPTIMIZERS
 from mosim.training.recipe import Recipe, StageConfig, run_identity
 from mosim.training.replicas import ALONE, Replicas
 from mosim.training.report import Report
+from mosim.training.solving import solve
 from mosim.training.stage import StageCursor, Stopwatch, learning_rate, progress, select_parts, stagnates
 from mosim.training.windows import WindowSampler
 
@@ -31,10 +32,6 @@ CHECKPOINT_SECONDS = 120.0
 _VALIDATION_HORIZON = 16
 _VALIDATION_WINDOWS = 256
 _KEPT_CHECKPOINTS = 2
-
-_FREE_CANDIDATES, _PUSHED_CANDIDATES = 16_384, 100_000
-"""Transitions among which least squares takes those that contacts and limits push least; and those in which the ones
-that are rarely seen do."""
 
 
 class Trainer:
@@ -179,13 +176,6 @@ class Trainer:
         states, _ = self._validation.spread(_VALIDATION_WINDOWS, min(_VALIDATION_HORIZON, self._validation.longest))
         return (states[:, :1] - states[:, 1:]).square().mean().item()
 
-    def _on_cpu(self, solve: Callable[..., object], count: int) -> object:
-        """What comes of solving on transitions of the training episodes, at most so many, evenly spread."""
-        states, actions = (part.cpu() for part in self._training.spread(count, 1))
-        found = solve(self.model.to("cpu"), states[:, 0], actions[:, 0], states[:, 1])
-        self.model.to(self._device)
-        return found
-
     def _train_stage(self, stage: StageConfig) -> Iterator[Report]:
         learning = select_parts(self.model, self._recipe.stages, self._stage_index)
         if not learning:
@@ -229,32 +219,15 @@ class Trainer:
 
     @single_threaded
     def _solve(self, stage: StageConfig) -> Report:
-        """Gives the predictor, or its constraints alone, the numbers that explain single steps best; on the CPU."""
-        watch, found = Stopwatch(), []
+        """Trains a stage that takes no gradient steps."""
+        watch = Stopwatch()
         self._restored = {}
-        if "predictor" in stage.learns:
-            found.append(str(self._on_cpu(identify, _FREE_CANDIDATES)))
-        if self.model.predictor.constrained:
-            found.append(self._fit_constraints())
+        found = solve(self.model, stage.learns, self._training, self._validation_error)
         self._cursor.seconds = watch.lap()
         states, actions = self._training.spread(_VALIDATION_WINDOWS, stage.horizon)
         with torch.no_grad():
             loss = mean_loss(rollout_errors(self.model, states, actions), stage.loss, stage.huber_delta).item()
-        return self._end_stage(self._report(stage, loss, 0.0)._replace(found="; ".join(found) + "."))
-
-    def _fit_constraints(self) -> str:
-        """Contacts and limits by least squares; undone where noise, say, makes of them what predicts worse."""
-        before = self._validation_error()
-        weights = {name: weight.clone() for name, weight in self.model.state_dict().items()}
-        fit = self._on_cpu(fit_constraints, _PUSHED_CANDIDATES)
-        after = self._validation_error()
-        if after <= before:
-            return str(fit)
-        self.model.load_state_dict(weights)
-        return (
-            f"{fit}; but the horizon error at {_VALIDATION_HORIZON} was {before:.3g} before that and {after:.3g} "
-            "after, so these numbers stay as they were: the data are noisy, or other forces act"
-        )
+        return self._end_stage(self._report(stage, loss, 0.0)._replace(found=found))
 
     def _end_stage(self, report: Report) -> Report:
         before, validation = self._cursor.validation, self._validation_error()
