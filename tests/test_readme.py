@@ -60,7 +60,7 @@ def test_the_readme_shows_every_command() -> None:
     assert {"make run", "make test"} <= set(commands())
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_the_readme_s_commands_and_programs_run(tmp_path: Path) -> None:
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     write_npz(tmp_path)

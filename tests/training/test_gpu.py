@@ -85,7 +85,7 @@ def test_a_tree_is_guessed_trained_and_gone_on_with_on_a_gpu(tmp_path: Path) -> 
 
     begun = trainer(resume=False)
     first = next(begun.reports())
-    assert first.found.startswith("first guess by least squares")
+    assert first.found.startswith("masses and joint forces by least squares")
     assert {weight.device.type for weight in begun.model.parameters()} == {"cuda"}
     losses: list[float] = []
     trainer(resume=True).run(lambda report: losses.append(report.loss))

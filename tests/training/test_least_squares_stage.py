@@ -1,4 +1,4 @@
-"""A first guess of a robot's masses, and the parts of an articulated predictor that stages train."""
+"""Stages that solve for a robot's masses, contacts and limits, and the parts that other stages train."""
 
 import functools
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_a_budget_is_shared_among_the_stages_that_take_steps() -> None:
 def test_a_solved_pendulum_is_exact_and_what_was_found_is_told_once(tmp_path: Path) -> None:
     reports: list[Report] = []
     make_trainer(tmp_path, RECIPE).run(reports.append)
-    assert reports[0].found.startswith("first guess by least squares on ")
+    assert reports[0].found.startswith("masses and joint forces by least squares on ")
     assert reports[0].validation is not None
     assert reports[0].validation < 1e-8
     assert reports[0].seconds > 0

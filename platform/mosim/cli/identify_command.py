@@ -44,16 +44,17 @@ _EPISODES, _EPISODE_STEPS = 5, 200
 
 
 class Options(CommandOptions):
-    """Tell what an articulated simulator has learned in MuJoCo's words: masses, joints and motors.
+    """Print what an articulated simulator has learned in MuJoCo's words: masses, joints and motors.
 
     Beside each number stand its 95% interval, by the balance of forces in the data, and the MJCF's own number. All
     forces of a tree of links could be larger by one factor without any change of motion, so one number of the MJCF is
-    taken as known: a gear. What motion tells only together is told together; then come the numbers that no motion tells
-    apart, those that these data do not, and which joints' motion would. Bodies that are welded together count as one.
+    taken as known: a gear. What motion determines only together is shown together; then come the numbers that no motion
+    separates, those that these data do not determine, and which joints' motion would. Bodies that are welded together
+    count as one.
 
     With --out, the numbers are written into the system's own model as an MJCF file, and rollouts of the file and of the
     simulator are compared. A file that mosim did not write is not replaced. Several checkpoints, such as of several
-    seeds, are told as one, with the spread of each number.
+    seeds, are shown as one, with the spread of each number.
 
       mosim identify runs/cheetah --data data/cheetah-run
       mosim identify runs/arm --data data/arm --against arm_of_the_factory.xml --out arm.xml --json arm.json

@@ -1,4 +1,4 @@
-"""What `mosim identify` prints: numbers beside an MJCF's, and what nothing tells."""
+"""What `mosim identify` prints: numbers beside an MJCF's, and what is not determined."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ _TERMS = 3
 """Numbers of a combination that are named."""
 
 _CHANGES = 8
-"""Combinations that the data do not tell, at most."""
+"""Combinations that the data do not determine, at most."""
 
 _WIDEST = 1000
 """Characters of a table's line."""
@@ -40,12 +40,12 @@ def print_identified(found: Identified, checkpoints: int) -> None:
     for known in found.known if found.against is not None else ():
         console.print(f"taken as known: {known.what} {known.value:.4g}, which sets the scale of all forces of its tree")
     if found.against is None:
-        console.print("the scale of all forces is that of masses of water in the shapes, since motion does not tell it")
+        console.print("the scale of all forces is that of shapes filled with water, since motion does not determine it")
     if found.unseen:
         console.print(f"always pushed by contacts or limits: {', '.join(found.unseen)}")
     _show(_numbers(found, checkpoints > 1))
     if zeros := sum(number.nothing for number in found.numbers):
-        console.print(f"{zeros} numbers that are next to nothing are left out")
+        console.print(f"{zeros} numbers that are practically zero are left out")
     if found.combinations:
         _show(_combinations(found, checkpoints > 1))
     _print_changes(found.changes)
@@ -79,7 +79,7 @@ def _numbers(found: Identified, spread: bool) -> Table:
 
 
 def _combinations(found: Identified, spread: bool) -> Table:
-    table = _table(("told together",), found, spread)
+    table = _table(("determined together",), found, spread)
     for number in found.combinations:
         if number.nothing:
             continue
@@ -123,11 +123,11 @@ def _print_changes(changes: Sequence[Change]) -> None:
         for of, names in itertools.groupby(sorted(parts, key=lambda part: part[2]), key=lambda part: part[2]):
             console.print(f"  {of}: {', '.join(name for name, _, _ in names)}")
     if together := [change for change in by_motion if len(change.terms) > 1]:
-        console.print("no motion tells apart, since they can change together:")
+        console.print("no motion separates, since they can change together:")
         for change in together:
             console.print(f"  {_change(change)}")
     if by_data := [change for change in changes if change.by == "data"]:
-        console.print("these data do not tell, though motion could:")
+        console.print("these data do not determine, though other motion would:")
         for change in by_data[:_CHANGES]:
             console.print(f"  {_change(change)}: {_remedy(change)}")
         if len(by_data) > _CHANGES:

@@ -20,7 +20,7 @@ COMMANDS = {
     "sweep": "Search the settings of a training with Ray Tune, on this machine or on a cluster.",
     "compare": "Show the runs of an experiment side by side, as one page that needs no server.",
     "show": "Film a simulator's prediction under the truth, with the growing error.",
-    "identify": "Tell masses, joints and motors of a simulator in MuJoCo's words, and write them as an MJCF file.",
+    "identify": "Print masses, joints and motors of a simulator in MuJoCo's words, and write them as an MJCF file.",
     "data": "Tell what is in a dataset, and what in it tends to hurt training.",
     "ui": "Open MLflow's interface on the store that runs are tracked in.",
     "sync": "Send what a tracking server has missed.",

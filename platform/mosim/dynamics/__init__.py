@@ -8,7 +8,7 @@ from mosim.dynamics.config import ConstraintsConfig, CorrectorConfig, Integrator
 from mosim.dynamics.configuration_space import ConfigurationSpace
 from mosim.dynamics.constraint_fit import ConstraintFit, fit_constraints
 from mosim.dynamics.excitation import Excitation
-from mosim.dynamics.identification import FirstGuess, identify
+from mosim.dynamics.identification import MassFit, identify
 from mosim.dynamics.integrators import Integrator, make_integrator
 from mosim.dynamics.interface import DynamicsModel, HoldLast
 from mosim.dynamics.mechanical_parameters import (
@@ -33,11 +33,11 @@ __all__ = [
     "CorrectorConfig",
     "DynamicsModel",
     "Excitation",
-    "FirstGuess",
     "HoldLast",
     "Impedances",
     "Integrator",
     "IntegratorConfig",
+    "MassFit",
     "MechanicalParameters",
     "Mechanics",
     "ModelConfig",

@@ -102,7 +102,7 @@ def certainty_of(
 ) -> Certainty:
     """How certain the parameters of a simulator with an articulated predictor are, by transitions.
 
-    Of each transition, the rows count in which no contact and no limit acts, as in a first guess by least squares. The
+    Of each transition, the rows count in which no contact and no limit acts, as in `identify`. The
     noise of each degree of freedom's rows is found with the values that fit best.
 
     Args:

@@ -59,9 +59,8 @@ class ConstraintFit(NamedTuple):
             return "no contact and no limit acts in the data, so their numbers stay as they were"
         return (
             f"contacts and limits by least squares on {self.transitions} transitions: {self.seen} of "
-            f"{self.constraints} were seen, the median error of accelerations fell from {self.before:.1e} to "
-            f"{self.after:.1e} of their standard deviation, and {self.unexplained:.1%} of the transitions stay "
-            "unexplained"
+            f"{self.constraints} act there, the median error of accelerations is {self.after:.1e} of their standard "
+            f"deviation ({self.before:.1e} before), and {self.unexplained:.1%} of the transitions stay unexplained"
         )
 
 

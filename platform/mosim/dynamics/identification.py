@@ -1,4 +1,4 @@
-"""A first guess of everything that an articulated predictor learns: one linear solve on the balance of forces.
+"""Masses, joint forces and gears of an articulated predictor: one linear solve on the balance of forces.
 
 Of transitions in which no contact and no limit acts, as the geometry says. MuJoCo's Euler step obeys the balance
 exactly at its start, with damping at the velocity after it. Any other step does so at its middle to second order; what
@@ -37,8 +37,8 @@ _SCALE_WEIGHT = 10.0
 """Of the size of all forces, over all other equations together."""
 
 
-class FirstGuess(NamedTuple):
-    """How the numbers were found.
+class MassFit(NamedTuple):
+    """How masses, joint forces and gears were found.
 
     Attributes:
       transitions: that were looked at.
@@ -60,19 +60,21 @@ class FirstGuess(NamedTuple):
 
     def __str__(self) -> str:
         sentence = (
-            f"first guess by least squares on {self.transitions} transitions: {self.known} of {self.parameters} "
-            f"parameters can be told, and {self.unexplained:.1e} of the squared accelerations elsewhere is left"
+            f"masses and joint forces by least squares on {self.transitions} transitions: the data determine "
+            f"{self.known} of {self.parameters} parameters, and {self.unexplained:.1e} of the squared accelerations of "
+            "other transitions stays unexplained"
         )
         if unseen := int((self.free == 0).sum()):
             sentence += f"; {unseen} degrees of freedom are never free of contacts and limits"
         if not self.taken:
-            sentence += "; masses of water leave less, so these are kept: there are too few data, or other forces act"
+            sentence += "; shapes filled with water explain more, so their masses are kept: the data are too few, or "
+            sentence += "other forces act"
         return sentence
 
 
 @single_threaded
 @torch.no_grad()
-def identify(simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_states: Tensor) -> FirstGuess:
+def identify(simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_states: Tensor) -> MassFit:
     """Gives a simulator with an articulated predictor the numbers that transitions say.
 
     Args:
@@ -97,7 +99,7 @@ def identify(simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_s
     after = unseen.unexplained()
     if not (taken := after <= before or before != before):
         predictor.assign(neutral)
-    return FirstGuess(
+    return MassFit(
         transitions=len(transitions.rates),
         free=transitions.free.sum(0),
         residual=best.noise,
