@@ -6,11 +6,11 @@ from mosim.dynamics.certainty import Certainty, certainty_of
 from mosim.dynamics.compliance import Impedances
 from mosim.dynamics.config import ConstraintsConfig, CorrectorConfig, IntegratorConfig, ModelConfig, NetworkConfig
 from mosim.dynamics.configuration_space import ConfigurationSpace
-from mosim.dynamics.constraint_fit import ConstraintFit, fit_constraints
 from mosim.dynamics.excitation import Excitation
 from mosim.dynamics.identification import MassFit, identify
 from mosim.dynamics.integrators import Integrator, make_integrator
 from mosim.dynamics.interface import DynamicsModel, HoldLast
+from mosim.dynamics.measurement_noise import MeasurementNoise, smoothed_positions
 from mosim.dynamics.mechanical_parameters import (
     INERTIAL,
     MechanicalParameters,
@@ -21,6 +21,7 @@ from mosim.dynamics.mechanical_parameters import (
 from mosim.dynamics.mujoco_dynamics import MujocoDynamics, PerturbedTwin
 from mosim.dynamics.neural_simulator import NeuralSimulator
 from mosim.dynamics.statistics import Statistics
+from mosim.dynamics.step_fit import StepFit, fit_constraints, fit_steps
 
 __all__ = [
     "INERTIAL",
@@ -28,7 +29,6 @@ __all__ = [
     "BaseParameters",
     "Certainty",
     "ConfigurationSpace",
-    "ConstraintFit",
     "ConstraintsConfig",
     "CorrectorConfig",
     "DynamicsModel",
@@ -38,6 +38,7 @@ __all__ = [
     "Integrator",
     "IntegratorConfig",
     "MassFit",
+    "MeasurementNoise",
     "MechanicalParameters",
     "Mechanics",
     "ModelConfig",
@@ -47,11 +48,14 @@ __all__ = [
     "Parameter",
     "PerturbedTwin",
     "Statistics",
+    "StepFit",
     "base_parameters",
     "centre_and_inertia",
     "certainty_of",
     "fit_constraints",
+    "fit_steps",
     "full_inertia",
     "identify",
     "make_integrator",
+    "smoothed_positions",
 ]

@@ -97,6 +97,21 @@ class ForceBalance:
             gear=none if actuation is None else none * actuation.scale,
         )
 
+    def learned(self) -> Tensor:
+        """The unknowns that the predictor has, `(unknowns,)`."""
+        tree, joints, actuation = self._predictor.tree, self._predictor.joints, self._predictor.actuation
+        mechanics = self._predictor.mechanics()
+        into_units = torch.linalg.inv(tree.guess)
+        more = into_units @ mechanics.pseudo_inertia @ into_units.mT - torch.eye(4).to(into_units)
+        own = [
+            mechanics.armature / tree.scale,
+            mechanics.damping / joints.damping_scale,
+            torch.zeros_like(tree.scale).index_copy(0, joints.springs, mechanics.stiffness / joints.stiffness_scale),
+            mechanics.constant / joints.force_scale,
+            *([] if actuation is None else (mechanics.gear / actuation.scale).unbind(-1)),
+        ]
+        return self.join(more, torch.stack(own, dim=-1))
+
     def split(self, unknowns: Tensor) -> tuple[Tensor, Tensor]:
         """What masses are more than the guess, `(carriers, 4, 4)`, and the rest, `(nv, 4 + nu)`."""
         masses, own = unknowns.split([MASS_UNKNOWNS * self.links, self.own * self.size])

@@ -13,8 +13,8 @@ _LEAST_CUTS = (1e-1, 1e-2, 1e-3, 1e-4)
 depend on them are no outliers."""
 
 _STEPS = 60
-_LEAST_GAINS = (0.03, 0.03, 0.03, 0.03)
-"""Share of the loss that a step must take away, or the next of these cuts is due, or the end."""
+_LEAST_GAIN = 0.03
+"""Share of the loss that a step must take away, or the next of these cuts is due."""
 
 _FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-14, 1e8
 _EASED, _TIGHTENED = 0.1, 4.0
@@ -24,6 +24,9 @@ _LONGEST_STEP = 3.0
 """Of any unknown."""
 
 _LEAST_NOISE = 1e-7
+
+_ROUNDING = 3e-7
+"""Median size below which residuals are rounding, of which little is to be gained."""
 
 
 @runtime_checkable
@@ -71,7 +74,7 @@ def cauchy_weights(residuals: Tensor, cut: float) -> Tensor:
     return 1 / (1 + (sizes(residuals) / cut).square())
 
 
-def solve(problem: Problem, start: Tensor, free: Tensor) -> Solution:
+def solve(problem: Problem, start: Tensor, free: Tensor, least_gain: float = _LEAST_GAIN) -> Solution:
     """The unknowns that residuals and expectation together make the most likely, as steps from `start` find them.
 
     The noise of the residuals is taken from their median size, so that what the data say soon outweighs what was
@@ -81,6 +84,8 @@ def solve(problem: Problem, start: Tensor, free: Tensor) -> Solution:
       problem: what is solved.
       start: `(n,)`.
       free: `(n,)`: which of them are looked for; the others stay.
+      least_gain: share of the loss that a step must take away at last, or it is the end; where the median size is that
+        of rounding, it is as large as with the cuts before.
     """
     unknowns, damping, stage = start, _FIRST_DAMPING, 0
     residuals = problem.residuals(unknowns)
@@ -106,7 +111,8 @@ def solve(problem: Problem, start: Tensor, free: Tensor) -> Solution:
                     damping = max(damping * _EASED, _LEAST_DAMPING)
                     break
             damping *= _TIGHTENED
-        if gain < _LEAST_GAINS[stage]:
+        last = stage == len(_LEAST_CUTS) - 1 and noise > _ROUNDING**2
+        if gain < (least_gain if last else _LEAST_GAIN):
             stage += 1
             damping = min(damping, _FIRST_DAMPING)
             if stage == len(_LEAST_CUTS):

@@ -2,15 +2,35 @@
 
 import math
 from collections.abc import Callable, Collection
+from copy import deepcopy
 
 import torch
 
-from mosim.dynamics import NeuralSimulator, fit_constraints, identify
+from mosim.dynamics import (
+    MeasurementNoise,
+    NeuralSimulator,
+    fit_constraints,
+    fit_steps,
+    identify,
+    smoothed_positions,
+)
 from mosim.training.windows import WindowSampler
 
 _FREE_CANDIDATES, _PUSHED_CANDIDATES = 16_384, 100_000
 """Transitions among which least squares takes those that contacts and limits push least; and those in which the ones
 that are rarely seen do."""
+
+_NOISY_CANDIDATES, _NOISY_WINDOWS = 30_000, 2_000
+"""Transitions among which it takes both where states are noisy; and of how many the noise is measured."""
+
+_REACH = 16
+"""Steps to either side whose measured positions count for one, where they are noisy."""
+
+_ROUNDS = 2
+"""Fits to noisy states: the first shows how noisy velocities are, which the second takes into account."""
+
+_EXACT = 1e-5
+"""Share of squared accelerations up to which what is left unexplained where nothing pushes is rounding."""
 
 
 def solve(
@@ -18,39 +38,72 @@ def solve(
 ) -> str:
     """Gives the predictor, or its constraints alone, the numbers that explain single steps best; on the CPU.
 
+    Masses and joint forces by a linear solve, then contacts and limits. Where the linear solve leaves more than
+    rounding, for noise or other forces, its numbers are a first guess, from which all are fitted together.
+
     Args:
       model: is changed; it stays on its device.
       learns: `predictor`, `constraints` or both.
       training: the episodes to take single steps from.
-      validation_error: measures the model. Contacts and limits that make it larger are undone.
+      validation_error: measures the model. A fit that makes it larger is undone.
 
     Returns:
       What was found, a sentence.
     """
-    found = [str(_on_cpu(identify, model, training, _FREE_CANDIDATES))] if "predictor" in learns else []
-    if model.predictor.constrained:
-        found.append(_solve_constraints(model, training, validation_error))
+    device = next(model.parameters()).device
+    model.to(torch.device("cpu"))
+    found, fit = [], _fit_constraints if model.predictor.constrained else None
+    if "predictor" in learns:
+        masses = identify(model, *_transitions(training, _FREE_CANDIDATES))
+        found.append(str(masses))
+        if not masses.unexplained < _EXACT:
+            fit = _fit_all
+    if fit is not None:
+        found.append(_undone_if_worse(fit, model, training, validation_error))
+    model.to(device)
     return f"{'; '.join(found)}."
 
 
-def _solve_constraints(model: NeuralSimulator, training: WindowSampler, validation_error: Callable[[], float]) -> str:
+def _undone_if_worse(
+    fit: Callable[[NeuralSimulator, WindowSampler], str],
+    model: NeuralSimulator,
+    training: WindowSampler,
+    validation_error: Callable[[], float],
+) -> str:
     before = validation_error()
     weights = {name: weight.clone() for name, weight in model.state_dict().items()}
-    fit = _on_cpu(fit_constraints, model, training, _PUSHED_CANDIDATES)
+    found = fit(model, training)
     after = validation_error()
     if after <= before or math.isnan(before):
-        return str(fit)
+        return found
     model.load_state_dict(weights)
     return (
-        f"{fit}; but that changes the horizon error on validation episodes from {before:.3g} to {after:.3g}, so these "
-        "numbers stay as they were: the data are noisy, or other forces act"
+        f"{found}; but that changes the horizon error on validation episodes from {before:.3g} to {after:.3g}, so they "
+        "stay as they were: the data are noisy, or other forces act"
     )
 
 
-def _on_cpu(function: Callable[..., object], model: NeuralSimulator, training: WindowSampler, count: int) -> object:
-    """What a function makes of the model and of single steps, at most so many, evenly spread."""
-    device = next(model.parameters()).device
+def _fit_constraints(model: NeuralSimulator, training: WindowSampler) -> str:
+    return str(fit_constraints(model, *_transitions(training, _PUSHED_CANDIDATES)))
+
+
+def _fit_all(model: NeuralSimulator, training: WindowSampler) -> str:
+    """Masses, joint forces, contacts and limits together, from positions that their neighbours have made less noisy."""
+    reach = min(_REACH, max(1, training.longest // 2))
+    states, actions = (part.cpu().double() for part in training.spread(_NOISY_CANDIDATES, 2 * reach))
+    sample = slice(None, None, max(1, len(states) // _NOISY_WINDOWS))
+    velocities = states[:, reach, model.facts.nq :]
+    for _ in range(_ROUNDS):
+        exact = deepcopy(model).double()
+        noise = MeasurementNoise.of(exact, states[sample], actions[sample])
+        start = torch.cat([smoothed_positions(exact, noise, states), velocities], dim=-1)
+        fit = fit_steps(model, start, actions[:, reach], states[:, reach + 1])
+        if not noise.of_positions:
+            return str(fit)
+    return f"{noise}; {fit}"
+
+
+def _transitions(training: WindowSampler, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Single steps on the CPU, at most so many, evenly spread."""
     states, actions = (part.cpu() for part in training.spread(count, 1))
-    found = function(model.to(torch.device("cpu")), states[:, 0], actions[:, 0], states[:, 1])
-    model.to(device)
-    return found
+    return states[:, 0], actions[:, 0], states[:, 1]

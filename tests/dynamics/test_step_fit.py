@@ -4,32 +4,12 @@ import mujoco
 import numpy as np
 import pytest
 import torch
-from true_mechanics import true_mechanics
+from physics_steps import transitions, with_true_masses
 
-from mosim.dynamics import ConstraintsConfig, ModelConfig, NeuralSimulator, Statistics, fit_constraints
+from mosim.dynamics import Statistics, fit_constraints
 from mosim.dynamics.articulated import ArticulatedPredictor
 from mosim.dynamics.compliance import FRICTION, WEIGHT, Compliance, Impedances
 from mosim.systems import load_task
-from mosim.trajectories import PoissonBehaviour, collect_episode
-
-CONFIG = ModelConfig(predictor="articulated", constraints=ConstraintsConfig(), correctors=())
-
-
-def transitions(task, episodes: int, steps: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    found = [collect_episode(task, PoissonBehaviour(), steps, 0, index) for index in range(episodes)]
-    states, nexts, actions = (
-        np.concatenate(parts)
-        for parts in zip(*((item.states[:-1], item.states[1:], item.actions) for item in found), strict=True)
-    )
-    return torch.from_numpy(states), torch.from_numpy(actions), torch.from_numpy(nexts)
-
-
-def with_true_masses(task, statistics: Statistics) -> NeuralSimulator:
-    simulator = NeuralSimulator(task.facts, CONFIG, statistics)
-    predictor = simulator.predictor
-    assert isinstance(predictor, ArticulatedPredictor)
-    predictor.assign(true_mechanics(task.model, task.facts, predictor))
-    return simulator
 
 
 @pytest.mark.parametrize("solimp", [(0.9, 0.95, 0.001, 0.5, 2), (0.1, 0.8, 0.03, 0.3, 4), (0.5, 0.99, 0.01, 0.7, 1.5)])
