@@ -31,6 +31,7 @@ bench: bench-speed
 	$(BIN)/mosim study benchmarks/general.yaml --workers 2 --results benchmarks/results/general.csv --resume
 	$(BIN)/mosim study benchmarks/episodes.yaml --workers 2 --results benchmarks/results/episodes.csv --resume
 	$(BIN)/python benchmarks/episodes.py
+	$(BIN)/python benchmarks/noise.py
 	$(BIN)/python benchmarks/whole_runs.py
 	$(BIN)/mosim study studies/ablation.yaml --workers 2 --results benchmarks/results/ablation.csv --resume
 	$(BIN)/python benchmarks/zero_shot.py

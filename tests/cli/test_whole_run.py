@@ -85,6 +85,7 @@ def test_it_ends_with_a_table_and_says_where_everything_is(unbroken: tuple[Path,
         "true-trained",
         "random",
         "wall time",
+        "true steps ",
         "mosim ui",
     ):
         assert words in said

@@ -223,11 +223,17 @@ class WholeRun:
                 policies[ZERO_SHOT] / policies[TRUE_TRAINED] if policies[TRUE_TRAINED] else float("nan"),
             ),
         ]
+        rows += [(f"true_steps.{part}", float(steps)) for part, steps in self._true_steps().items()]
         rows += [(f"seconds.{name}", phase["seconds"]) for name, phase in phases.items()]
         summary = pd.DataFrame(rows, columns=["measure", "value"])
         with atomic_path(self._out / "summary.csv") as aside:
             summary.to_csv(aside, index=False)
         return summary
+
+    def _true_steps(self) -> dict[str, int]:
+        """Physics steps of the true system, by dataset."""
+        datasets = {part: Dataset.open(self._out / "data" / part) for part in self._collections}
+        return {part: dataset.metadata.physics_steps for part, dataset in datasets.items()}
 
     def _tables(self) -> tuple[Table, Table]:
         """Horizon errors and returns, for people."""
@@ -244,6 +250,11 @@ class WholeRun:
             console.print(table)
         console.print(
             "wall time     " + ", ".join(f"{name} {phase['seconds']:.0f} s" for name, phase in phases.items())
+        )
+        steps = self._true_steps()
+        console.print(
+            f"true steps    {steps['train']:,} physics steps to train the simulator, and with it the zero-shot policy; "
+            f"{steps['heldout']:,} held out"
         )
         console.print(f"checkpoint    {out / phases['train']['checkpoint']}")
         console.print(f"policy        {out / ZERO_SHOT / POLICY_FOLDER}")

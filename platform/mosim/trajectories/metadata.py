@@ -63,6 +63,11 @@ class Metadata(Frozen):
         return sum(shard.episodes for shard in self.shards)
 
     @property
+    def physics_steps(self) -> int:
+        """Physics steps in the shards that are finished."""
+        return sum(shard.rows - shard.episodes for shard in self.shards)
+
+    @property
     def complete(self) -> bool:
         """Whether every episode is there."""
         return self.finished_episodes == self.episodes
