@@ -148,7 +148,7 @@ def test_contacts_that_predict_worse_than_before_are_undone() -> None:
     sampler = WindowSampler(*data.tensors(torch.device("cpu")), data.offsets, range(2), 0)
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     found = solve(model, ["constraints"], sampler, iter([1.0, 2.0]).__next__)
-    assert "from 1 to 2, so these numbers stay as they were" in found
+    assert "from 1 to 2, so they stay as they were" in found
     assert not changed(before, model.state_dict())
     for first, second in ((2.0, 1.0), (float("nan"), 1.0)):
         assert "stay as they were" not in solve(model, ["constraints"], sampler, iter([first, second]).__next__)
