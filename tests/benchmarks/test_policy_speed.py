@@ -1,29 +1,18 @@
 """The benchmark of policies' training works, and saves what it says; its profiler finds where time is spent."""
 
 import csv
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from benchmark_process import run_benchmark
 
 ROOT = Path(__file__).parent.parent.parent
 IN_RLLIB = ("", ", no physics", ", no physics, RLlib's own")
 
 
 def run(*arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "benchmarks/policy_speed.py", "--quick", "--threads", "1", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return run_benchmark("policy_speed.py", "--quick", "--threads", "1", *arguments)
 
 
 def test_a_quick_run_saves_every_rate_it_prints(tmp_path: Path) -> None:

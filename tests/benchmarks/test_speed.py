@@ -1,29 +1,18 @@
 """The speed benchmark works, and saves what it says."""
 
 import csv
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from benchmark_process import run_benchmark
 
 ROOT = Path(__file__).parent.parent.parent
 _CHEAP = ("training", "rollout", "environment", "threads", "cost")
 
 
 def run(out: Path, *items: str, threads: int = 1) -> str:
-    done = subprocess.run(
-        [sys.executable, "benchmarks/speed.py", "--quick", "--out", str(out), "--items", *items],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run_benchmark("speed.py", "--quick", "--out", str(out), "--items", *items, threads=threads)
 
 
 def rows_in(file: Path) -> list[dict[str, str]]:

@@ -1,34 +1,22 @@
 """The benchmark of Tune's overhead works, and saves what it prints."""
 
 import csv
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parent.parent.parent
+from benchmark_process import run_benchmark
 
 
 @pytest.mark.slow
 def test_a_small_run_saves_every_measure(tmp_path: Path) -> None:
     sizes = ["--trials", "4", "--reports", "3", "--episodes", "3", "--recipes", "reacher-easy"]
-    done = subprocess.run(
-        [sys.executable, "benchmarks/tune_overhead.py", *sizes, "--out", str(tmp_path)],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    said = run_benchmark("tune_overhead.py", *sizes, "--out", str(tmp_path))
     with (tmp_path / "tune_overhead.csv").open() as file:
         rows = list(csv.DictReader(file))
     values = {(row["item"], row["of"]): float(row["value"]) for row in rows}
-    printed = [line for line in done.stdout.splitlines() if " trials in " not in line]
+    printed = [line for line in said.splitlines() if " trials in " not in line]
     assert len(values) == len(rows) == len(printed)
-    assert "often, 3 reports a trial: 4 of 4 trials in " in done.stdout
+    assert "often, 3 reports a trial: 4 of 4 trials in " in said
     assert values["report", "sweep"] > 0
     assert values["snapshots", "sweep"] >= 1
     assert values["snapshot, size", "sweep"] > values["copy, size", "sweep"] > 0.001

@@ -153,3 +153,18 @@ def test_contacts_that_predict_worse_than_before_are_undone() -> None:
     for first, second in ((2.0, 1.0), (float("nan"), 1.0)):
         assert "stay as they were" not in solve(model, ["constraints"], sampler, iter([first, second]).__next__)
         assert changed(before, model.state_dict())
+
+
+@pytest.mark.parametrize(("steps", "noise_is_told"), [(3, False), (60, True)])
+def test_noisy_states_are_fitted_however_short_episodes_are(steps: int, noise_is_told: bool) -> None:
+    task = load_task("acrobot-swingup")
+    episodes = [collect_episode(task, PoissonBehaviour(), steps, 0, index) for index in range(600 // steps)]
+    clean = Trajectories.of(task.facts, episodes)
+    noise = torch.randn(clean.states.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).numpy()
+    states = clean.states + 0.01 * clean.states.std(axis=0) * noise
+    data = TrainingData.of(Trajectories(clean.facts, states, clean.actions, clean.offsets, clean.contexts), "noisy")
+    sampler = WindowSampler(*data.tensors(torch.device("cpu")), data.offsets, range(data.episodes), seed=0)
+    simulator = NeuralSimulator(data.facts, MODEL, data.statistics)
+    found = solve(simulator, ("predictor",), sampler, lambda: 1.0)
+    assert ("; measurement noise is " in found) == noise_is_told
+    assert "; masses and joint forces by least squares on " in found

@@ -40,8 +40,8 @@ class MeasurementNoise(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"positions have a noise of {float(self.position.median()):.2g} of the displacement in a step, velocities "
-            f"one of {float(self.velocity.median()):.2g} of their standard deviation"
+            f"measurement noise is {float(self.position.median()):.2g} of a step's displacement in positions and "
+            f"{float(self.velocity.median()):.2g} of the standard deviation in velocities (medians over dimensions)"
         )
 
     @classmethod

@@ -27,7 +27,6 @@ from mosim.threads import single_threaded
 
 _CHUNK = 512
 
-
 _MOST_PUSHED, _MOST = 3000, 12_000
 """Transitions that are taken at most: of those in which constraints act, and with those in which none does. The ones
 with the constraints that are seen least come first."""
@@ -288,8 +287,8 @@ class _Squares:
         """Adds states.
 
         Args:
-          by_weights: `(n, nv, weights)`.
-          by_numbers: `(n, nv, k, NUMBERS)`: of constraints that act.
+          by_weights: derivatives of errors, or of combinations of them, `(n, m, weights)`.
+          by_numbers: `(n, m, k, NUMBERS)`: of constraints that act.
           which: `(n, k)`: which these are.
         """
         dense, sparse = by_weights.flatten(0, 1), by_numbers.flatten(2)

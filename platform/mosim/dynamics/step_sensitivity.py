@@ -27,6 +27,7 @@ from mosim.dynamics.force_balance import DAMPING, ForceBalance
 from mosim.dynamics.rows import Rows, rank_within
 
 _SEARCHES = 50
+"""Steps of the search for the rows that push, see `active_set.least_push`: more than any state needs."""
 
 
 class Sensitivity(NamedTuple):

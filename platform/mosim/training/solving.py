@@ -1,7 +1,8 @@
 """A stage that solves for its numbers: the masses, forces, contacts and limits of an articulated predictor."""
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 
 import torch
@@ -24,7 +25,7 @@ _NOISY_CANDIDATES, _NOISY_WINDOWS = 30_000, 2_000
 """Transitions among which it takes both where states are noisy; and of how many the noise is measured."""
 
 _REACH = 16
-"""Steps to either side whose measured positions count for one, where they are noisy."""
+"""Steps to either side whose measured positions count for one, where they are noisy and episodes are long enough."""
 
 _ROUNDS = 2
 """Fits to noisy states: the first shows how noisy velocities are, which the second takes into account."""
@@ -50,17 +51,15 @@ def solve(
     Returns:
       What was found, a sentence.
     """
-    device = next(model.parameters()).device
-    model.to(torch.device("cpu"))
     found, fit = [], _fit_constraints if model.predictor.constrained else None
     if "predictor" in learns:
-        masses = identify(model, *_transitions(training, _FREE_CANDIDATES))
+        with _on_cpu(model):
+            masses = identify(model, *_transitions(training, _FREE_CANDIDATES))
         found.append(str(masses))
         if not masses.unexplained < _EXACT:
             fit = _fit_all
     if fit is not None:
         found.append(_undone_if_worse(fit, model, training, validation_error))
-    model.to(device)
     return f"{'; '.join(found)}."
 
 
@@ -72,7 +71,8 @@ def _undone_if_worse(
 ) -> str:
     before = validation_error()
     weights = {name: weight.clone() for name, weight in model.state_dict().items()}
-    found = fit(model, training)
+    with _on_cpu(model):
+        found = fit(model, training)
     after = validation_error()
     if after <= before or math.isnan(before):
         return found
@@ -89,7 +89,9 @@ def _fit_constraints(model: NeuralSimulator, training: WindowSampler) -> str:
 
 def _fit_all(model: NeuralSimulator, training: WindowSampler) -> str:
     """Masses, joint forces, contacts and limits together, from positions that their neighbours have made less noisy."""
-    reach = min(_REACH, max(1, training.longest // 2))
+    reach = min(_REACH, training.longest // 4)  # So that most steps of short episodes count.
+    if not reach:
+        return str(fit_steps(model, *_transitions(training, _NOISY_CANDIDATES)))
     states, actions = (part.cpu().double() for part in training.spread(_NOISY_CANDIDATES, 2 * reach))
     sample = slice(None, None, max(1, len(states) // _NOISY_WINDOWS))
     velocities = states[:, reach, model.facts.nq :]
@@ -107,3 +109,14 @@ def _transitions(training: WindowSampler, count: int) -> tuple[torch.Tensor, tor
     """Single steps on the CPU, at most so many, evenly spread."""
     states, actions = (part.cpu() for part in training.spread(count, 1))
     return states[:, 0], actions[:, 0], states[:, 1]
+
+
+@contextmanager
+def _on_cpu(model: NeuralSimulator) -> Iterator[None]:
+    """Fits are in double precision and of small matrices; what measures the model wants it on its own device."""
+    device = next(model.parameters()).device
+    model.to(torch.device("cpu"))
+    try:
+        yield
+    finally:
+        model.to(device)
