@@ -35,6 +35,7 @@ bench: bench-speed
 	$(BIN)/python benchmarks/whole_runs.py
 	$(BIN)/mosim study studies/ablation.yaml --workers 2 --results benchmarks/results/ablation.csv --resume
 	$(BIN)/python benchmarks/zero_shot.py
+	$(BIN)/python benchmarks/episode_returns.py
 	$(BIN)/python benchmarks/horizons.py
 
 bench-speed: $(VENV)/.installed

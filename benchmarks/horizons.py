@@ -13,7 +13,6 @@ import itertools
 import statistics
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import tyro
@@ -24,10 +23,9 @@ from zero_shot_runs import (
     Table,
     Training,
     make_simulators,
+    measured_policy,
     model_of,
-    random_of,
     read_trainings,
-    recipe_of,
     run,
     write_trainings,
 )
@@ -35,7 +33,6 @@ from zero_shot_runs import (
 from mosim.configuration import read_yaml_model
 from mosim.environments import StartKind
 from mosim.files import atomic_path
-from mosim.policies import read_explosions, read_returns
 from mosim.systems import Frozen
 from mosim_analysis import names
 
@@ -105,24 +102,8 @@ def _training(row: Policies, horizon: int, start: StartKind, seed: int, simulato
     folder = out / row.task / f"{horizon}-{start}" / f"seed-{seed}"
     where = ["--out", str(folder), "--seed", str(seed), "--horizon", str(horizon), "--start", start]
     command = ["mosim", "zero-shot", str(model_of(simulators / row.simulator)), "--task", row.task, *where]
-    measured = _measured(row.task, folder) if (folder / "policy").is_dir() else None
+    measured = measured_policy(row.task, folder) if (folder / "policy").is_dir() else None
     return Training(key, measured, [*command, "--resume", "--no-video", *row.flags])
-
-
-def _measured(task: str, folder: Path) -> dict[str, Any]:
-    last, exploded = read_returns(folder / "returns.csv")[-1], read_explosions(folder)
-    return {
-        "algorithm": recipe_of(folder)["algorithm"],
-        "true_return": last.return_true_mean,
-        "true_std": last.return_true_std,
-        "simulated_return": last.return_simulated,
-        "control_steps": last.steps,
-        "seconds": last.wall_seconds,
-        "judged_episodes": last.episodes,
-        "training_episodes": exploded.episodes,
-        "explosions": exploded.explosions,
-        "random": random_of(task, folder),
-    }
 
 
 def _returns(known: Table, task: str, horizon: int, start: str) -> list[float]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from common import commit, hardware, write_table
 
-from mosim.policies import random_return
+from mosim.policies import random_return, read_explosions, read_returns
 from mosim.systems import Frozen, load_task
 
 Table = dict[tuple[str, ...], dict[str, str]]
@@ -95,6 +95,23 @@ def recipe_of(folder: Path) -> dict[str, Any]:
 def random_of(task: str, folder: Path) -> float:
     """The return of random actions in the true task, each held as long as those of the policy in `folder`."""
     return _random(task, recipe_of(folder)["action_repeat"])
+
+
+def measured_policy(task: str, folder: Path) -> dict[str, Any]:
+    """What a training has come to."""
+    last, exploded = read_returns(folder / "returns.csv")[-1], read_explosions(folder)
+    return {
+        "algorithm": recipe_of(folder)["algorithm"],
+        "true_return": last.return_true_mean,
+        "true_std": last.return_true_std,
+        "simulated_return": last.return_simulated,
+        "control_steps": last.steps,
+        "seconds": last.wall_seconds,
+        "judged_episodes": last.episodes,
+        "training_episodes": exploded.episodes,
+        "explosions": exploded.explosions,
+        "random": random_of(task, folder),
+    }
 
 
 @functools.cache

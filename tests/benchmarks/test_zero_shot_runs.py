@@ -21,7 +21,9 @@ BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
 @pytest.fixture
 def modules(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return {name: importlib.import_module(name) for name in ("zero_shot", "horizons", "zero_shot_runs")}
+    return {
+        name: importlib.import_module(name) for name in ("zero_shot", "horizons", "episode_returns", "zero_shot_runs")
+    }
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def study(file: Path, **changes: Any) -> Path:
     return file
 
 
-@pytest.mark.parametrize("name", ["zero_shot", "horizons"])
+@pytest.mark.parametrize("name", ["zero_shot", "horizons", "episode_returns"])
 def test_every_command_of_a_benchmark_is_one_that_mosim_takes(
     name: str, modules: dict[str, ModuleType], commands: list[list[str]], tmp_path: Path
 ) -> None:
@@ -66,7 +68,8 @@ def test_every_command_of_a_benchmark_is_one_that_mosim_takes(
     modules[name].main(**arguments)
     trainings = [command for command in commands if command[1] == "zero-shot"]
     rows = rows_of(tmp_path / f"{name}.csv")
-    assert len(trainings) == len(rows) > 8
+    compared = name == "episode_returns"  # Where a policy of the true task has a row of its own.
+    assert len(trainings) + compared * sum("--compare" in command for command in trainings) == len(rows) > 8
     assert len({command[command.index("--out") + 1] for command in trainings}) == len(trainings)
     for command in trainings:
         if command[command.index("--seed") + 1] != "0":
@@ -92,6 +95,26 @@ def test_horizons_meet_every_kind_of_starts(
     returns = [float(row["true_return"]) for row in rows]
     first = f"{(returns[0] + returns[4]) / 2:.0f} ({returns[0]:.0f} to {returns[4]:.0f})"
     assert f"| cartpole-swingup | `initial` | {first} |" in capsys.readouterr().out
+
+
+def test_returns_by_episodes_are_those_of_the_simulator_of_so_many(
+    modules: dict[str, ModuleType], commands: list[list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump({"episodes": [3, 10], "tasks": ["cheetah-run"], "seeds": [0, 1]}))
+    modules["episode_returns"].main(file, tmp_path / "out", tmp_path / "returns.csv", tmp_path / "plot.png", workers=1)
+    collected = [command for command in commands if command[1] == "collect"]
+    assert [" ".join(command[-4:]) for command in collected] == [
+        f"--episodes {episodes} --seed {seed}" for seed in (0, 1) for episodes in (3, 10)
+    ]
+    rows = rows_of(tmp_path / "returns.csv")
+    assert [(row["trained_in"], row["episodes"], row["seed"]) for row in rows] == [
+        (*place, seed) for seed in "01" for place in (("simulator", "3"), ("simulator", "10"), ("true task", ""))
+    ]
+    three, ten, true = (float(rows[index]["true_return"]) for index in range(3))
+    assert three < ten == true, "the training of ten episodes is the one that trains in the true task as well"
+    ours = f"{(three + float(rows[3]['true_return'])) / 2:.0f} ({three:.0f} to {rows[3]['true_return']}"
+    assert ours.split(".")[0] in capsys.readouterr().out
 
 
 def test_rows_of_trainings_that_are_not_here_stay_and_keep_their_commit(
