@@ -47,7 +47,7 @@ gpu:
 	@$(MAKE) --no-print-directory $(VENV)/.installed-test
 	$(BIN)/python benchmarks/gpu.py
 
-$(VENV)/.installed: pyproject.toml constraints.txt $(wildcard platform/mosim/dynamics/*.[ch])
+$(VENV)/.installed: pyproject.toml constraints.txt $(wildcard platform/mosim/models/mosim/*.h platform/mosim/models/mosim/*/*.[ch])
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --constraint constraints.txt --editable .
 	touch $@

@@ -27,9 +27,9 @@ import numpy as np
 import tyro
 from common import RESULTS, Comparison, compare, write_rows
 
-from mosim import ray_cluster
-from mosim.systems import Task, load_system
-from mosim.trajectories import PoissonBehaviour, collect, collect_episode
+from mosim.data import PoissonBehaviour, collect, collect_episode
+from mosim.jobs import ray_cluster
+from mosim.tasks import Task, load_system
 
 DISTINCT_EPISODES = 10
 """Episodes that a bare loop runs again and again, so that drawing them takes no time of its own."""

@@ -15,9 +15,9 @@ import mujoco
 import numpy as np
 import torch
 
-from mosim.dynamics import ModelConfig, NeuralSimulator, Statistics
-from mosim.systems import Task, load_task
-from mosim.trajectories import HELD_OUT_SEED_OFFSET, PoissonBehaviour, Trajectories, collect_episode
+from mosim.data import HELD_OUT_SEED_OFFSET, PoissonBehaviour, Trajectories, collect_episode
+from mosim.models import ModelConfig, NeuralSimulator, Statistics
+from mosim.tasks import Task, load_task
 
 RESULTS = Path(__file__).parent / "results"
 

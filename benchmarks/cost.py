@@ -8,8 +8,8 @@ import torch
 from common import prepare, rate_of, windows
 from pairs import Scale
 
-from mosim.dynamics import DynamicsModel, ModelConfig
-from mosim.systems import load_task
+from mosim.models import DynamicsModel, ModelConfig
+from mosim.tasks import load_task
 from mosim.training import load_recipe
 
 _BATCHES = (1, 16, 256, 4096, 65536)

@@ -29,9 +29,9 @@ from zero_shot_runs import (
     write_trainings,
 )
 
-from mosim.configuration import read_yaml_model
-from mosim.files import atomic_path
-from mosim.systems import Frozen
+from mosim.core.configuration import read_yaml_model
+from mosim.core.files import atomic_path
+from mosim.core.frozen import Frozen
 from mosim_analysis import names
 
 mpl.use("Agg")

@@ -16,7 +16,7 @@ import pandas as pd
 import tyro
 from common import RESULTS
 
-from mosim.files import atomic_path
+from mosim.core.files import atomic_path
 from mosim_analysis import names
 
 mpl.use("Agg")

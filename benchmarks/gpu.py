@@ -30,7 +30,7 @@ import tyro
 from common import RESULTS, origin, write_table
 from gpu_parts import PARTS
 
-from mosim.files import atomic_path
+from mosim.core.files import atomic_path
 
 LIMITS = {"tests": 120.0, "rollout": 60.0, "training": 90.0, "PPO": 90.0}
 """Seconds, by the first word of a part."""

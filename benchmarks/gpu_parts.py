@@ -19,11 +19,11 @@ import torch
 import tyro
 from common import Subject, prepare, rate_of, standard_episodes, windows
 
-from mosim import ray_cluster
-from mosim.policies import load_policy_recipe
-from mosim.policies.algorithm import make_algorithm
-from mosim.systems import load_task
-from mosim.threads import torch_threads
+from mosim.agents import load_policy_recipe
+from mosim.agents.rllib.algorithm import make_algorithm
+from mosim.core.threads import torch_threads
+from mosim.jobs import ray_cluster
+from mosim.tasks import load_task
 from mosim.training import Recipe, Report, StageConfig, Trainer, TrainingData, load_recipe
 from mosim.training.checkpoint import save_checkpoint
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
+from mosim.data import Dataset
 from mosim.training import Recipe, Trainer, TrainingData, load_recipe
-from mosim.trajectories import Dataset
 
 _STEPS = 300
 _ROLLOUT_STEPS = 20

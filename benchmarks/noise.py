@@ -16,10 +16,10 @@ import numpy as np
 import tyro
 from common import RESULTS, standard_episodes, write_rows
 
+from mosim.data import EPISODE_STEPS, HELD_OUT_EPISODES, HELD_OUT_SEED_OFFSET, TRAINING_EPISODES, Trajectories
 from mosim.evaluation import measure_horizons
-from mosim.systems import load_task
+from mosim.tasks import load_task
 from mosim.training import Report, Trainer, TrainingData, load_recipe
-from mosim.trajectories import EPISODE_STEPS, HELD_OUT_EPISODES, HELD_OUT_SEED_OFFSET, TRAINING_EPISODES, Trajectories
 
 HORIZONS = (1, 16, 100)
 

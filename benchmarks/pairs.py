@@ -15,12 +15,12 @@ import torch
 from collection import compare_collection
 from common import Comparison, compare, prepare, rate_of, replay, standard_episodes, windows
 
-from mosim.dynamics import ConstraintsConfig, IntegratorConfig, ModelConfig
-from mosim.environments import MoSimVectorEnv
-from mosim.systems import load_task
+from mosim.data import Trajectories, collect
+from mosim.envs import MoSimVectorEnv
+from mosim.models import ConstraintsConfig, IntegratorConfig, ModelConfig
+from mosim.tasks import load_task
 from mosim.training import Recipe, Report, StageConfig, Trainer, TrainingData, load_recipe
 from mosim.training.checkpoint import save_checkpoint
-from mosim.trajectories import Trajectories, collect
 
 _LEVEL = "geometry"
 """Of knowledge, of the recipes that are measured: their networks can be given other integrators and widths."""

@@ -38,14 +38,14 @@ from ray.rllib.connectors.env_to_module import MeanStdFilter
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from sampling_profiler import Part, SamplingProfiler
 
-from mosim import ray_cluster
-from mosim.console import console, quiet
-from mosim.dynamics import MujocoDynamics
-from mosim.environments import MoSimVectorEnv, load_dynamics
-from mosim.policies import PolicyRecipe, SACRecipe, load_policy_recipe
-from mosim.policies.algorithm import make_algorithm
-from mosim.systems import Task, load_task
-from mosim.threads import torch_threads
+from mosim.agents import PolicyRecipe, SACRecipe, load_policy_recipe
+from mosim.agents.rllib.algorithm import make_algorithm
+from mosim.core.console import console, quiet
+from mosim.core.threads import torch_threads
+from mosim.envs import MoSimVectorEnv, load_dynamics
+from mosim.jobs import ray_cluster
+from mosim.models import MujocoDynamics
+from mosim.tasks import Task, load_task
 from mosim.training import load_recipe
 from mosim.training.checkpoint import save_checkpoint
 

@@ -43,8 +43,8 @@ from pairs import (
     training_row,
 )
 
-from mosim import ray_cluster
-from mosim.threads import torch_threads
+from mosim.core.threads import torch_threads
+from mosim.jobs import ray_cluster
 
 Item = Literal["training", "rollout", "collection", "environment", "memory", "threads", "cost"]
 

@@ -28,13 +28,14 @@ from common import RESULTS, standard_episodes, write_rows
 from ray import tune
 from ray._private.internal_api import node_stats
 
-from mosim import ray_cluster
-from mosim.console import quiet
-from mosim.sweeps import plan_sweep, read_sweep, run_sweep
-from mosim.sweeps.simulator_trial import train_simulator_trial
-from mosim.systems import load_task
+from mosim.core.console import quiet
+from mosim.data import EPISODE_STEPS, TRAINING_EPISODES, Trajectories
+from mosim.experiments.sweep import plan_sweep, read_sweep
+from mosim.experiments.tune import run_sweep
+from mosim.experiments.tune.simulator_trial import train_simulator_trial
+from mosim.jobs import ray_cluster
+from mosim.tasks import load_task
 from mosim.training import TrainingData
-from mosim.trajectories import EPISODE_STEPS, TRAINING_EPISODES, Trajectories
 
 _DIFFERENT = 4
 """Episodes that are collected; the others are copies of these, and take as much memory."""

@@ -42,12 +42,13 @@ from ray.experimental import get_object_locations
 from ray.tune.callback import CallbackList
 from ray.tune.execution.tune_controller import TuneController
 
-from mosim import ray_cluster
-from mosim.console import console, quiet
-from mosim.sweeps import FINISHED, TRAIN_SECONDS, TrialNews, plan_sweep, read_sweep, run_sweep
-from mosim.systems import load_task
+from mosim.core.console import console, quiet
+from mosim.data import EPISODE_STEPS, TRAINING_EPISODES
+from mosim.experiments.sweep import FINISHED, TRAIN_SECONDS, plan_sweep, read_sweep
+from mosim.experiments.tune import TrialNews, run_sweep
+from mosim.jobs import ray_cluster
+from mosim.tasks import load_task
 from mosim.training import Recipe, Trainer, TrainingData, load_recipe, load_simulator
-from mosim.trajectories import EPISODE_STEPS, TRAINING_EPISODES
 
 _METRIC = "horizon_mse/16"
 

@@ -29,9 +29,9 @@ from zero_shot_runs import (
     write_trainings,
 )
 
-from mosim.configuration import read_yaml_model
-from mosim.policies import plot_returns, read_explosions, read_returns
-from mosim.systems import Frozen
+from mosim.agents import plot_returns, read_explosions, read_returns
+from mosim.core.configuration import read_yaml_model
+from mosim.core.frozen import Frozen
 
 KEY = ("task", "seed")
 """Columns that tell the trainings apart."""

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from common import commit, hardware, write_table
 
-from mosim.policies import random_return, read_explosions, read_returns
-from mosim.systems import Frozen, load_task
+from mosim.agents import random_return, read_explosions, read_returns
+from mosim.core.frozen import Frozen
+from mosim.tasks import load_task
 
 Table = dict[tuple[str, ...], dict[str, str]]
 """Rows of a CSV by the columns that tell them apart."""

@@ -21,8 +21,8 @@ from gymnasium.wrappers.vector import NormalizeObservation
 from torch import nn
 
 import mosim  # noqa: F401 It registers the environments.
-from mosim.policies import judge
-from mosim.systems import load_task
+from mosim.agents import judge
+from mosim.tasks import load_task
 
 
 @dataclass(frozen=True)

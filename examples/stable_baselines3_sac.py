@@ -20,9 +20,9 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 import mosim  # noqa: F401 It registers the environments.
-from mosim.environments import MoSimVectorEnv
-from mosim.policies import judge
-from mosim.systems import load_task
+from mosim.agents import judge
+from mosim.envs import MoSimVectorEnv
+from mosim.tasks import load_task
 
 
 class BatchVecEnv(VecEnv):

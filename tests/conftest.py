@@ -17,7 +17,7 @@ warnings.filterwarnings("ignore", module="glfw")
 @pytest.fixture(scope="session")
 def ray_of_two() -> Iterator[None]:
     """A local Ray of two CPUs, one for all tests of a session (of each worker of pytest-xdist)."""
-    from mosim import ray_cluster
+    from mosim.jobs import ray_cluster
 
     with ray_cluster.started(num_cpus=2):
         yield

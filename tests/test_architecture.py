@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "platform" / "mosim"
 ANALYSIS = ROOT / "analysis" / "mosim_analysis"
@@ -25,18 +27,41 @@ def test_platform_is_the_standard_library_s_module() -> None:
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
+def imports() -> Iterator[tuple[Path, str]]:
+    """The modules that every module of `mosim` imports, by their full names, with its file in `platform/mosim`."""
+    for file, node in nodes():
+        if not file.is_relative_to(PACKAGE):
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield file.relative_to(PACKAGE), node.module
+        elif isinstance(node, ast.Import):
+            yield from ((file.relative_to(PACKAGE), alias.name) for alias in node.names)
+
+
+def face_of(folder: tuple[str, ...]) -> str:
+    """The package that others import what lies in a folder from."""
+    depth = 2 if folder[0] == "experiments" else 1
+    return ".".join(("mosim", *folder[:depth]))
+
+
 def test_folders_import_each_other_by_their_public_face_alone() -> None:
-    folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
-    deep = re.compile(rf"^mosim\.({'|'.join(sorted(folders))})\.")
-    odd = [
-        f"{file.relative_to(ROOT)}: from {node.module}"
-        for file, node in nodes()
-        if isinstance(node, ast.ImportFrom)
-        and file.is_relative_to(PACKAGE)
-        and (found := deep.match(node.module or ""))
-        and found[1] != file.relative_to(PACKAGE).parts[0]
-    ]
+    faceless = ("core", "jobs")  # Whose modules are each one thing, imported by its name.
+    odd = []
+    for file, name in imports():
+        library, *folder = name.split(".")
+        if library != "mosim" or len(folder) < 2 or folder[0] in faceless:
+            continue
+        face = face_of(tuple(folder))
+        if name != face and face != face_of(file.parts[:-1] or ("",)):
+            odd.append(f"{file}: {name}")
     assert not odd
+
+
+@pytest.mark.parametrize(("library", "adapter"), [("ray.rllib", "agents/rllib"), ("ray.tune", "experiments/tune")])
+def test_what_wraps_a_library_is_all_that_imports_it(library: str, adapter: str) -> None:
+    users = {file for file, name in imports() if name == library or name.startswith(f"{library}.")}
+    assert users
+    assert not [str(file) for file in users if not file.is_relative_to(adapter)]
 
 
 def test_loading_never_unpickles() -> None:

@@ -11,10 +11,10 @@ import yaml
 from mlflow import pyfunc
 
 import mosim
-from mosim.dynamics import CorrectorConfig, ModelConfig, NetworkConfig, NeuralSimulator, Statistics
-from mosim.errors import DamagedFileError, MosimError
+from mosim.core.errors import DamagedFileError, MosimError
+from mosim.models import CorrectorConfig, ModelConfig, NetworkConfig, NeuralSimulator, Statistics
 from mosim.pyfunc import action_names, save_model
-from mosim.systems import load_task
+from mosim.tasks import load_task
 from mosim.tracking import read_model_folder
 from mosim.training.checkpoint import save_checkpoint
 

@@ -116,8 +116,8 @@ def write_npz(folder: Path) -> None:
     """The recording that the README imports: three episodes of a reacher."""
     import numpy as np
 
-    from mosim.systems import load_task
-    from mosim.trajectories import PoissonBehaviour, collect_episode
+    from mosim.data import PoissonBehaviour, collect_episode
+    from mosim.tasks import load_task
 
     task = load_task("reacher-easy")
     episodes = [collect_episode(task, PoissonBehaviour(), 50, 0, index) for index in range(3)]

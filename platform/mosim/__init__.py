@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mosim.registration import register_environments as _register_environments
 
 if TYPE_CHECKING:
-    from mosim.policies import load_policy
-    from mosim.threads import torch_threads
+    from mosim.agents import load_policy
+    from mosim.core.threads import torch_threads
     from mosim.training import load_simulator as load
 
 __all__ = ["__version__", "load", "load_policy", "torch_threads"]
@@ -27,11 +27,11 @@ def __getattr__(name: str) -> Any:
 
         return load_simulator
     if name == "load_policy":
-        from mosim.policies import load_policy
+        from mosim.agents import load_policy
 
         return load_policy
     if name == "torch_threads":
-        from mosim.threads import torch_threads
+        from mosim.core.threads import torch_threads
 
         return torch_threads
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

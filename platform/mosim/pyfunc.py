@@ -26,11 +26,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mosim.dynamics import ConfigurationSpace, DynamicsModel, NeuralSimulator
-from mosim.errors import MosimError
-from mosim.files import atomic_folder, sha256
-from mosim.systems import SystemFacts
-from mosim.tracking import import_mlflow, read_model_folder
+from mosim.core.errors import MosimError
+from mosim.core.files import atomic_folder, sha256
+from mosim.geometry import ConfigurationSpace
+from mosim.models import DynamicsModel, NeuralSimulator
+from mosim.robots import SystemFacts
+from mosim.tracking import read_model_folder, write_model_folder
 from mosim.training import load_simulator, read_checkpoint
 
 EPISODE = "episode"
@@ -155,10 +156,6 @@ def save_model(checkpoint: str | Path, folder: Path) -> Path:
       MosimError: there is no checkpoint, or the folder holds something else.
       DamagedFileError: the checkpoint is damaged.
     """
-    import_mlflow()  # Here, since it takes seconds, and importing this module should not.
-    from mlflow import pyfunc
-    from mlflow.models import Model, ModelSignature
-
     found = read_checkpoint(checkpoint)
     identity = _identity(found.path)
     if folder.exists():
@@ -167,15 +164,15 @@ def save_model(checkpoint: str | Path, folder: Path) -> Path:
         raise MosimError(f"{folder} holds another model already; give a folder of its own to each.")
     simulator = load_simulator(found.path)
     with atomic_folder(folder) as aside:
-        pyfunc.save_model(
+        write_model_folder(
             aside,
-            loader_module=__name__,
-            data_path=str(found.path),
-            mlflow_model=Model(model_uuid=identity),
-            # Of the output alone: a signature of columns refuses arrays, and one of arrays drops a frame's names.
-            signature=ModelSignature(outputs=_output_schema(found.facts)),
-            input_example=_example(simulator),
-            pip_requirements=[f"mosim=={version('mosim')}"],
+            loader=__name__,
+            data=found.path,
+            model_uuid=identity,
+            output=found.facts.state_names,
+            optional_output=EPISODE,
+            example=_example(simulator),
+            requirements=[f"mosim=={version('mosim')}"],
             metadata={
                 "system": found.facts.name,
                 "task": found.system,
@@ -197,17 +194,10 @@ def _identity(checkpoint: Path) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:32]  # As many digits as MLflow's own have.
 
 
-def _output_schema(facts: SystemFacts) -> Any:
-    from mlflow.types import ColSpec, Schema
-
-    states = [ColSpec("float", name) for name in facts.state_names]
-    return Schema([ColSpec("long", EPISODE, required=False), *states])
-
-
 def _example(simulator: NeuralSimulator) -> pd.DataFrame:
     """An episode that begins at rest in the mean position of the training data, without any action."""
     facts = simulator.facts
-    qpos = ConfigurationSpace(facts).normalise(simulator.statistics.qpos_mean)
+    qpos = ConfigurationSpace(facts.joints).normalise(simulator.statistics.qpos_mean)
     row = np.concatenate([qpos.numpy(), np.zeros(facts.nv + facts.nu, np.float32)])
     frame = pd.DataFrame([row] * _EXAMPLE_STEPS, columns=[*facts.state_names, *action_names(facts)])
     frame.insert(0, EPISODE, 0)

@@ -33,7 +33,7 @@ def register_environments() -> None:
             if (name := environment_id(task, true)) not in gymnasium.registry:
                 gymnasium.register(
                     name,
-                    entry_point="mosim.environments:make_env",
-                    vector_entry_point="mosim.environments:make_vector_env",
+                    entry_point="mosim.envs:make_env",
+                    vector_entry_point="mosim.envs:make_vector_env",
                     kwargs={"task": task, "checkpoint": "true"} if true else {"task": task},
                 )

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from mosim.agents import ReturnRow, load_policy_recipe
+from mosim.agents.returns import write_returns
 from mosim.cli.parsing import parse_with_recipes
 from mosim.cli.zero_shot_command import Options, _defaults
-from mosim.files import write_json
-from mosim.policies import ReturnRow, load_policy_recipe
-from mosim.policies.returns import write_returns
+from mosim.core.files import write_json
 
 BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from mosim.cli.main import main
-from mosim.dynamics import ModelConfig, NetworkConfig, NeuralSimulator, Statistics, identify
-from mosim.systems import System, load_system
+from mosim.data import PoissonBehaviour, collect_episode, import_npz
+from mosim.models import ModelConfig, NetworkConfig, NeuralSimulator, Statistics, identify
+from mosim.robots import System
+from mosim.tasks import load_system
 from mosim.training.checkpoint import save_checkpoint
-from mosim.trajectories import PoissonBehaviour, collect_episode, import_npz
 
 ARTICULATED = ModelConfig(predictor="articulated", correctors=())
 NETWORK = NetworkConfig(width=8, depth=1)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from mosim.cli import run_command, train_command, zero_shot_command
 from mosim.cli.main import EXIT_MISTAKE, main
 from mosim.cli.parsing import given_flags, parse_with_recipes
-from mosim.cli.recipe_line import recipe_line
-from mosim.errors import MosimError
+from mosim.core.errors import MosimError
+from mosim.experiments.pipeline.recipe_line import recipe_line
 from mosim.training import find_recipe, load_recipe
 
 
@@ -18,8 +18,8 @@ def train(*arguments: str) -> train_command.Options:
     return parse_with_recipes(train_command.Options, "train", arguments, train_command._defaults, positional="task")
 
 
-def whole_run(*arguments: str) -> run_command.RunOptions:
-    return parse_with_recipes(run_command.RunOptions, "run", arguments, run_command._defaults, positional="task")
+def whole_run(*arguments: str) -> run_command.Options:
+    return parse_with_recipes(run_command.Options, "run", arguments, run_command._defaults, positional="task")
 
 
 def zero_shot(*arguments: str) -> zero_shot_command.Options:

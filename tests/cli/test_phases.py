@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import mosim
-from mosim.policies import Policy, PolicyFacts, save_policy
+from mosim.agents import Policy, PolicyFacts, save_policy
+from mosim.data import Dataset
 from mosim.training import find_checkpoint
-from mosim.trajectories import Dataset
 
 ROBOT = """
 <mujoco model="robot">

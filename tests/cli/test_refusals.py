@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from mosim.cli.main import EXIT_MISTAKE, main
-from mosim.locks import FolderLock
-from mosim.run_identity import differences
+from mosim.core.locks import FolderLock
+from mosim.core.run_identity import differences
+from mosim.data import Dataset, collect
 from mosim.training import Recipe, Trainer, TrainingData
-from mosim.trajectories import Dataset, collect
 
 NETWORK = {"width": 8, "depth": 1}
 STAGE = {"name": "a", "learns": ["predictor"], "steps": 5, "batch_size": 32}
@@ -119,7 +119,7 @@ def test_a_finished_run_stays_as_it_is(
     if told is not None:
         assert set(told.values()) == {("FINISHED", False)}
     # The same command again, another one in its place, and one while the folder is in use: none may touch anything.
-    monkeypatch.setattr(importlib.import_module("mosim.ray_cluster"), "started", None)
+    monkeypatch.setattr(importlib.import_module("mosim.jobs.ray_cluster"), "started", None)
     capfd.readouterr()
     refusals = {"holds a": run(name, out, *flags, change=CHANGED[name])}
     if name != "collect":

@@ -11,14 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
+from mosim.agents import Policy, PolicyFacts, save_policy
 from mosim.cli.main import main
 from mosim.cli.shown_episode import shown_episode
-from mosim.dynamics import ModelConfig, NetworkConfig, NeuralSimulator, Statistics
-from mosim.errors import MosimError
-from mosim.policies import Policy, PolicyFacts, save_policy
-from mosim.systems import Task, load_task
+from mosim.core.errors import MosimError
+from mosim.data import HELD_OUT_SEED_OFFSET, Dataset, PoissonBehaviour, collect_episode, import_npz
+from mosim.models import ModelConfig, NetworkConfig, NeuralSimulator, Statistics
+from mosim.tasks import Task, load_task
 from mosim.training.checkpoint import save_checkpoint
-from mosim.trajectories import HELD_OUT_SEED_OFFSET, Dataset, PoissonBehaviour, collect_episode, import_npz
 
 SMALL = NetworkConfig(width=8, depth=1)
 QUICK = ["--width", "160", "--moments", "8"]

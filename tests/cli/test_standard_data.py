@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from mosim.cli.main import main
-from mosim.trajectories import Dataset, StandardData
+from mosim.data import Dataset, StandardData
 
 GENERAL = [flag for stage in range(3) for flag in (f"--stages.{stage}.steps", "20")]
 ACROBOT = ["--stages.0.steps", "20"]

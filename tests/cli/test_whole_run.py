@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import mosim
-from mosim.policies import read_returns
+from mosim.agents import read_returns
 
 QUICK = [
     "--episodes", "10", "--heldout-episodes", "5", "--steps", "200", "--horizons", "1", "16", "100",

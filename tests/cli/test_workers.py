@@ -11,7 +11,7 @@ import pytest
 from ray.cluster_utils import Cluster
 
 import mosim
-from mosim.trajectories import collect
+from mosim.data import collect
 
 RECIPE = """
 model: {inertia: {width: 16, depth: 1}, bias: {width: 16, depth: 1}, actuation: {width: 16, depth: 1}}

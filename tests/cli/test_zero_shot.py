@@ -9,11 +9,11 @@ import mlflow
 import pytest
 import torch
 
-from mosim.cli.policy_phase import _metrics, _status
-from mosim.policies import ExplosionCounts, ReturnRow, read_explosions
-from mosim.policies.progress import progress_of
+from mosim.agents import ExplosionCounts, ReturnRow, read_explosions
+from mosim.agents.progress import progress_of
+from mosim.data import Dataset, collect
+from mosim.experiments.pipeline.policies import _metrics, _status
 from mosim.training import Recipe, Trainer, TrainingData
-from mosim.trajectories import Dataset, collect
 
 QUICK = [
     "--control-steps", "1500", "--judge-every", "600", "--judge-episodes", "2", "--num-envs", "4", "--fragment", "16",

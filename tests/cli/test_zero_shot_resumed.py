@@ -11,9 +11,9 @@ import mlflow
 import pytest
 
 import mosim
-from mosim.policies import ReturnRow, read_returns
+from mosim.agents import ReturnRow, read_returns
+from mosim.data import Dataset, collect
 from mosim.training import Recipe, Trainer, TrainingData
-from mosim.trajectories import Dataset, collect
 
 STEPS = 6000
 

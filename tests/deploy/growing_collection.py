@@ -9,8 +9,8 @@ import time
 
 import ray
 
-from mosim import ray_cluster
-from mosim.trajectories import collect
+from mosim.data import collect
+from mosim.jobs import ray_cluster
 
 _PATIENCE = 60.0
 """Seconds that idle nodes have for being let go."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import ray
 import yaml
 
-from mosim import ray_cluster
 from mosim.cli.main import main as mosim
+from mosim.jobs import ray_cluster
 
 SWEEP = {
     "name": "growing",

@@ -8,7 +8,7 @@ import sys
 import ray
 from ray.cluster_utils import Cluster
 
-from mosim.trajectories import PolicyBehaviour, collect
+from mosim.data import PolicyBehaviour, collect
 
 EPISODES, STEPS = 10, 20
 """Two shards: one for each node."""

@@ -27,7 +27,7 @@ import mosim, mosim_analysis
 print(mosim.__file__)
 print(mosim_analysis.__file__)
 for name in ("_constraint_forces", "_constraint_motion", "_tree_dynamics"):
-    print(importlib.util.find_spec(f"mosim.dynamics.{name}").origin)
+    print(importlib.util.find_spec(f"mosim.models.mosim.{name}").origin)
 """
 
 

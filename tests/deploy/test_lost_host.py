@@ -17,7 +17,7 @@ from network_hosts import NetworkHost, NoNamespacesError, network_hosts
 from ray import cloudpickle
 from shrinking_collection import BEHAVIOUR, EPISODES, STEPS
 
-from mosim.trajectories import collect
+from mosim.data import collect
 
 # Ray's workers cannot import a test.
 cloudpickle.register_pickle_by_value(meeting_policy)

@@ -6,9 +6,10 @@ import mujoco
 import numpy as np
 import torch
 
-from mosim.dynamics import ArticulatedPredictor, ModelConfig, NeuralSimulator, Statistics, identify
-from mosim.systems import System, load_system
-from mosim.trajectories import PoissonBehaviour, Trajectories, collect_episode
+from mosim.data import PoissonBehaviour, Trajectories, collect_episode
+from mosim.models import ArticulatedPredictor, ModelConfig, NeuralSimulator, Statistics, identify
+from mosim.robots import System
+from mosim.tasks import load_system
 
 Transitions = tuple[np.ndarray, np.ndarray, np.ndarray]
 

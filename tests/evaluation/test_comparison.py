@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mosim.dynamics import DynamicsModel, MujocoDynamics
-from mosim.errors import MismatchError
+from mosim.core.errors import MismatchError
+from mosim.data import Episode, PoissonBehaviour, Trajectories, collect_episode
 from mosim.evaluation import (
     Comparison,
     FilmStyle,
@@ -19,9 +19,9 @@ from mosim.evaluation import (
     measure_rollouts,
     write_contact_sheet,
 )
+from mosim.models import DynamicsModel, MujocoDynamics
 from mosim.rendering import Renderer
-from mosim.systems import Task, load_task
-from mosim.trajectories import Episode, PoissonBehaviour, Trajectories, collect_episode
+from mosim.tasks import Task, load_task
 
 STEPS = 40
 STYLE = FilmStyle(fps=25.0, speed=2.0, width=320, moments=3)

@@ -9,19 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mosim.dynamics import DynamicsModel, HoldLast, MujocoDynamics
-from mosim.errors import MismatchError, MosimError
-from mosim.evaluation import (
-    draw_starts,
-    evaluate,
-    horizon_curve,
-    horizon_table,
-    measure_rollouts,
-    plots,
-    share_starts,
-)
-from mosim.systems import load_task
-from mosim.trajectories import PoissonBehaviour, Trajectories, collect_episode
+from mosim.core.errors import MismatchError, MosimError
+from mosim.data import PoissonBehaviour, Trajectories, collect_episode
+from mosim.evaluation import draw_starts, evaluate, horizon_curve, horizon_table, measure_rollouts, plots, share_starts
+from mosim.models import DynamicsModel, HoldLast, MujocoDynamics
+from mosim.tasks import load_task
 
 TASK = load_task("acrobot-swingup")
 STEPS, EPISODES = 60, 4

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from learned_robots import learned, predictor_of, steps, task_data, transitions_of, two_links
 
-from mosim.dynamics import ModelConfig, NeuralSimulator, Statistics, base_parameters
-from mosim.errors import MosimError
+from mosim.core.errors import MosimError
 from mosim.evaluation import Identified, Number, identification, mjcf_mechanics, over_seeds
-from mosim.systems import System
+from mosim.models import ModelConfig, NeuralSimulator, Statistics, base_parameters
+from mosim.robots import System
 
 
 def told(system: System, simulator: NeuralSimulator, transitions) -> Identified:

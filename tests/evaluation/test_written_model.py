@@ -8,11 +8,12 @@ import pytest
 import torch
 from learned_robots import CONFIG, predictor_of, steps, task_data, two_links
 
-from mosim.dynamics import ConstraintsConfig, Mechanics, MujocoDynamics, NeuralSimulator, Statistics
-from mosim.dynamics.compliance import FRICTION
-from mosim.errors import MosimError
+from mosim.core.errors import MosimError
 from mosim.evaluation import agreement, identification, mjcf_mechanics, write_learned
-from mosim.systems import System, load_system, require_replaceable
+from mosim.models import ConstraintsConfig, Mechanics, MujocoDynamics, NeuralSimulator, Statistics
+from mosim.models.mosim.constraints.compliance import FRICTION
+from mosim.robots import System, require_replaceable
+from mosim.tasks import load_system
 
 ROBOT = """
 <mujoco>

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from mosim.dynamics import MujocoDynamics
-from mosim.environments import MoSimVectorEnv
-from mosim.systems import load_task
+from mosim.data import PoissonBehaviour, Trajectories, collect_episode
+from mosim.envs import MoSimVectorEnv
+from mosim.models import MujocoDynamics
+from mosim.tasks import load_task
 from mosim.training import Recipe, Trainer, TrainingData
-from mosim.trajectories import PoissonBehaviour, Trajectories, collect_episode
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 TASK = "reacher-easy"

@@ -6,7 +6,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from mosim.errors import MosimError
+from mosim.core.errors import MosimError
 from mosim.rendering import Strip, StripLine, contact_sheet, frame_steps, label, write_film, write_sheet
 
 

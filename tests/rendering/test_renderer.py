@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from mujoco.rendering.classic import gl_context
 
-from mosim.errors import UnknownNameError
+from mosim.core.errors import UnknownNameError
 from mosim.rendering import Camera, Renderer
-from mosim.systems import System, load_system, load_task
+from mosim.robots import System
+from mosim.tasks import load_system, load_task
 
 WIDTH, HEIGHT = 160, 120
 

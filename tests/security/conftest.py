@@ -57,8 +57,8 @@ def mosim(tmp_path: Path) -> Mosim:
 @pytest.fixture(scope="session")
 def simulator(ray_of_two: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint of a simulator of reacher that was hardly trained."""
+    from mosim.data import collect
     from mosim.training import Recipe, Trainer, TrainingData, find_checkpoint
-    from mosim.trajectories import collect
 
     folder = tmp_path_factory.mktemp("simulator")
     network = {"width": 8, "depth": 1}

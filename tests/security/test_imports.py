@@ -10,12 +10,12 @@ import pytest
 import yaml
 from ray.rllib.algorithms.ppo import PPOConfig
 
+from mosim.agents import OtherRecipe, PPORecipe, load_policy_recipe, train_policy
 from mosim.cli.parsing import parse_with_recipes
 from mosim.cli.zero_shot_command import Options, _defaults
-from mosim.errors import MosimError
-from mosim.policies import OtherRecipe, PPORecipe, load_policy_recipe, train_policy
-from mosim.run_identity import keep_identity
-from mosim.sweeps import plan_sweep, read_sweep
+from mosim.core.errors import MosimError
+from mosim.core.run_identity import keep_identity
+from mosim.experiments.sweep import plan_sweep, read_sweep
 
 Mosim = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -11,20 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mosim.agents import PolicyFacts, load_policy
+from mosim.agents.policy import Policy, save_policy
 from mosim.cli.parsing import parse_with_recipes
-from mosim.cli.run_command import _defaults
-from mosim.cli.run_options import RunOptions
-from mosim.cli.whole_run import WholeRun
-from mosim.errors import DamagedFileError, MosimError
-from mosim.files import inside, write_json
-from mosim.policies import PolicyFacts, load_policy
-from mosim.policies.policy import Policy, save_policy
-from mosim.policies.state_folder import read_tree, write_tree
-from mosim.storage import Folder
-from mosim.sweeps.tune_state import COPY_FILE, mend_state
-from mosim.systems import load_task
+from mosim.cli.run_command import Options, _defaults
+from mosim.core.errors import DamagedFileError, MosimError
+from mosim.core.files import inside, write_json
+from mosim.core.state_folder import read_tree, write_tree
+from mosim.core.storage import Folder
+from mosim.data import Dataset, collect
+from mosim.experiments.pipeline.whole_run import WholeRun
+from mosim.experiments.tune.tune_state import COPY_FILE, mend_state
+from mosim.tasks import load_task
 from mosim.training import read_checkpoint
-from mosim.trajectories import Dataset, collect
 
 OUTSIDE = ["../outside", "/etc/passwd", "a/../../outside", "", ".", "a//b", "./a", "a/", "..", "a\0b", "~root/../../x"]
 
@@ -132,7 +131,7 @@ def test_the_copy_of_a_sweep_s_state_writes_into_its_folder_alone(tmp_path: Path
 def test_a_run_s_record_names_its_own_checkpoint(simulator: Path, tmp_path: Path) -> None:
     arguments = ["reacher-easy", "--out", str(tmp_path / "out"), "--tracking-uri", "off"]
     task = load_task("reacher-easy")
-    run = WholeRun(parse_with_recipes(RunOptions, "run", [*arguments, "--resume"], _defaults, "task"), task)
+    run = WholeRun(parse_with_recipes(Options, "run", [*arguments, "--resume"], _defaults, "task"), task)
     phases = {"collect": {"dataset": "", "seconds": 0.0}, "evaluate": {}, "policies": {}}
     phases |= {"train": {"checkpoint": str(simulator), "seconds": 0.0}}
     write_json(tmp_path / "out" / "phases.json", phases)

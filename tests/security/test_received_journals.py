@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from mosim.errors import MosimError
+from mosim.core.errors import MosimError
 from mosim.tracking import Tracker, sync
 
 EXPERIMENT = "received"

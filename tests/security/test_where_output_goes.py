@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mosim.errors import MosimError
-from mosim.files import atomic_folder, write_text
-from mosim.storage import Folder
-from mosim.trajectories import collect
+from mosim.core.errors import MosimError
+from mosim.core.files import atomic_folder, write_text
+from mosim.core.storage import Folder
+from mosim.data import collect
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,10 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 import mosim
-from mosim.dynamics import ModelConfig, NetworkConfig, NeuralSimulator, Statistics
-from mosim.errors import MosimError
+from mosim.core.errors import MosimError
+from mosim.models import ModelConfig, NetworkConfig, NeuralSimulator, Statistics
 from mosim.pyfunc import action_names, save_model
-from mosim.systems import load_task
+from mosim.tasks import load_task
 from mosim.tracking import Tracker, sync
 from mosim.training.checkpoint import save_checkpoint
 

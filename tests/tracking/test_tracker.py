@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from mosim.errors import MosimError
+from mosim.core.errors import MosimError
 from mosim.tracking import Tracker, default_tracking_uri, environment_tags, sync, ui_command
 
 

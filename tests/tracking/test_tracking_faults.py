@@ -11,13 +11,13 @@ import pytest
 from mlflow import MlflowClient
 
 from mosim.cli.main import main
-from mosim.errors import MosimError
+from mosim.core.errors import MosimError
 from mosim.tracking import Tracker, sync
 
 WRITER = """
 import sys, time
 from pathlib import Path
-from mosim.files import write_text
+from mosim.core.files import write_text
 from mosim.tracking import Tracker
 
 folder, store, steps = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])

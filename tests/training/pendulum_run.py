@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
-from mosim.dynamics import CorrectorConfig, ModelConfig, NetworkConfig
-from mosim.systems import load_task
+from mosim.data import PoissonBehaviour, Trajectories, collect_episode
+from mosim.models import CorrectorConfig, ModelConfig, NetworkConfig
+from mosim.tasks import load_task
 from mosim.training import Recipe, Report, StageConfig, Trainer, TrainingData
 from mosim.training import trainer as trainer_module
-from mosim.trajectories import PoissonBehaviour, Trajectories, collect_episode
 
 SMALL = NetworkConfig(width=16, depth=1)
 RECIPE = Recipe(

@@ -8,8 +8,8 @@ import torch
 from pendulum_run import RECIPE, make_trainer, trajectories
 
 import mosim
-from mosim.errors import DamagedFileError, MosimError
-from mosim.files import sha256
+from mosim.core.errors import DamagedFileError, MosimError
+from mosim.core.files import sha256
 from mosim.training import StageConfig, find_checkpoint, load_simulator, read_checkpoint
 
 

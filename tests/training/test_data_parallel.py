@@ -10,7 +10,7 @@ import ray
 from pendulum_run import make_trainer, trajectories
 from replica_run import shortened
 
-from mosim.errors import DivergenceError, MismatchError, MosimError
+from mosim.core.errors import DivergenceError, MismatchError, MosimError
 from mosim.training import Recipe, Report, TrainingData, load_simulator, train_data_parallel
 
 pytestmark = pytest.mark.usefixtures("ray_of_two")

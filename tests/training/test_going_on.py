@@ -10,8 +10,8 @@ import torch
 from pendulum_run import trajectories
 from replica_run import make_replica, shortened
 
-from mosim.dynamics import NetworkConfig
-from mosim.errors import MismatchError, MosimError
+from mosim.core.errors import MismatchError, MosimError
+from mosim.models import NetworkConfig
 from mosim.training import OptimizerName, Recipe, Replicas, Trainer, TrainingData, find_checkpoint, load_simulator
 
 SHORT = shortened()

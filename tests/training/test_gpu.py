@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import mosim
-from mosim.dynamics import ConstraintsConfig, CorrectorConfig, ModelConfig, NeuralSimulator, Statistics
-from mosim.systems import load_task
+from mosim.data import PoissonBehaviour, Trajectories, collect_episode
+from mosim.models import ConstraintsConfig, CorrectorConfig, ModelConfig, NeuralSimulator, Statistics
+from mosim.tasks import load_task
 from mosim.training import Recipe, StageConfig, Trainer, TrainingData
-from mosim.trajectories import PoissonBehaviour, Trajectories, collect_episode
 
 pytestmark = [
     pytest.mark.gpu,

@@ -8,12 +8,12 @@ import torch
 from pendulum_run import make_trainer
 from pydantic import ValidationError
 
-from mosim.dynamics import ConstraintsConfig, ModelConfig, NeuralSimulator
-from mosim.systems import load_task
+from mosim.data import PoissonBehaviour, Trajectories, collect_episode
+from mosim.models import ConstraintsConfig, ModelConfig, NeuralSimulator
+from mosim.tasks import load_task
 from mosim.training import Recipe, Report, StageConfig, Trainer, TrainingData
 from mosim.training.solving import solve
 from mosim.training.windows import WindowSampler
-from mosim.trajectories import PoissonBehaviour, Trajectories, collect_episode
 
 MODEL = ModelConfig(predictor="articulated", constraints=ConstraintsConfig(), correctors=())
 SOLVE = StageConfig(name="identification", learns=("predictor",), optimizer="least_squares")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mosim.errors import MosimError, UnknownNameError
+from mosim.core.errors import MosimError, UnknownNameError
 from mosim.training import Recipe, StageConfig, load_recipe, recipe_names
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from pendulum_run import RECIPE, make_trainer, trajectories
 
-from mosim.errors import DivergenceError, MismatchError, MosimError
+from mosim.core.errors import DivergenceError, MismatchError, MosimError
 from mosim.training import Report, StageConfig, TrainingData, load_simulator
 
 

@@ -8,12 +8,10 @@ from typing import Annotated, Literal
 import tyro
 from pydantic import Field
 
-from mosim.cli.collection_phase import collect_trajectories
 from mosim.cli.parsing import CommandOptions, Verbose, parse
-from mosim.console import console, quiet
-from mosim.errors import MosimError
-from mosim.systems import load_system
-from mosim.trajectories import (
+from mosim.core.console import console, quiet
+from mosim.core.errors import MosimError
+from mosim.data import (
     EPISODE_STEPS,
     TRAINING_EPISODES,
     Behaviour,
@@ -23,6 +21,8 @@ from mosim.trajectories import (
     PolicyBehaviour,
     check_collection,
 )
+from mosim.experiments.pipeline import collect_trajectories
+from mosim.tasks import load_system
 
 _BEHAVIOUR_FLAGS: dict[str, tuple[str, ...]] = {
     "poisson": ("mean_hold", "zero_probability"),

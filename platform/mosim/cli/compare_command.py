@@ -8,9 +8,9 @@ import tyro
 from pydantic import Field
 
 from mosim.cli.parsing import CommandOptions, parse
-from mosim.console import console, progress_bar
-from mosim.errors import MosimError
-from mosim.tracking import Tracker, absolute_uri, default_tracking_uri, import_mlflow, reason, without_password
+from mosim.core.console import console, progress_bar
+from mosim.core.errors import MosimError
+from mosim.tracking import Tracker, absolute_uri, default_tracking_uri, import_mlflow, store_errors, without_password
 
 if TYPE_CHECKING:
     from mosim_analysis import Results
@@ -103,28 +103,21 @@ def _compare(options: Options, uri: str) -> None:
 
 def _reader(options: Options, uri: str) -> Callable[[], "Results"]:
     """Reads the experiment, each time as it is then; what has ended is read once."""
-    from mlflow.exceptions import MlflowException
-
     from mosim_analysis import Store, read_results
 
-    try:
+    with store_errors(uri, "cannot be opened"):
         store = Store(uri)
-    except MlflowException as error:
-        raise MosimError(f"{without_password(uri)} cannot be opened: {reason(error)}") from None
 
     def read() -> "Results":
-        with progress_bar() as progress:
+        with progress_bar() as progress, store_errors(uri, "cannot be read"):
             bar = progress.add_task("read", total=None, status="")
-            try:
-                return read_results(
-                    store,
-                    options.experiment,
-                    only=options.runs,
-                    group_by=options.group_by,
-                    on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
-                )
-            except MlflowException as error:
-                raise MosimError(f"{without_password(uri)} cannot be read: {reason(error)}") from None
+            return read_results(
+                store,
+                options.experiment,
+                only=options.runs,
+                group_by=options.group_by,
+                on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
+            )
 
     return read
 

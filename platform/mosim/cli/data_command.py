@@ -12,12 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mosim.cli.parsing import CommandOptions, parse
-from mosim.cli.training_phase import require_fit
-from mosim.console import console, quiet, warn
-from mosim.errors import MosimError
-from mosim.files import write_json
-from mosim.systems import System, find_system, load_system
-from mosim.trajectories import (
+from mosim.core.console import console, quiet, warn
+from mosim.core.errors import MosimError
+from mosim.core.files import write_json
+from mosim.data import (
     Dataset,
     ImportedBehaviour,
     Overlap,
@@ -30,6 +28,9 @@ from mosim.trajectories import (
     contact_share,
     overlap,
 )
+from mosim.experiments.pipeline import require_fit
+from mosim.robots import System
+from mosim.tasks import find_system, load_system
 
 _QUANTILES = {"0.01": "1%", "0.5": "median", "0.99": "99%"}
 """Those of the survey's that the table shows, and their heads; the JSON has all."""

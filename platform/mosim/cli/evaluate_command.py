@@ -7,18 +7,24 @@ from typing import Annotated
 import tyro
 from pydantic import Field
 
-from mosim.cli.evaluation_phase import horizon_summary, measure_simulator
 from mosim.cli.parsing import parse
-from mosim.cli.standard_data import HELD_OUT_SUFFIX, STANDARD, default_dataset
-from mosim.cli.tracked_command import LOG_FILE, TrackedOptions, tracked_command
-from mosim.cli.training_phase import pick_device, require_fit
-from mosim.console import console, quiet
-from mosim.errors import MosimError
+from mosim.cli.tracked_command import TrackedOptions, tracked_command
+from mosim.core.console import LOG_FILE, console, quiet
+from mosim.core.errors import MosimError
+from mosim.core.locks import locked
+from mosim.data import HELD_OUT_EPISODES, Dataset
 from mosim.evaluation import STANDARD_HORIZONS
-from mosim.locks import locked
-from mosim.systems import find_system
+from mosim.experiments.pipeline import (
+    HELD_OUT_SUFFIX,
+    STANDARD,
+    default_dataset,
+    horizon_summary,
+    measure_simulator,
+    pick_device,
+    require_fit,
+)
+from mosim.tasks import find_system
 from mosim.training import read_checkpoint
-from mosim.trajectories import HELD_OUT_EPISODES, Dataset
 
 
 class Options(TrackedOptions):

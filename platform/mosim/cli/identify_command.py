@@ -13,11 +13,10 @@ from pydantic import Field
 
 from mosim.cli.identify_tables import agreement_table, print_identified
 from mosim.cli.parsing import CommandOptions, Verbose, parse
-from mosim.cli.standard_data import complete_dataset
-from mosim.cli.training_phase import require_fit
-from mosim.console import console, quiet
-from mosim.dynamics import Mechanics, NeuralSimulator
-from mosim.errors import MosimError
+from mosim.core.console import console, quiet
+from mosim.core.errors import MosimError
+from mosim.core.files import write_json
+from mosim.data import HELD_OUT_SEED_OFFSET, Dataset, PoissonBehaviour, Trajectories, collect_episode
 from mosim.evaluation import (
     Identified,
     WrittenModel,
@@ -28,10 +27,11 @@ from mosim.evaluation import (
     require_same_drawing,
     write_learned,
 )
-from mosim.files import write_json
-from mosim.systems import System, find_system, load_system, require_replaceable
+from mosim.experiments.pipeline import complete_dataset, require_fit
+from mosim.models import Mechanics, NeuralSimulator
+from mosim.robots import System, require_replaceable
+from mosim.tasks import find_system, load_system
 from mosim.training import Checkpoint, load_simulator, read_checkpoint
-from mosim.trajectories import HELD_OUT_SEED_OFFSET, Dataset, PoissonBehaviour, Trajectories, collect_episode
 
 _TRANSITIONS = 16_384
 """Looked at, evenly spread over the data."""

@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from mosim.console import console
+from mosim.core.console import console
 from mosim.evaluation import PAIRS, Change, Identified, Number
 
 _TERMS = 3

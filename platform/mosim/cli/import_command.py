@@ -8,8 +8,8 @@ import tyro
 from pydantic import Field
 
 from mosim.cli.parsing import CommandOptions, parse
-from mosim.console import console
-from mosim.trajectories import import_npz
+from mosim.core.console import console
+from mosim.data import import_npz
 
 
 class Options(CommandOptions):

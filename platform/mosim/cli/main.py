@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from mosim.errors import MosimError, UnknownNameError
+from mosim.core.errors import MosimError, UnknownNameError
 
 COMMANDS = {
     "run": "Everything, from a MuJoCo task to a policy trained only in its neural simulator.",

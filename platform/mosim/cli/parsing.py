@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mosim.errors import MosimError
+from mosim.core.errors import MosimError
 
 Verbose = Annotated[bool, tyro.conf.arg(aliases=["-v"])]
 """The type of the flag that shows everyone's chatter; every command that works for long has it."""

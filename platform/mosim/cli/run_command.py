@@ -3,30 +3,41 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mosim.cli.parsing import given_flags, parse_with_recipes, with_recipe
-from mosim.cli.run_options import RunOptions
-from mosim.cli.whole_run import WholeRun
-from mosim.errors import MosimError
-from mosim.policies import load_policy_recipe
-from mosim.systems import load_task
+from mosim.agents import load_policy_recipe
+from mosim.cli.parsing import CommandOptions, given_flags, parse_with_recipes, with_recipe
+from mosim.core.errors import MosimError
+from mosim.experiments.pipeline import RunSettings, WholeRun
+from mosim.tasks import load_task
 from mosim.training import load_recipe
 
 _SET_BY_SEED = ("--simulator.seed", "--policy.seed")
 
 
+class Options(CommandOptions, RunSettings):
+    """From a MuJoCo task to a policy trained only in its neural simulator.
+
+    Collects trajectories with Ray actors, trains a neural simulator in stages, measures its horizon error on held-out
+    episodes, trains a policy with RLlib in the simulator alone and the same recipe in the true task beside it, and
+    judges both in the true task. Every field of both recipes is a flag below. After Ctrl-C or a crash, the same command
+    with --resume goes on.
+
+      mosim run reacher-easy
+    """
+
+
 def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
-    options = parse_with_recipes(RunOptions, "run", arguments, _defaults, positional="task")
+    options = parse_with_recipes(Options, "run", arguments, _defaults, positional="task")
     if idle := [flag for flag in _SET_BY_SEED if flag in given_flags(arguments)]:
         raise MosimError(f"{idle[0]} would have no effect: --seed sets the seed of data, simulator and policy alike.")
     WholeRun(options, load_task(options.task)).run()
 
 
-def _defaults(task: str | None, flags: Mapping[str, str]) -> RunOptions:
+def _defaults(task: str | None, flags: Mapping[str, str]) -> Options:
     """Options whose recipes are those that the arguments name, so that their fields are flags with these defaults."""
     file = flags.get("--policy-recipe")
     return with_recipe(
-        RunOptions,
+        Options,
         simulator=load_recipe("" if task is None else load_task(task).facts.name, flags.get("--simulator-recipe")),
         policy=load_policy_recipe(
             task or "",

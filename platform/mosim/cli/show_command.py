@@ -10,15 +10,16 @@ from pydantic import Field
 
 from mosim.cli.parsing import CommandOptions, Verbose, parse
 from mosim.cli.shown_episode import shown_episode
-from mosim.cli.training_phase import pick_device, require_fit
-from mosim.console import console, progress_bar, quiet
-from mosim.errors import MosimError
+from mosim.core.console import console, progress_bar, quiet
+from mosim.core.errors import MosimError
+from mosim.core.threads import torch_threads
+from mosim.data import Dataset
 from mosim.evaluation import MODEL_NAME, Comparison, FilmStyle, compare, film_comparison, write_contact_sheet
+from mosim.experiments.pipeline import pick_device, require_fit
 from mosim.rendering import FILM_SUFFIX, SHEET_SUFFIX, Camera, require_film_name, require_opengl, require_sheet_name
-from mosim.systems import System, find_system
-from mosim.threads import torch_threads
+from mosim.robots import System
+from mosim.tasks import find_system
 from mosim.training import Checkpoint, load_simulator, read_checkpoint
-from mosim.trajectories import Dataset
 from mosim_analysis.names import with_knowledge
 
 _STYLE = FilmStyle()

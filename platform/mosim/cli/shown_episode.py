@@ -5,14 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mosim.cli.collection_phase import load_any_policy
-from mosim.cli.training_phase import require_fit
-from mosim.console import warn
-from mosim.errors import MosimError
-from mosim.evaluation import draw_starts
-from mosim.policies import load_policy
-from mosim.systems import System
-from mosim.trajectories import (
+from mosim.agents import load_policy
+from mosim.core.console import warn
+from mosim.core.errors import MosimError
+from mosim.data import (
     HELD_OUT_SEED_OFFSET,
     Dataset,
     Episode,
@@ -21,6 +17,9 @@ from mosim.trajectories import (
     PolicyBehaviour,
     collect_episode,
 )
+from mosim.evaluation import draw_starts
+from mosim.experiments.pipeline import load_any_policy, require_fit
+from mosim.robots import System
 
 
 def shown_episode(

@@ -3,47 +3,29 @@
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 import tyro
 from pydantic import Field
 from rich.text import Text
 
-from mosim import ray_cluster
-from mosim.cli.notes import note
 from mosim.cli.parsing import parse
-from mosim.cli.standard_data import collect_wanted, complete_dataset
-from mosim.cli.study_watcher import StudyWatcher, study_summary
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
-from mosim.cli.training_phase import pick_device
-from mosim.console import console, progress_bar
-from mosim.locks import locked
-from mosim.run_identity import check_identity
-from mosim.studies import (
-    DATA_FOLDER,
+from mosim.core.console import console
+from mosim.core.locks import locked
+from mosim.experiments.pipeline import pick_device
+from mosim.experiments.study import (
     RESULTS_FILE,
-    BaselineJob,
-    Failure,
-    Job,
-    Measurement,
-    Plan,
-    PlannedRun,
-    Status,
-    Study,
-    TrainingJob,
+    StudyResults,
+    check_study,
     plan_study,
-    plot_systems,
     read_study,
-    result_table,
-    run_jobs,
-    write_results,
+    run_study,
+    study_summary,
 )
-from mosim.tracking import TrackedRun, git_commit
-from mosim.training import run_identity
-from mosim.trajectories import Collection, Dataset, check_collection
+from mosim.tracking import git_commit
 
 EXIT_SOME_FAILED = 1
 
@@ -89,116 +71,30 @@ def main(arguments: Sequence[str]) -> None:
     device = pick_device(options.device)
     out = (Path("runs", study.name) if options.out is None else options.out).absolute()
     with locked(out):
-        for run in chosen.runs:  # Looked at before anything is started, and before datasets are collected.
-            identity = run_identity(run.recipe, "")
-            check_identity(out / run.name, identity, resume=options.resume, unknown={"dataset"})
-        for name, system in chosen.systems:
-            for part, wanted in _parts(study):
-                check_collection(system, out / DATA_FOLDER / name / part, wanted)
+        check_study(chosen, out, options.resume)
         for label, origin in {f"{run.system}/{run.variant.name}": run.origin for run in chosen.runs}.items():
             console.print(f"recipe of {label}: {origin}")
-        command = shlex.join(["mosim", "study", *arguments])
-        table, plots, failures = _track(options, plan, chosen, out, device, command)
-    _print(table, failures, out, plots)
-    if failures:
+        provenance = {"commit": git_commit() or "", "command": shlex.join(["mosim", "study", *arguments])}
+        with tracked_command(options, out, "study", study.name) as tracked:
+            results = run_study(
+                plan,
+                chosen,
+                out,
+                workers=options.workers,
+                device=device,
+                tracked=tracked,
+                provenance=provenance,
+                results=options.results,
+            )
+    _print(results, out)
+    if results.failures:
         sys.exit(EXIT_SOME_FAILED)
 
 
-def _track(
-    options: Options, plan: Plan, chosen: Plan, out: Path, device: str, command: str
-) -> tuple[pd.DataFrame, list[Path], dict[str, Failure]]:
-    """Runs what is left of the chosen runs, tracked; returns the results of all, their plots, and what failed."""
-    with tracked_command(options, out, "study", plan.study.name) as tracked:
-        provenance = {"commit": git_commit() or "", "command": command}
-        with ray_cluster.started(num_cpus=options.workers):
-            data = _data(plan, {system.name for system in chosen.systems}, out, options.workers)
-            baselines, runs = _jobs(plan, data, out, provenance)
-            names = {run.name for run in chosen.runs}
-            todo = _left([*baselines.values(), *(job for _, job in runs if job.name in names)])
-            failures = _run(todo, options.workers, device, tracked)
-        table, plots = result_table(runs, baselines, failures), plot_systems(runs, baselines)
-        for path in (out / RESULTS_FILE, *filter(None, [options.results])):
-            write_results(table, path)
-        for path in (out / RESULTS_FILE, *plots):
-            tracked.log_artifact(path)
-        tracked.describe(note(study_summary(table)))
-    return table, plots, failures
-
-
-def _parts(study: Study) -> tuple[tuple[str, Collection], ...]:
-    """The datasets of a system, by the names of their folders."""
-    return ("train", study.data.training), ("held_out", study.data.held_out)
-
-
-def _data(plan: Plan, chosen: set[str], out: Path, workers: int) -> dict[str, tuple[Dataset, Dataset]]:
-    """Training and held-out data by system: of those chosen collected where missing, of others what is complete."""
-    data = {}
-    for name, system in plan.systems:
-        folder, wanted = out / DATA_FOLDER / name, _parts(plan.study)
-        if name in chosen:
-            parts = [
-                collect_wanted(system, folder / part, collection, workers, f"collect {name} {part}")
-                for part, collection in wanted
-            ]
-        else:
-            parts = [found for part, _ in wanted if (found := complete_dataset(folder / part))]
-        if len(parts) == len(wanted):
-            data[name] = (parts[0], parts[1])
-    return data
-
-
-def _jobs(
-    plan: Plan, data: Mapping[str, tuple[Dataset, Dataset]], out: Path, provenance: dict[str, str]
-) -> tuple[dict[str, BaselineJob], list[tuple[PlannedRun, TrainingJob]]]:
-    """The jobs of baselines, by system, and of runs, of those systems that have data; in the plan's order."""
-    study, baselines = plan.study, {}
-    for name, system in plan.systems:
-        if name in data:
-            measurement = Measurement(
-                source=system.source,
-                held_out=data[name][1].uri,
-                held_out_id=data[name][1].id,
-                horizons=study.horizons,
-                starts=study.starts,
-            )
-            baselines[name] = BaselineJob(
-                name=f"{name}/baselines", measurement=measurement, out=out / name, provenance=provenance
-            )
-    runs = [
-        TrainingJob(
-            name=run.name,
-            recipe=run.recipe,
-            train=data[run.system][0].uri,
-            train_id=data[run.system][0].id,
-            measurement=baselines[run.system].measurement,
-            out=out / run.name,
-            provenance=provenance,
-        )
-        for run in plan.runs
-        if run.system in data
-    ]
-    named = {run.name: run for run in plan.runs}
-    return baselines, [(named[job.name], job) for job in runs]
-
-
-def _left(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs that are not finished; says how many trainings are."""
-    left = [job for job in jobs if job.status() is not Status.FINISHED]
-    todo, wanted = (sum(isinstance(job, TrainingJob) for job in each) for each in (left, jobs))
-    finished = f"; {wanted - todo} of {wanted} are finished already" if todo < wanted else ""
-    console.print(f"runs to do: {todo}{finished}")
-    return left
-
-
-def _run(jobs: Sequence[Job], workers: int, device: str, tracked: TrackedRun) -> dict[str, Failure]:
-    with progress_bar() as progress:
-        return run_jobs(jobs, workers, device, StudyWatcher(progress, tracked, len(jobs)))
-
-
-def _print(table: pd.DataFrame, failures: dict[str, Failure], out: Path, plots: Sequence[Path]) -> None:
-    console.print(study_summary(table))
-    for name, failure in failures.items():
+def _print(results: StudyResults, out: Path) -> None:
+    console.print(study_summary(results.table))
+    for name, failure in results.failures.items():
         console.print(Text.assemble((failure.kind, "red"), f" {name}: {failure.reason}"))
     console.print(f"results       {out / RESULTS_FILE}")
-    for plot in plots:
+    for plot in results.plots:
         console.print(f"plot          {plot}")

@@ -1,35 +1,27 @@
 """`mosim sweep`: Ray Tune over the staged training, or over a policy's, as one YAML file says."""
 
-import contextlib
 import errno
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import ray
 import tyro
 from pydantic import Field
 from rich.text import Text
 
-from mosim import ray_cluster
-from mosim.cli.notes import note
 from mosim.cli.parsing import parse
-from mosim.cli.standard_data import collect_wanted
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
-from mosim.console import console
-from mosim.errors import MosimError
-from mosim.locks import locked
-from mosim.run_identity import keep_identity
-from mosim.sweeps import NO_SPACE, PolicyPlan, SimulatorPlan, SweepPlan, check_resumption, plan_sweep, read_sweep
-from mosim.systems import load_system
-from mosim.tracking import TrackedRun, default_tracking_uri, ui_command
-from mosim.trajectories import check_collection
+from mosim.core.console import console
+from mosim.core.locks import locked
+from mosim.data import check_collection
+from mosim.experiments.sweep import NO_SPACE, PolicyPlan, SimulatorPlan, check_resumption, plan_sweep, read_sweep
+from mosim.tasks import load_system
+from mosim.tracking import default_tracking_uri, ui_command
 
 if TYPE_CHECKING:
-    from mosim.cli.sweep_conclusion import Conclusion
-    from mosim.sweeps import TrialResult
+    from mosim.experiments.tune import SweepResults, TrialResult
 
 EXIT_ALL_FAILED = 1
 
@@ -94,100 +86,47 @@ def main(arguments: Sequence[str]) -> None:
 
 def _track(options: Options, plan: SimulatorPlan | PolicyPlan, storage: str, out: Path) -> list["TrialResult"]:
     """Runs the trials, tracked, and says what came of them."""
-    with _telling_of_full_disks(storage, out), tracked_command(options, out, "sweep", plan.sweep.name) as tracked:
-        tracked.log_parameters({"sweep": plan.sweep.model_dump(mode="json"), "storage": storage})
-        tracked.log_artifact(options.file)
-        with ray_cluster.started(address=options.address):
-            results, dataset = _run(options, plan, storage, tracked)
-        from mosim.cli.sweep_conclusion import conclude
-
-        conclusion = conclude(plan, results, out, tracked)
-        tracked.describe(note(conclusion.table))
-        _print(options, plan, results, conclusion, dataset)
-        if any(result.status == "unfinished" for result in results):
-            raise KeyboardInterrupt
-        if any(NO_SPACE in result.failure for result in results):
-            raise OSError(errno.ENOSPC, NO_SPACE)
-    return results
-
-
-def _run(
-    options: Options, plan: SimulatorPlan | PolicyPlan, storage: str, tracked: TrackedRun
-) -> tuple[list["TrialResult"], str | None]:
-    """Runs the trials; returns what came of them, and where the data lie."""
     # Imported here, since a mistake in the file should not wait for Ray Tune.
-    from mosim.cli.sweep_watcher import SweepWatcher
-    from mosim.sweeps import reports_of, run_sweep
+    from mosim.experiments.tune import full_disks_told, run_whole_sweep
 
-    dataset = _dataset(plan, storage)
-    keep_identity(storage, plan.identity)
-    with SweepWatcher(plan.sweep, tracked, plan.trial_count) as watcher:
-        results = run_sweep(
+    with full_disks_told(storage, out), tracked_command(options, out, "sweep", plan.sweep.name) as tracked:
+        tracked.log_artifact(options.file)
+        results = run_whole_sweep(
             plan,
             storage,
-            dataset=dataset,
+            out,
+            address=options.address,
             resume=options.resume,
-            device=_device(plan, options.device),
-            on_news=watcher.tell,
+            device=options.device,
+            tracked=tracked,
         )
-    watcher.settle(results, {result.trial: reports_of(storage, result.trial) for result in results})
-    return results, dataset
-
-
-@contextlib.contextmanager
-def _telling_of_full_disks(storage: str, out: Path) -> Iterator[None]:
-    """Has a disk without room end the command with a sentence, whoever it was that could not write."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        places = " or ".join(dict.fromkeys((storage, str(out))))
-        raise MosimError(
-            f"no space left on device, in {places}; make room there, and the same command with --resume goes on."
-        ) from None
-
-
-def _dataset(plan: SimulatorPlan | PolicyPlan, storage: str) -> str | None:
-    """Where the data lie that simulators are trained on; collected where they are missing."""
-    if isinstance(plan, PolicyPlan):
-        return None
-    if plan.dataset is not None:
-        return plan.dataset
-    workers = max(int(ray.cluster_resources().get("CPU", 1)), 1)
-    system, wanted = load_system(plan.source), plan.sweep.data.training
-    return collect_wanted(system, f"{storage}/data", wanted, workers, f"collect {plan.facts.name}").uri
-
-
-def _device(plan: SweepPlan, device: str) -> str:
-    # Not what this machine has: trials may run on others.
-    return ("cuda" if plan.sweep.resources.gpu else "cpu") if device == "auto" else device
+        _print(options, plan, results)
+        if any(result.status == "unfinished" for result in results.trials):
+            raise KeyboardInterrupt
+        if any(NO_SPACE in result.failure for result in results.trials):
+            raise OSError(errno.ENOSPC, NO_SPACE)
+    return results.trials
 
 
 def _absolute(location: str) -> str:
     return location.rstrip("/") if "://" in location else str(Path(location).absolute())
 
 
-def _print(
-    options: Options,
-    plan: SimulatorPlan | PolicyPlan,
-    results: Sequence["TrialResult"],
-    conclusion: "Conclusion",
-    dataset: str | None,
-) -> None:
-    from mosim.cli.sweep_conclusion import full_training
+def _print(options: Options, plan: SimulatorPlan | PolicyPlan, results: "SweepResults") -> None:
+    from mosim.experiments.tune import full_training
 
+    conclusion = results.conclusion
     console.print(conclusion.table)
-    for result in results:
+    for result in results.trials:
         if result.failure:
             console.print(Text.assemble(("failed", "red"), f" trial {result.trial}: {result.failure}"))
     command = shlex.join(["mosim", "sweep", *sys.argv[2:]])
     lines = [("trials", conclusion.trials), ("best", conclusion.best), ("its recipe", conclusion.recipe)]
-    if any(result.resumable for result in results):
+    if any(result.resumable for result in results.trials):
         lines.append(("go on", command if options.resume else f"{command} --resume"))
     lines.append(("compare", ui_command(options.tracking_uri or default_tracking_uri())))
     if conclusion.recipe:
-        lines.append(("in full", full_training(plan, conclusion.recipe, dataset)))
+        lines.append(("in full", full_training(plan, conclusion.recipe, results.dataset)))
     for label, said in lines:
         if said is not None:
             console.print(f"{label:<14}{said}")

@@ -8,8 +8,8 @@ from typing import Annotated
 import tyro
 
 from mosim.cli.parsing import parse
-from mosim.console import console
-from mosim.errors import MosimError
+from mosim.core.console import console
+from mosim.core.errors import MosimError
 from mosim.tracking import sync
 
 

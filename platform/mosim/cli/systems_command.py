@@ -12,9 +12,9 @@ from rich import box
 from rich.table import Table
 
 from mosim.cli.parsing import CommandOptions, parse
-from mosim.console import console, quiet
-from mosim.errors import MosimError
-from mosim.systems import Task, load_task, task_names
+from mosim.core.console import console, quiet
+from mosim.core.errors import MosimError
+from mosim.tasks import Task, load_task, task_names
 
 _COLUMNS = (
     "task", "nq", "nv", "nu", "timestep", "control_step", "episode_steps", "observation_size", "unsupported",

@@ -9,10 +9,8 @@ import tyro
 from pydantic import Field
 
 from mosim.cli.parsing import CommandOptions, Verbose
-from mosim.console import quiet
+from mosim.core.console import LOG_FILE, quiet
 from mosim.tracking import TrackedRun, Tracker, environment_tags
-
-LOG_FILE = "mosim.log"
 
 
 class TrackedOptions(CommandOptions):

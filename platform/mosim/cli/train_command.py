@@ -9,17 +9,24 @@ import tyro
 from pydantic import Field
 
 from mosim.cli.parsing import parse_with_recipes, with_recipe
-from mosim.cli.recipe_line import recipe_line
-from mosim.cli.standard_data import STANDARD, TRAINING_SUFFIX, default_dataset
-from mosim.cli.tracked_command import LOG_FILE, TrackedOptions, tracked_command
-from mosim.cli.training_phase import pick_device, require_fit, train_simulator
-from mosim.console import console, quiet
-from mosim.errors import MosimError
-from mosim.locks import locked
-from mosim.run_identity import check_identity
-from mosim.systems import System, load_system
+from mosim.cli.tracked_command import TrackedOptions, tracked_command
+from mosim.core.console import LOG_FILE, console, quiet
+from mosim.core.errors import MosimError
+from mosim.core.locks import locked
+from mosim.core.run_identity import check_identity
+from mosim.data import TRAINING_EPISODES, Dataset
+from mosim.experiments.pipeline import (
+    STANDARD,
+    TRAINING_SUFFIX,
+    default_dataset,
+    pick_device,
+    recipe_line,
+    require_fit,
+    train_simulator,
+)
+from mosim.robots import System
+from mosim.tasks import load_system
 from mosim.training import Recipe, find_recipe, run_identity
-from mosim.trajectories import TRAINING_EPISODES, Dataset
 
 
 class Options(TrackedOptions):

@@ -9,7 +9,7 @@ import tyro
 from pydantic import Field
 
 from mosim.cli.parsing import CommandOptions, parse
-from mosim.console import console
+from mosim.core.console import console
 from mosim.tracking import Interface, default_tracking_uri, server_address
 
 _PORT = 5000

@@ -8,26 +8,7 @@ import tyro
 from pydantic import Field, SerializeAsAny
 from rich.table import Table
 
-from mosim.cli.notes import note
-from mosim.cli.parsing import given_flags, parse_with_recipes, with_recipe
-from mosim.cli.policy_phase import (
-    TRUE_TRAINED,
-    ZERO_SHOT,
-    draw_returns,
-    film_final_policy,
-    return_summary,
-    train_policies,
-    warn_of_hidden_physics,
-)
-from mosim.cli.recipe_line import recipe_line
-from mosim.cli.tracked_command import TrackedOptions, tracked_command
-from mosim.cli.training_phase import model_tags, pick_device
-from mosim.configuration import with_values
-from mosim.console import console
-from mosim.environments import TRUE_DYNAMICS, find_dataset
-from mosim.errors import MismatchError, MosimError
-from mosim.locks import locked
-from mosim.policies import (
+from mosim.agents import (
     POLICY_FOLDER,
     RETURNS_FILE,
     PolicyJob,
@@ -36,10 +17,30 @@ from mosim.policies import (
     load_policy_recipe,
     random_return,
 )
-from mosim.systems import Task, load_task
+from mosim.cli.parsing import given_flags, parse_with_recipes, with_recipe
+from mosim.cli.tracked_command import TrackedOptions, tracked_command
+from mosim.core.configuration import with_values
+from mosim.core.console import console
+from mosim.core.errors import MismatchError, MosimError
+from mosim.core.locks import locked
+from mosim.data import Dataset
+from mosim.envs import TRUE_DYNAMICS, find_dataset
+from mosim.experiments.pipeline import (
+    TRUE_TRAINED,
+    ZERO_SHOT,
+    draw_returns,
+    film_final_policy,
+    model_tags,
+    note,
+    pick_device,
+    recipe_line,
+    return_summary,
+    train_policies,
+    warn_of_hidden_physics,
+)
+from mosim.tasks import Task, load_task
 from mosim.tracking import TrackedRun
 from mosim.training import Checkpoint, read_checkpoint
-from mosim.trajectories import Dataset
 
 VIDEO = "policy.mp4"
 

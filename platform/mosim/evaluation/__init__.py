@@ -13,9 +13,10 @@ from mosim.evaluation.horizon import (
     measure_rollouts,
     share_starts,
 )
-from mosim.evaluation.identified import Identification, identification
-from mosim.evaluation.identified_numbers import Change, Identified, Known, Number, over_seeds
-from mosim.evaluation.mjcf_mechanics import MjcfMechanics, mjcf_mechanics, require_same_drawing
+from mosim.evaluation.identification.identified import Identification, identification
+from mosim.evaluation.identification.identified_numbers import Change, Identified, Known, Number, over_seeds
+from mosim.evaluation.identification.mjcf_mechanics import MjcfMechanics, mjcf_mechanics, require_same_drawing
+from mosim.evaluation.identification.written_model import WrittenModel, write_learned
 from mosim.evaluation.plots import knowledge_by_model, plot_horizon
 from mosim.evaluation.report import (
     HOLD_LAST,
@@ -32,7 +33,6 @@ from mosim.evaluation.report import (
     write_tables,
 )
 from mosim.evaluation.speed import rollout_speed
-from mosim.evaluation.written_model import WrittenModel, write_learned
 
 __all__ = [
     "HOLD_LAST",

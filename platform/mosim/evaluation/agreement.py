@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mosim.dynamics import MujocoDynamics, NeuralSimulator
+from mosim.core.threads import single_threaded
+from mosim.data import Trajectories
 from mosim.evaluation.horizon import draw_starts, predict, share_starts, squared_errors
-from mosim.systems import System
-from mosim.threads import single_threaded
-from mosim.trajectories import Trajectories
+from mosim.models import MujocoDynamics, NeuralSimulator
+from mosim.robots import System
 
 PAIRS = ("written, simulator", "written, truth", "simulator, truth")
 

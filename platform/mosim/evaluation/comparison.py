@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mosim.dynamics import DynamicsModel
-from mosim.errors import MismatchError
+from mosim.core.errors import MismatchError
+from mosim.core.threads import single_threaded
+from mosim.data import Episode
 from mosim.evaluation.horizon import predict, running_mean, squared_errors
 from mosim.evaluation.report import MODEL_NAME, baselines
-from mosim.systems import System, SystemFacts
-from mosim.threads import single_threaded
-from mosim.trajectories import Episode
+from mosim.models import DynamicsModel
+from mosim.robots import System, SystemFacts
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,7 +10,7 @@ from mosim.evaluation.comparison import Comparison
 from mosim.evaluation.plots import STYLES
 from mosim.evaluation.report import MODEL_NAME
 from mosim.rendering import Renderer, Strip, StripLine, contact_sheet, frame_steps, label, write_film, write_sheet
-from mosim.systems import System
+from mosim.robots import System
 from mosim_analysis.names import with_knowledge
 
 TRUE_LABEL, PREDICTED_LABEL = "true physics (MuJoCo)", "neural simulator"

@@ -8,10 +8,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from mosim.dynamics import DynamicsModel
-from mosim.errors import MosimError
-from mosim.threads import single_threaded
-from mosim.trajectories import Trajectories
+from mosim.core.errors import MosimError
+from mosim.core.threads import single_threaded
+from mosim.data import Trajectories
+from mosim.models import DynamicsModel
 
 STANDARD_HORIZONS = (1, 3, 16, 100, 1000)
 

@@ -7,7 +7,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from mosim.files import atomic_path
+from mosim.core.files import atomic_path
 from mosim_analysis import names
 
 mpl.use("Agg")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from mosim.dynamics import DynamicsModel, HoldLast, PerturbedTwin
-from mosim.errors import MismatchError
+from mosim.core.errors import MismatchError
+from mosim.core.files import atomic_path
+from mosim.data import Trajectories
 from mosim.evaluation.horizon import (
     Measured,
     RolloutErrors,
@@ -19,9 +20,8 @@ from mosim.evaluation.horizon import (
     share_starts,
 )
 from mosim.evaluation.plots import plot_horizon
-from mosim.files import atomic_path
-from mosim.systems import System, SystemFacts
-from mosim.trajectories import Trajectories
+from mosim.models import DynamicsModel, HoldLast, PerturbedTwin
+from mosim.robots import System, SystemFacts
 
 MODEL_NAME, HOLD_LAST, PERTURBED_TWIN = "mosim", "hold-last", "perturbed-twin"
 

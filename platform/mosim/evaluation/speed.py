@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mosim.dynamics import DynamicsModel
-from mosim.threads import single_threaded
+from mosim.core.threads import single_threaded
+from mosim.models import DynamicsModel
 
 _BATCH = 256
 _STEPS = 20

@@ -3,8 +3,8 @@
 import mujoco
 import numpy as np
 
-from mosim.errors import UnknownNameError
-from mosim.systems import System
+from mosim.core.errors import UnknownNameError
+from mosim.robots import System
 
 _FOLLOWING = (int(mujoco.mjtCamLight.mjCAMLIGHT_TRACK), int(mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM))
 """Modes of a camera that goes along with its body."""

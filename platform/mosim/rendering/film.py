@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mosim.errors import MosimError
-from mosim.files import atomic_path
+from mosim.core.errors import MosimError
+from mosim.core.files import atomic_path
 
 FILM_SUFFIX = ".mp4"
 

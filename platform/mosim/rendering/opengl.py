@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Any, Protocol
 
-from mosim.errors import MosimError
+from mosim.core.errors import MosimError
 
 _SWITCHED_OFF = ("disable", "disabled", "off", "false", "0")
 _UNDECIDED = ("", "enable", "enabled", "on", "true", "1")

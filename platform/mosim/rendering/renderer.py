@@ -8,7 +8,7 @@ import numpy as np
 
 from mosim.rendering.camera import Camera
 from mosim.rendering.opengl import offscreen_context
-from mosim.systems import System, Task
+from mosim.robots import System
 
 _MAX_GEOMS = 2000
 """In a scene, MuJoCo's own decorations included."""
@@ -46,8 +46,8 @@ class Renderer:
         self.width, self.height = width, height
         self._model = copy.copy(system.model)  # Its framebuffer is made larger, and a context may be written into it.
         self._data = mujoco.MjData(self._model)
-        if context is not None and context.size and isinstance(system, Task):
-            system.context_layout.write(context, self._model, self._data)
+        if context is not None:
+            system.write_context(context, self._model, self._data)
         _put_out_stars(self._model)
         self._model.vis.global_.offwidth = max(width, self._model.vis.global_.offwidth)
         self._model.vis.global_.offheight = max(height, self._model.vis.global_.offheight)

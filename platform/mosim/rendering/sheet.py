@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mosim.errors import MosimError
-from mosim.files import atomic_path
+from mosim.core.errors import MosimError
+from mosim.core.files import atomic_path
 from mosim.rendering.typography import INK, MUTED, PAPER, font
 
 SHEET_SUFFIX = ".png"

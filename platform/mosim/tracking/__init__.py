@@ -5,8 +5,8 @@ from mosim.tracking.events import RunStatus
 from mosim.tracking.git_folder import git_commit
 from mosim.tracking.interface import Interface, server_address
 from mosim.tracking.limits import reason
-from mosim.tracking.mlflow_settings import import_mlflow
-from mosim.tracking.model_folder import ModelFolder, read_model_folder
+from mosim.tracking.mlflow_settings import import_mlflow, store_errors
+from mosim.tracking.model_folder import ModelFolder, read_model_folder, write_model_folder
 from mosim.tracking.provenance import environment_tags
 from mosim.tracking.synchronisation import sync
 from mosim.tracking.tracker import TrackedRun, Tracker
@@ -25,7 +25,9 @@ __all__ = [
     "read_model_folder",
     "reason",
     "server_address",
+    "store_errors",
     "sync",
     "ui_command",
     "without_password",
+    "write_model_folder",
 ]

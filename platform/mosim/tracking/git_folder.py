@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from mosim.errors import DamagedFileError
-from mosim.files import plain_name
+from mosim.core.errors import DamagedFileError
+from mosim.core.files import plain_name
 
 _GIT_SECONDS = 5.0
 

@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 from types import TracebackType
 
-from mosim.errors import MosimError
+from mosim.core.errors import MosimError
 from mosim.tracking.destination import OFF, SQLITE, absolute_uri, artifact_location, without_password
 from mosim.tracking.limits import MAX_REASON_LENGTH, shortened
 

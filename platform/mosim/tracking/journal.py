@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from mosim.console import logger, warn
-from mosim.files import require_writable
+from mosim.core.console import logger, warn
+from mosim.core.files import require_writable
 from mosim.tracking.events import EVENT, Event, JournalStarted, Metrics
 
 _FOLDER = "tracking"

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mosim.console import plain
+from mosim.core.console import plain
 
 MAX_NAME_LENGTH = 250
 MAX_PARAMETER_LENGTH = 6000

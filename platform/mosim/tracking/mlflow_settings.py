@@ -2,6 +2,12 @@
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mosim.core.errors import MosimError
+from mosim.tracking.destination import without_password
+from mosim.tracking.limits import reason
 
 _ENVIRONMENT = {
     # MLflow's own would block for minutes; the sender tries again by itself, for as long as it takes.
@@ -24,3 +30,18 @@ def import_mlflow() -> None:
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
         for name in _CHATTERERS:
             logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@contextmanager
+def store_errors(uri: str, what: str) -> Iterator[None]:
+    """Turns MLflow's errors about a store into one sentence: the store, `what`, such as "cannot be read", and why.
+
+    Raises:
+      MosimError: MLflow raised one.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise MosimError(f"{without_password(uri)} {what}: {reason(error)}") from None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from mosim.console import logger
+from mosim.core.console import logger
 from mosim.tracking.destination import artifact_location, one_process_at_a_time
 from mosim.tracking.events import ModelVersion, RunFinished, RunStarted
 from mosim.tracking.limits import MAX_METRICS_PER_CALL, MAX_PARAMETERS_PER_CALL

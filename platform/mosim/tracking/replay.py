@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mosim.console import logger, warn
-from mosim.errors import DamagedFileError
-from mosim.files import read_json, write_json
+from mosim.core.console import logger, warn
+from mosim.core.errors import DamagedFileError
+from mosim.core.files import read_json, write_json
 from mosim.tracking.destination import without_password
 from mosim.tracking.events import (
     Artifact,

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mosim.console import logger, warn
+from mosim.core.console import logger, warn
 from mosim.tracking.destination import sync_command
 from mosim.tracking.limits import reason
 from mosim.tracking.replay import Replay

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from mosim.errors import MosimError
-from mosim.locks import FolderLock
+from mosim.core.errors import MosimError
+from mosim.core.locks import FolderLock
 from mosim.tracking.destination import absolute_uri, default_tracking_uri, sync_command, without_password
 from mosim.tracking.journal import journal_path, tracking_folder
 from mosim.tracking.limits import reason

@@ -7,9 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, SupportsFloat
 
-from mosim.console import plain, warn
-from mosim.errors import MosimError
-from mosim.locks import FolderLock
+from mosim.core.console import plain, warn
+from mosim.core.errors import MosimError
+from mosim.core.locks import FolderLock
 from mosim.tracking.destination import OFF, absolute_uri, default_tracking_uri, sync_command, without_password
 from mosim.tracking.events import (
     Artifact,

@@ -4,8 +4,8 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from mosim.errors import DamagedFileError
-from mosim.files import atomic_folder, atomic_path, inside
+from mosim.core.errors import DamagedFileError
+from mosim.core.files import atomic_folder, atomic_path, inside
 
 _COPIES = "tracking/files"
 """Of the output folder: what was logged and lay elsewhere."""

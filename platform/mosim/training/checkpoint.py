@@ -17,12 +17,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mosim.arguments import Device, Location, checked
-from mosim.configuration import validate
-from mosim.dynamics import ModelConfig, NeuralSimulator, Statistics
-from mosim.errors import DamagedFileError, MismatchError, MosimError
-from mosim.files import atomic_folder, read_json, sha256, write_json
-from mosim.systems import SystemFacts
+from mosim.core.arguments import Device, Location, checked
+from mosim.core.configuration import validate
+from mosim.core.errors import DamagedFileError, MismatchError, MosimError
+from mosim.core.files import atomic_folder, read_json, sha256, write_json
+from mosim.models import ModelConfig, NeuralSimulator, Statistics
+from mosim.robots import SystemFacts
 
 FORMAT = 1
 
@@ -39,7 +39,7 @@ class Checkpoint:
 
     Attributes:
       path: its folder.
-      system: what `mosim.systems.load_system` takes.
+      system: what `mosim.tasks.load_system` takes.
       facts: of the system that the simulator models.
       model: the simulator's shape.
       recipe: the whole recipe, as JSON.

@@ -5,7 +5,7 @@ from typing import Generic, ParamSpec, TypeVar
 
 import torch
 
-from mosim.console import warn
+from mosim.core.console import warn
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

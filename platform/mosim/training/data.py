@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mosim.dynamics import Statistics
-from mosim.errors import MosimError
-from mosim.systems import SystemFacts
-from mosim.trajectories import Dataset, Trajectories, window_starts
+from mosim.core.errors import MosimError
+from mosim.data import Dataset, Trajectories, window_starts
+from mosim.models import Statistics
+from mosim.robots import SystemFacts
 
 
 class TrainingData(NamedTuple):
@@ -22,7 +22,7 @@ class TrainingData(NamedTuple):
     Attributes:
       facts: the system.
       dataset_id: of the dataset.
-      states: `(rows, nq + nv)`, float32, as in `mosim.trajectories.Trajectories`.
+      states: `(rows, nq + nv)`, float32, as in `mosim.data.Trajectories`.
       actions: `(rows, nu)`, float32.
       offsets: `(episodes + 1,)`, int64.
       statistics: the scales of all of it.

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from mosim.console import warn
-from mosim.errors import MosimError
-from mosim.threads import torch_threads
+from mosim.core.console import warn
+from mosim.core.errors import MosimError
+from mosim.core.threads import torch_threads
 from mosim.training.checkpoint import find_checkpoint
 from mosim.training.recipe import Recipe
 from mosim.training.replicas import Replicas
@@ -131,7 +131,7 @@ def train_data_parallel(
     from the last checkpoint, a few times.
 
     Args:
-      system: what `mosim.systems.load_system` takes.
+      system: what `mosim.tasks.load_system` takes.
       recipe: the model and the stages.
       data: what `ray.put` gives for `TrainingData` of that system: Ray keeps one copy on each node, for all processes
         there.

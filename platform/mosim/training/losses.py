@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from mosim.dynamics import NeuralSimulator
-from mosim.shapes import Errors, Window, WindowActions
+from mosim.core.shapes import Errors, Window, WindowActions
+from mosim.models import NeuralSimulator
 
 
 def rollout_errors(model: NeuralSimulator, states: Window, actions: WindowActions) -> Errors:

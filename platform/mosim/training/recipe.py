@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from mosim.dynamics import ModelConfig
-from mosim.systems import Frozen
+from mosim.core.frozen import Frozen
+from mosim.models import ModelConfig
 
 Schedule = Literal["cosine", "constant"]
 
@@ -132,7 +132,7 @@ class Recipe(Frozen):
 
 
 def run_identity(recipe: Recipe, dataset_id: str) -> dict[str, Any]:
-    """What decides the weights of a training, for `mosim.run_identity`; the dataset's id covers its system."""
+    """What decides the weights of a training, for `mosim.core.run_identity`; the dataset's id covers its system."""
     return {"recipe": recipe.model_dump(mode="json"), "dataset": dataset_id}
 
 

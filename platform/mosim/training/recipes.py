@@ -8,8 +8,8 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import NamedTuple
 
-from mosim.configuration import read_yaml_model
-from mosim.errors import UnknownNameError
+from mosim.core.configuration import read_yaml_model
+from mosim.core.errors import UnknownNameError
 from mosim.training.recipe import Recipe
 
 _GENERAL = "general"

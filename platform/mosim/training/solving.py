@@ -7,14 +7,7 @@ from copy import deepcopy
 
 import torch
 
-from mosim.dynamics import (
-    MeasurementNoise,
-    NeuralSimulator,
-    fit_constraints,
-    fit_steps,
-    identify,
-    smoothed_positions,
-)
+from mosim.models import MeasurementNoise, NeuralSimulator, fit_constraints, fit_steps, identify, smoothed_positions
 from mosim.training.windows import WindowSampler
 
 _FREE_CANDIDATES, _PUSHED_CANDIDATES = 16_384, 100_000

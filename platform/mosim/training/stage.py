@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from mosim.dynamics import NeuralSimulator
+from mosim.models import NeuralSimulator
 from mosim.training.recipe import StageConfig
 
 _NO_BETTER = 0.999

@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mosim.dynamics import NeuralSimulator
-from mosim.errors import DivergenceError, MismatchError, MosimError
-from mosim.run_identity import RUN_FILE, check_identity, keep_identity
-from mosim.threads import single_threaded
+from mosim.core.errors import DivergenceError, MismatchError, MosimError
+from mosim.core.run_identity import RUN_FILE, check_identity, keep_identity
+from mosim.core.threads import single_threaded
+from mosim.models import NeuralSimulator
 from mosim.training import checkpoint as checkpoints
 from mosim.training.compilation import Compiled
 from mosim.training.data import TrainingData
@@ -59,7 +59,7 @@ class Trainer:
         """Prepares a run in the folder `out`, or the going on of one.
 
         Args:
-          system: what `mosim.systems.load_system` takes.
+          system: what `mosim.tasks.load_system` takes.
           recipe: the model and the stages.
           data: trajectories of that system.
           out: folder of the run, whose `checkpoints` it writes.

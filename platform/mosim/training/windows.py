@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mosim.errors import MosimError
-from mosim.shapes import Window, WindowActions
-from mosim.trajectories import window_starts
+from mosim.core.errors import MosimError
+from mosim.core.shapes import Window, WindowActions
+from mosim.data import window_starts
 
 
 class WindowSampler:

@@ -1,0 +1,82 @@
+"""Policies: training them in a simulator or in the true task, their returns, and policies as files of their own."""
+
+from typing import TYPE_CHECKING
+
+from mosim.agents.explosions import COUNTS_FILE, EXPLOSIONS_FILE, ExplosionCounts, read_explosions
+from mosim.agents.film import PolicyEpisode, film_policy, true_episode
+from mosim.agents.judging import JUDGE_SEED, Judgement, judge, random_return
+from mosim.agents.plots import plot_returns
+from mosim.agents.policy import Policy, PolicyFacts, load_policy, save_policy
+from mosim.agents.progress import POLICY_FOLDER, PolicyProgress, PolicyResult
+from mosim.agents.returns import RETURNS_FILE, ReturnRow, read_returns
+from mosim.agents.rllib.algorithms import (
+    ALGORITHMS,
+    find_policy_recipe,
+    load_policy_recipe,
+    recipe_class,
+    require_import_allowed,
+)
+from mosim.agents.rllib.algorithms.appo import APPORecipe
+from mosim.agents.rllib.algorithms.impala import IMPALARecipe
+from mosim.agents.rllib.algorithms.other import OtherRecipe
+from mosim.agents.rllib.algorithms.ppo import PPORecipe
+from mosim.agents.rllib.algorithms.sac import SACRecipe
+from mosim.agents.rllib.algorithms.tqc import TQCRecipe
+from mosim.agents.rllib.recipe import PolicyRecipe
+from mosim.core.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from mosim.agents.rllib.side_by_side import PolicyJob, PolicyTrainer, train_side_by_side
+    from mosim.agents.rllib.training import train_policy
+
+__all__ = [
+    "ALGORITHMS",
+    "COUNTS_FILE",
+    "EXPLOSIONS_FILE",
+    "JUDGE_SEED",
+    "POLICY_FOLDER",
+    "RETURNS_FILE",
+    "APPORecipe",
+    "ExplosionCounts",
+    "IMPALARecipe",
+    "Judgement",
+    "OtherRecipe",
+    "PPORecipe",
+    "Policy",
+    "PolicyEpisode",
+    "PolicyFacts",
+    "PolicyJob",
+    "PolicyProgress",
+    "PolicyRecipe",
+    "PolicyResult",
+    "PolicyTrainer",
+    "ReturnRow",
+    "SACRecipe",
+    "TQCRecipe",
+    "film_policy",
+    "find_policy_recipe",
+    "judge",
+    "load_policy",
+    "load_policy_recipe",
+    "plot_returns",
+    "random_return",
+    "read_explosions",
+    "read_returns",
+    "recipe_class",
+    "require_import_allowed",
+    "save_policy",
+    "train_policy",
+    "train_side_by_side",
+    "true_episode",
+]
+
+# RLlib takes seconds to import, and a loaded policy has no need of it.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "PolicyJob": "rllib.side_by_side",
+        "PolicyTrainer": "rllib.side_by_side",
+        "train_policy": "rllib.training",
+        "train_side_by_side": "rllib.side_by_side",
+    },
+)

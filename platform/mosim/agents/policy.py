@@ -1,0 +1,133 @@
+"""A trained policy by itself: a plain torch module in a folder, without RLlib or Ray."""
+
+import itertools
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mosim.core.arguments import Device, Location, checked
+from mosim.core.errors import DamagedFileError
+from mosim.core.files import atomic_folder, read_json, write_json
+from mosim.core.frozen import Frozen
+from mosim.core.state_folder import verify_checksums, write_checksums
+from mosim.core.threads import single_threaded
+
+WEIGHTS_FILE = "policy.safetensors"
+FACTS_FILE = "policy.json"
+
+
+Activation = Literal["tanh", "relu", "elu", "silu"]
+
+_ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+}
+
+
+class PolicyFacts(Frozen):
+    """What a policy is, beside its weights.
+
+    Attributes:
+      task: the task it was trained for.
+      observation_size, action_size: widths.
+      hidden: widths of the hidden layers.
+      activation: after each hidden layer.
+      squash: whether the last layer is followed by a tanh.
+      clip: largest magnitude of a filtered observation.
+      action_repeat: control steps that each of its actions is to be held.
+    """
+
+    kind: Literal["gaussian-mlp"] = "gaussian-mlp"
+    task: str
+    observation_size: int
+    action_size: int
+    hidden: tuple[int, ...]
+    clip: float
+    action_repeat: int
+    activation: Activation = "tanh"
+    squash: bool = False
+
+
+class Policy(nn.Module):
+    """Observation filter, fully connected layers, and actions brought from [-1, 1] to the control range and clipped.
+
+    Attributes:
+      facts: what it is.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    lower: Tensor
+    upper: Tensor
+
+    def __init__(self, facts: PolicyFacts) -> None:
+        super().__init__()
+        self.facts = facts
+        widths = (facts.observation_size, *facts.hidden, facts.action_size)
+        layers: list[nn.Module] = []
+        for narrow, wide in itertools.pairwise(widths):
+            layers += [nn.Linear(narrow, wide), _ACTIVATIONS[facts.activation]()]
+        self.layers = nn.Sequential(*layers[:-1])
+        for name in ("mean", "deviation"):
+            self.register_buffer(name, torch.ones(facts.observation_size, dtype=torch.float64))
+        for name in ("lower", "upper"):
+            self.register_buffer(name, torch.ones(facts.action_size))
+
+    @single_threaded
+    def forward(self, observation: Tensor) -> Tensor:
+        """The most likely action: `(..., observation_size)` to `(..., action_size)`, float32, in actuator units."""
+        filtered = ((observation - self.mean) / self.deviation).clamp(-self.facts.clip, self.facts.clip)
+        action = self.layers(filtered.float())
+        if self.facts.squash:
+            action = action.tanh()
+        control = self.lower + (action + 1.0) * (self.upper - self.lower) / 2.0
+        return control.clamp(self.lower, self.upper)
+
+    @torch.no_grad()
+    def act(self, observation: np.ndarray) -> np.ndarray:
+        """As `forward`, for arrays."""
+        return self(torch.as_tensor(np.asarray(observation), device=self.mean.device)).cpu().numpy()
+
+
+def save_policy(policy: Policy, path: Path) -> None:
+    """Writes a policy to the folder `path`, which must not exist; whole or not at all."""
+    with atomic_folder(path) as aside:
+        weights = {name: tensor.contiguous() for name, tensor in policy.state_dict().items()}
+        save_file(weights, aside / WEIGHTS_FILE)
+        write_json(aside / FACTS_FILE, policy.facts.model_dump(mode="json"))
+        write_checksums(aside, WEIGHTS_FILE, FACTS_FILE)
+
+
+@checked
+def load_policy(path: Location, device: Device = "cpu") -> Policy:
+    """Reads a policy; needs neither RLlib nor Ray, and unpickles nothing.
+
+    Raises:
+      MosimError: there is no policy in that folder, or no such device.
+      DamagedFileError: a file is not what was written.
+    """
+    folder = Path(path)
+    verify_checksums(folder, WEIGHTS_FILE, FACTS_FILE)
+    try:
+        facts = PolicyFacts.model_validate(read_json(folder / FACTS_FILE))
+        policy = Policy(facts)
+        policy.load_state_dict(load_file(folder / WEIGHTS_FILE))
+    except (ValidationError, RuntimeError) as error:
+        raise DamagedFileError(f"{folder} does not hold a policy of this version: {_first_line(error)}") from None
+    return policy.to(device).eval().requires_grad_(False)
+
+
+def activation_of(layer: nn.Module) -> Activation | None:
+    """The name of a layer that is one of the activations of a `Policy`; else None."""
+    return next((name for name, kind in _ACTIVATIONS.items() if type(layer) is kind), None)
+
+
+def _first_line(error: Any) -> str:
+    return str(error).splitlines()[0]

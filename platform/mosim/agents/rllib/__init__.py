@@ -1,0 +1,1 @@
+"""RLlib behind mosim's recipes: all of mosim that imports `ray.rllib`."""

@@ -1,0 +1,38 @@
+"""Proximal policy optimisation."""
+
+from typing import Any
+
+from pydantic import Field
+
+from mosim.agents.rllib.recipe import OnPolicyRecipe
+
+_UNCLIPPED = 1e9
+"""Stands for no limit where RLlib wants a number."""
+
+
+class PPORecipe(OnPolicyRecipe):
+    """PPO: several passes over what was sampled last, no action's probability moved far."""
+
+    algorithm: str = Field(default="PPO", description=OnPolicyRecipe.model_fields["algorithm"].description)
+    gae_lambda: float = Field(default=0.95, ge=0, le=1, description="Decay of generalised advantage estimation.")
+    clip: float = Field(default=0.2, gt=0, description="How far PPO moves an action's probability, as a ratio less 1.")
+
+    def rllib_config(self) -> Any:
+        """See `PolicyRecipe`."""
+        from ray.rllib.algorithms.ppo import PPOConfig
+
+        from mosim.agents.rllib.learners.ppo import LeanPPOLearner
+
+        return (
+            PPOConfig()
+            .learners(learner_class=LeanPPOLearner)
+            .training(
+                lambda_=self.gae_lambda,
+                minibatch_size=self.minibatch,
+                clip_param=self.clip,
+                vf_clip_param=_UNCLIPPED,
+                use_kl_loss=False,
+                **self.training_settings(),
+            )
+            .rl_module(model_config=self.model_config_of(free_log_std=self.free_log_std))
+        )

@@ -1,0 +1,72 @@
+"""Soft actor-critic."""
+
+from typing import Any, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from mosim.agents.rllib.recipe import PolicyRecipe, ScheduledRecipe
+
+
+class SACRecipe(ScheduledRecipe):
+    """SAC: learns from all that was ever sampled, for reward and entropy at once."""
+
+    algorithm: str = Field(default="SAC", description=PolicyRecipe.model_fields["algorithm"].description)
+    control_steps: int = Field(default=400_000, ge=1, description="Control steps to train for, over all envs.")
+    num_envs: int = Field(default=16, ge=1, description="Environments stepped as one batch.")
+    fragment: int = Field(default=1, ge=1, description="Actions that each env takes between two rounds of updates.")
+    gamma: float = Field(default=0.98, gt=0, le=1, description="Discount an action.")
+    hidden: tuple[int, ...] = Field(
+        default=(256, 256), min_length=1, description="Widths of the hidden layers, for actor and critics."
+    )
+    updates: int = Field(default=8, ge=1, description="Updates in a round, a batch each.")
+    rounds: int = Field(
+        default=16, ge=1, description="Rounds of an iteration; only between two of them is anything judged or saved."
+    )
+    batch_size: int = Field(default=256, ge=1, description="Replayed actions of an update.")
+    replay_capacity: int = Field(default=1_000_000, ge=1, description="Actions kept for replay, over all envs.")
+    warm_up: int = Field(default=10_000, ge=0, description="Control steps with random actions before the first update.")
+    n_step: int = Field(default=1, ge=1, description="Actions whose rewards a target sums before it bootstraps.")
+    tau: float = Field(default=0.005, gt=0, le=1, description="How far target critics follow the critics, an update.")
+    initial_alpha: float = Field(
+        default=0.2, gt=0, description="Weight of the entropy at the start; learned from there."
+    )
+    alpha_learning_rate: float = Field(default=3e-4, gt=0, description="Adam's step size for the entropy's weight.")
+    target_entropy: float | None = Field(
+        default=None, description="Entropy that the weight is learned for; by default less one for each actuator."
+    )
+
+    activation: ClassVar[str] = "relu"
+
+    @model_validator(mode="after")
+    def _replay_fits(self) -> Self:
+        if self.replay_capacity < self.num_envs * (self.n_step + 1):
+            raise ValueError("replay_capacity must be at least num_envs * (n_step + 1), one target of every env")
+        return self
+
+    def training_settings(self) -> dict[str, Any]:
+        """What `training` of RLlib's SACConfig and its heirs takes."""
+        return {
+            "actor_lr": self.learning_rate,
+            "critic_lr": self.learning_rate,
+            "alpha_lr": self.alpha_learning_rate,
+            "lr": None,
+            "tau": self.tau,
+            "initial_alpha": self.initial_alpha,
+            "target_entropy": "auto" if self.target_entropy is None else self.target_entropy,
+            "train_batch_size_per_learner": self.batch_size,
+            # RLlib makes it, and insists on its kind; nothing is ever put into it.
+            "replay_buffer_config": {"type": "EpisodeReplayBuffer", "capacity": 1},
+        }
+
+    def rllib_config(self) -> Any:
+        """See `PolicyRecipe`."""
+        from mosim.agents.rllib.critics import JointSACCatalog, module_of
+        from mosim.agents.rllib.learners.replay import LeanSACLearner
+        from mosim.agents.rllib.replay_training import ReplaySACConfig
+
+        config = ReplaySACConfig(self)
+        return (
+            config.learners(learner_class=LeanSACLearner)
+            .training(**self.training_settings())
+            .rl_module(rl_module_spec=module_of(config, JointSACCatalog), model_config=self.model_config_of())
+        )

@@ -1,0 +1,42 @@
+"""Truncated quantile critics."""
+
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from mosim.agents.rllib.algorithms.sac import SACRecipe
+
+
+class TQCRecipe(SACRecipe):
+    """TQC: SAC whose critics predict quantiles of the return, the highest of which are left out of targets."""
+
+    algorithm: str = Field(default="TQC", description=SACRecipe.model_fields["algorithm"].description)
+    critics: int = Field(default=2, ge=1, description="Critics.")
+    quantiles: int = Field(default=25, ge=1, description="Quantiles that each critic predicts.")
+    dropped_quantiles: int = Field(
+        default=2, ge=0, description="Highest quantiles left out of a target, for each critic."
+    )
+
+    @model_validator(mode="after")
+    def _some_are_left(self) -> Self:
+        if self.dropped_quantiles >= self.quantiles:
+            raise ValueError("dropped_quantiles must be less than quantiles")
+        return self
+
+    def rllib_config(self) -> Any:
+        """See `PolicyRecipe`."""
+        from mosim.agents.rllib.critics import JointTQCCatalog, module_of
+        from mosim.agents.rllib.learners.replay import LeanTQCLearner
+        from mosim.agents.rllib.replay_training import ReplayTQCConfig
+
+        config = ReplayTQCConfig(self)
+        return (
+            config.learners(learner_class=LeanTQCLearner)
+            .training(
+                n_critics=self.critics,
+                n_quantiles=self.quantiles,
+                top_quantiles_to_drop_per_net=self.dropped_quantiles,
+                **self.training_settings(),
+            )
+            .rl_module(rl_module_spec=module_of(config, JointTQCCatalog), model_config=self.model_config_of())
+        )

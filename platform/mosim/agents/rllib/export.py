@@ -1,0 +1,71 @@
+"""The policy that an RLlib algorithm has learned so far, as a plain torch module."""
+
+from typing import Any
+
+import torch
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.distribution.torch.torch_distribution import TorchDiagGaussian, TorchSquashedGaussian
+from torch import nn
+
+from mosim.agents.policy import Policy, PolicyFacts, activation_of
+from mosim.agents.rllib.observation_filter import CLIP, SMALL, observation_filter
+from mosim.agents.rllib.recipe import PolicyRecipe
+from mosim.core.errors import MosimError
+from mosim.tasks import Task
+
+_PARTS = ("weight", "bias")
+
+
+def export_policy(algorithm: Algorithm, recipe: PolicyRecipe, task: Task) -> Policy:
+    """Copies weights and observation filter out of an algorithm made of `recipe`.
+
+    Raises:
+      MosimError: its actor is none of fully connected layers that gives a Gaussian.
+    """
+    module: Any = algorithm.get_module(DEFAULT_MODULE_ID)
+    layers = _actor(module)
+    linear, between = layers[::2], {activation_of(layer) for layer in layers[1::2]}
+    distribution = module.get_inference_action_dist_cls()
+    fits = all(isinstance(layer, nn.Linear) for layer in linear) and len(layers) % 2
+    if not fits or len(between) != 1 or not issubclass(distribution, TorchDiagGaussian | TorchSquashedGaussian):
+        raise MosimError(
+            f"the policy of {recipe.algorithm} cannot be exported: its actor must be fully connected layers, all with "
+            "the same activation of tanh, relu, elu and silu, that give a Gaussian or a squashed one."
+        )
+    size, actions = task.observation_size, task.facts.nu
+    facts: dict[str, Any] = {"activation": between.pop(), "squash": issubclass(distribution, TorchSquashedGaussian)}
+    policy = Policy(
+        PolicyFacts(
+            task=task.name,
+            observation_size=size,
+            action_size=actions,
+            hidden=tuple(layer.out_features for layer in linear[:-1]),
+            clip=CLIP,
+            action_repeat=recipe.action_repeat,
+            **facts,
+        )
+    )
+    seen = observation_filter(algorithm).seen
+    state = {
+        "mean": torch.as_tensor(seen.mean).expand(size).clone(),
+        "deviation": torch.as_tensor(seen.deviation).expand(size) + SMALL,
+        "lower": torch.tensor(task.facts.control_lower, dtype=torch.float32),
+        "upper": torch.tensor(task.facts.control_upper, dtype=torch.float32),
+    }
+    for place, layer in enumerate(linear):
+        for part in _PARTS:
+            values = getattr(layer, part).detach().cpu().clone()
+            # The head's second half, where it has one, is the noise.
+            state[f"layers.{2 * place}.{part}"] = values[:actions] if layer is linear[-1] else values
+    policy.load_state_dict(state)
+    return policy.eval().requires_grad_(False)
+
+
+def _actor(module: Any) -> list[Any]:
+    """The layers of an actor as RLlib's default modules have them; none of another one's."""
+    encoder = getattr(module, "pi_encoder", None) or getattr(getattr(module, "encoder", None), "actor_encoder", None)
+    try:
+        return [*encoder.net.mlp, *module.pi.net.mlp]  # pyright: ignore[reportOptionalMemberAccess]
+    except (AttributeError, TypeError):
+        return []

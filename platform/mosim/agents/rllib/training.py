@@ -1,0 +1,267 @@
+"""Training a policy in a simulator, or in the true task, and judging it in the true task meanwhile."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from ray.rllib.algorithms.algorithm import Algorithm
+
+from mosim.agents.explosions import ExplosionLog, read_explosions
+from mosim.agents.judging import judge
+from mosim.agents.policy import save_policy
+from mosim.agents.progress import POLICY_FOLDER, OnProgress, PolicyProgress, PolicyResult, progress_of, result_of
+from mosim.agents.returns import RETURNS_FILE, ReturnRow, read_returns, write_returns
+from mosim.agents.rllib.algorithm import (
+    algorithm_state,
+    make_algorithm,
+    seed_everything,
+    set_algorithm_state,
+    set_rates,
+)
+from mosim.agents.rllib.env_runner import EXPLOSIONS
+from mosim.agents.rllib.export import export_policy
+from mosim.agents.rllib.recipe import PolicyRecipe
+from mosim.agents.rllib.run_identity import training_identity
+from mosim.core.errors import MosimError
+from mosim.core.files import atomic_folder
+from mosim.core.run_identity import check_identity, keep_identity
+from mosim.core.state_folder import read_tree, write_tree
+from mosim.core.threads import single_threaded
+from mosim.data import Dataset
+from mosim.envs import TRUE_DYNAMICS, Explosion, StartStates, find_dataset, load_dynamics
+from mosim.jobs.ray_cluster import started
+from mosim.models import DynamicsModel, MujocoDynamics
+from mosim.tasks import Task, load_task
+
+CHECKPOINTS_FOLDER = "checkpoints"
+STARTS_FILE = "starts.safetensors"
+"""States of a dataset, drawn once, the same for every env runner, wherever it runs."""
+
+_CHECKPOINTS_KEPT = 2
+
+
+@single_threaded
+def train_policy(
+    recipe: PolicyRecipe,
+    task_name: str,
+    dynamics_source: str | Path,
+    out: Path,
+    on_progress: OnProgress | None = None,
+    resume: bool = False,
+    data: str | Path | None = None,
+    device: str = "cpu",
+    gpus_per_runner: float = 0.0,
+) -> PolicyResult:
+    """Trains a policy, and judges it in the true task at fixed intervals.
+
+    Writes `returns.csv`, `explosions.csv`, `explosions.json`, `checkpoints/`, `run.json`, the states of a dataset
+    that it starts from, and at the end `policy/` into `out`. With `num_env_runners=0` on the CPU, a training that is
+    resumed gives the same policy as one that was never stopped.
+
+    Args:
+      recipe: how to train.
+      task_name: such as `reacher-easy`.
+      dynamics_source: a simulator's checkpoint, or `"true"` for the true task.
+      out: folder for all of it.
+      on_progress: called after every update.
+      resume: go on from the last checkpoint in `out`, or begin where there is none; else `out` must hold no training.
+      data: path or URI of a dataset to start episodes from, where the recipe says so; None for the one that the
+        simulator was trained on.
+      device: where simulator and policy are, `cpu` or `cuda`; a training may be resumed on another one.
+      gpus_per_runner: share of a GPU that each of `num_env_runners` holds; without one they sample on the CPU.
+
+    Raises:
+      MosimError: `out` holds a training already, or there are no data to start from.
+      MismatchError: the training to resume is another one, or the checkpoint does not fit the task.
+      DamagedFileError: a checkpoint is not what was written.
+    """
+    task = load_task(task_name)
+    recipe.check()
+    # Loaded here, where RLlib would wrap the sentence of a failure in its own.
+    dynamics = load_dynamics(dynamics_source, task, device)
+    starts = _dataset(recipe, dynamics_source, data)
+    identity = training_identity(recipe, task_name, dynamics, starts)
+    if not check_identity(out, identity, resume=resume):
+        keep_identity(out, identity)
+    if row := _last_row(out, recipe):
+        if on_progress:
+            counts = read_explosions(out)
+            on_progress(
+                progress_of(row.steps, recipe.control_steps, row.wall_seconds, row, explosions=counts, finished=True)
+            )
+        return result_of(out, row)
+    if str(dynamics_source) != TRUE_DYNAMICS:
+        dynamics_source = Path(dynamics_source).resolve()  # Env runners have working directories of their own.
+    states = (out / STARTS_FILE).resolve() if starts else None
+    if starts and states and not states.is_file():
+        StartStates.of(starts, task).save(states)
+    with started(num_cpus=recipe.num_env_runners + 1):
+        algorithm = make_algorithm(
+            recipe, task.name, dynamics_source, data=states, device=device, gpus_per_runner=gpus_per_runner
+        )
+        training = _Training(recipe, task, dynamics, algorithm, out)
+        try:
+            training.restore()
+            while training.steps < recipe.control_steps:
+                training.advance()
+                if on_progress:
+                    on_progress(training.progress())
+            result = training.finish()
+            if on_progress:
+                on_progress(training.progress(finished=True))
+        finally:
+            training.algorithm.stop()
+    return result
+
+
+class _Training:
+    """The state of a training between two updates."""
+
+    def __init__(
+        self,
+        recipe: PolicyRecipe,
+        task: Task,
+        dynamics: DynamicsModel,
+        algorithm: Algorithm,
+        out: Path,
+    ) -> None:
+        self.recipe, self.task, self.out = recipe, task, out
+        self.dynamics, self.algorithm = dynamics, algorithm
+        export_policy(self.algorithm, recipe, task)  # What cannot be judged is not trained.
+        self.explosions = ExplosionLog(out, task.facts.state_names)
+        self.iteration = self.steps = 0
+        self.seconds = 0.0
+        self.return_training: float | None = None
+        self.rows: list[ReturnRow] = []
+        self._resumed_at = time.perf_counter()
+
+    def advance(self) -> None:
+        """One update; then a judgement and a checkpoint where they are due."""
+        recipe = self.recipe
+        # Seeded anew each time, so that no generator's state has to be kept.
+        seed_everything(recipe.seed, self.iteration)
+        share = min(self.steps / recipe.control_steps, 1.0)
+        set_rates(self.algorithm, recipe.rates(share))
+        sampled = self.algorithm.train()["env_runners"]
+        before = self.steps
+        self.iteration += 1
+        self.steps += int(sampled.get("num_env_steps_sampled", 0)) * recipe.action_repeat
+        told = sampled.get(EXPLOSIONS, [])
+        # RLlib takes a series of a single item out of its list.
+        explosions = [told] if isinstance(told, Explosion) else told
+        self.explosions.add(self.steps, int(sampled.get("num_episodes", 0)), explosions)
+        mean = sampled.get("episode_return_mean")
+        self.return_training = float(mean) if mean is not None and mean == mean else self.return_training
+        if before // recipe.judge_every < self.steps // recipe.judge_every and self.steps < recipe.control_steps:
+            self.judge()
+        if before // recipe.checkpoint_every < self.steps // recipe.checkpoint_every:
+            self.save()
+
+    def judge(self) -> None:
+        """Judges the policy as it is, and writes what has come of it so far."""
+        policy = export_policy(self.algorithm, self.recipe, self.task)
+        options: dict[str, Any] = {"episodes": self.recipe.judge_episodes, "action_repeat": self.recipe.action_repeat}
+        true = judge(policy.act, self.task, **options)
+        in_the_true_task = isinstance(self.dynamics, MujocoDynamics)
+        simulated = true if in_the_true_task else judge(policy.act, self.task, dynamics=self.dynamics, **options)
+        row = ReturnRow(self.steps, round(self._elapsed(), 3), simulated.mean, true.mean, true.std, len(true.returns))
+        self.rows.append(row)
+        write_returns(self.out / RETURNS_FILE, self.rows)
+        self.explosions.write()
+
+    def save(self) -> None:
+        """Writes a checkpoint, and removes those that are no longer needed."""
+        state = {
+            "algorithm": algorithm_state(self.algorithm),
+            "iteration": self.iteration,
+            "steps": self.steps,
+            "explosions": self.explosions.counts.model_dump(mode="json"),
+            "seconds": self._elapsed(),
+            "return_training": self.return_training,
+            "rows": [list(row) for row in self.rows],
+        }
+        self.explosions.write()  # Before the checkpoint, whose counts they must reach.
+        folder = self.out / CHECKPOINTS_FOLDER
+        with atomic_folder(folder / f"{self.steps:012d}") as aside:
+            write_tree(aside, state)
+        for old in _checkpoints(self.out)[:-_CHECKPOINTS_KEPT]:
+            shutil.rmtree(old)
+
+    def restore(self) -> None:
+        """Goes on from the last checkpoint, if there is one."""
+        for unfinished in (self.out / CHECKPOINTS_FOLDER).glob(".[0-9]*"):
+            shutil.rmtree(unfinished)
+        if not (checkpoints := _checkpoints(self.out)):
+            write_returns(self.out / RETURNS_FILE, [])
+            self.explosions.write()
+            return
+        state = read_tree(checkpoints[-1])
+        set_algorithm_state(self.algorithm, state["algorithm"])
+        self.iteration, self.steps, self.seconds = state["iteration"], state["steps"], state["seconds"]
+        self.explosions.restore(state["explosions"], self.steps)
+        self.return_training = state["return_training"]
+        self.rows = [ReturnRow(*row) for row in state["rows"]]
+        # What was judged after the checkpoint is judged again.
+        write_returns(self.out / RETURNS_FILE, self.rows)
+
+    def finish(self) -> PolicyResult:
+        """Judges and writes the policy."""
+        self.judge()
+        shutil.rmtree(self.out / POLICY_FOLDER, ignore_errors=True)
+        save_policy(export_policy(self.algorithm, self.recipe, self.task), self.out / POLICY_FOLDER)
+        return result_of(self.out, self.rows[-1])
+
+    def progress(self, finished: bool = False) -> PolicyProgress:
+        """How far it is."""
+        return progress_of(
+            self.steps,
+            self.recipe.control_steps,
+            self._elapsed(),
+            self.rows[-1] if self.rows else None,
+            return_training=self.return_training,
+            explosions=self.explosions.counts,
+            finished=finished,
+        )
+
+    def _elapsed(self) -> float:
+        return self.seconds + time.perf_counter() - self._resumed_at
+
+
+def check_training(
+    recipe: PolicyRecipe,
+    task_name: str,
+    dynamics_source: str | Path,
+    out: Path,
+    resume: bool = False,
+    data: str | Path | None = None,
+) -> None:
+    """Checks all that `train_policy` would refuse, before anything is started or written.
+
+    Raises:
+      MosimError: as `train_policy`.
+    """
+    dynamics = load_dynamics(dynamics_source, load_task(task_name))
+    identity = training_identity(recipe, task_name, dynamics, _dataset(recipe, dynamics_source, data))
+    check_identity(out, identity, resume=resume)
+
+
+def _dataset(recipe: PolicyRecipe, dynamics_source: str | Path, data: str | Path | None) -> Dataset | None:
+    """The dataset in whose states episodes start, where the recipe says so."""
+    if recipe.start == "initial":
+        return None
+    if data is not None:
+        return Dataset.open(data)
+    if str(dynamics_source) == TRUE_DYNAMICS:
+        raise MosimError(f"start is {recipe.start}, and the true task has no data of its own; give a dataset as data.")
+    return find_dataset(dynamics_source)
+
+
+def _last_row(out: Path, recipe: PolicyRecipe) -> ReturnRow | None:
+    """The last judgement of a training that has come to its end already."""
+    rows = read_returns(out / RETURNS_FILE)
+    return rows[-1] if (out / POLICY_FOLDER).is_dir() and rows and rows[-1].steps >= recipe.control_steps else None
+
+
+def _checkpoints(out: Path) -> list[Path]:
+    return sorted(path for path in (out / CHECKPOINTS_FOLDER).glob("[0-9]*") if path.is_dir())

@@ -1,0 +1,87 @@
+"""How actions are chosen while trajectories are collected."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from mosim.core.errors import MosimError
+from mosim.core.frozen import Frozen
+from mosim.robots import SystemFacts
+
+Policy = Callable[[np.ndarray], np.ndarray]
+"""From a flat observation `(observation_size,)`, float64, to an action `(nu,)` in actuator units."""
+
+
+class PoissonBehaviour(Frozen):
+    """Random actions, uniform in the control range, each held for a random number of physics steps."""
+
+    kind: Literal["poisson"] = "poisson"
+    mean_hold: float = Field(
+        default=5.0, ge=1, description="Mean of the geometric number of physics steps an action is held."
+    )
+    zero_probability: float = Field(default=0.1, ge=0, le=1, description="Share of the drawn actions that are zero.")
+
+
+class PolicyBehaviour(Frozen):
+    """A policy that acts once a control step on the task's own observation."""
+
+    kind: Literal["policy"] = "policy"
+    policy: str = Field(description="A Python callable as module:function, or the folder of a trained policy.")
+    noise: float = Field(
+        default=0.0,
+        ge=0,
+        description="Standard deviation of the noise added to actions, as a share of half the control range.",
+    )
+
+
+class ImportedBehaviour(Frozen):
+    """Whatever chose the actions of trajectories that came from elsewhere."""
+
+    kind: Literal["imported"] = "imported"
+    file: str = Field(description="Name of the file the trajectories came from.")
+    sha256: str = Field(description="Checksum of that file.")
+
+
+Behaviour = Annotated[PoissonBehaviour | PolicyBehaviour | ImportedBehaviour, Field(discriminator="kind")]
+
+
+def poisson_actions(
+    behaviour: PoissonBehaviour, facts: SystemFacts, steps: int, seed: np.random.SeedSequence
+) -> np.ndarray:
+    """Draws an episode's actions, of shape `(steps, nu)`; those of a shorter episode are a prefix of a longer one's.
+
+    Where zero lies outside an actuator's range, the value nearest to it stands for zero.
+    """
+    holds_random, zeros_random, values_random = (np.random.default_rng(child) for child in seed.spawn(3))
+    lower, upper = np.array(facts.control_lower), np.array(facts.control_upper)
+    holds = holds_random.geometric(1 / behaviour.mean_hold, steps)
+    drawn = int(np.searchsorted(np.cumsum(holds), steps)) + 1
+    values = values_random.uniform(lower, upper, (drawn, facts.nu))
+    values[zeros_random.random(drawn) < behaviour.zero_probability] = np.clip(0.0, lower, upper)
+    return np.repeat(values, holds[:drawn], axis=0)[:steps]
+
+
+def resolve_policy(reference: str) -> Policy:
+    """Imports a policy given as `module:function`; modules of the working folder count too.
+
+    Raises:
+      MosimError: the reference is not of that form, the module does not import, or the name is not a callable in it.
+    """
+    module_name, separator, function_name = reference.partition(":")
+    if not (module_name and separator and function_name):
+        raise MosimError(f"policy {reference!r} is not of the form module:function.")
+    if (folder := str(Path.cwd())) not in sys.path:
+        sys.path.append(folder)
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise MosimError(f"policy {reference!r}: module {module_name!r} does not import ({error}).") from None
+    function: Policy | None = getattr(module, function_name, None)
+    if not callable(function):
+        raise MosimError(f"policy {reference!r}: module {module_name!r} has no function {function_name!r}.")
+    return function

@@ -1,0 +1,1 @@
+"""Trajectories from files of others."""

@@ -1,0 +1,29 @@
+"""Gymnasium environments over a dynamics model, and the true task with the same interface."""
+
+from mosim.envs.creation import TRUE_DYNAMICS, check_fit, load_dynamics, make_env, make_vector_env
+from mosim.envs.explosions import Explosion
+from mosim.envs.limits import STATE_LIMIT, StateLimits, limits_of
+from mosim.envs.single_env import MoSimEnv
+from mosim.envs.starts import StartKind, Starts, StartStates, find_dataset, make_starts, start_states
+from mosim.envs.vector_env import Ending, MoSimVectorEnv
+
+__all__ = [
+    "STATE_LIMIT",
+    "TRUE_DYNAMICS",
+    "Ending",
+    "Explosion",
+    "MoSimEnv",
+    "MoSimVectorEnv",
+    "StartKind",
+    "StartStates",
+    "Starts",
+    "StateLimits",
+    "check_fit",
+    "find_dataset",
+    "limits_of",
+    "load_dynamics",
+    "make_env",
+    "make_starts",
+    "make_vector_env",
+    "start_states",
+]

@@ -1,0 +1,319 @@
+"""Many environments of one task, stepped as one batch by a dynamics model."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+from pydantic import ConfigDict, InstanceOf, SkipValidation
+from torch import Tensor
+from typing_extensions import TypedDict
+
+from mosim.core.arguments import LARGEST_SEED, Count, Index, Seed, checked
+from mosim.core.errors import MosimError
+from mosim.core.threads import single_threaded
+from mosim.envs.explosions import evaluation_explosion, state_explosion
+from mosim.envs.inputs import require_numbers, require_shape, seeds_of
+from mosim.envs.limits import StateLimits, limits_of
+from mosim.envs.pictures import RENDER_MODE, Pictures, pictures_of
+from mosim.envs.starts import Starts
+from mosim.models import DynamicsModel, MujocoDynamics
+from mosim.tasks import Evaluation, Evaluator, Task, evaluator_for
+
+Ending = Callable[[Tensor, Evaluation], Tensor]
+"""Says which episodes end, `(batch,)` bool, of the states `(batch, nq + nv)` and what the task says of them."""
+
+
+def task_ending(state: Tensor, evaluation: Evaluation) -> Tensor:
+    """Ends an episode where the task itself does."""
+    del state
+    return evaluation.terminated
+
+
+class EnvOptions(TypedDict, total=False):
+    """Further options of an env and of a batch; see `MoSimVectorEnv`."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", arbitrary_types_allowed=True)  # pyright: ignore[reportGeneralTypeIssues]
+
+    action_repeat: Count
+    horizon: Count | None
+    evaluator: SkipValidation[Evaluator | None]
+    starts: Starts | None
+    ending: Ending
+    limits: InstanceOf[StateLimits] | None
+    first_index: Index
+    render_mode: str | None
+    width: Count
+    height: Count
+
+
+class MoSimVectorEnv(gymnasium.vector.VectorEnv):
+    """A task over a dynamics model: its spaces, starts, rewards and time limit; the model's motion.
+
+    An env whose episode has ended is reset by the next step, which ignores that env's action and gives reward 0
+    (`AutoresetMode.NEXT_STEP`). The horizon cuts an episode: truncated and not terminated, so that an algorithm reckons
+    with what would have followed. An env whose predicted state is not finite, or beyond `limits`, ends there:
+    terminated, reward 0, the observation before it kept, and `info` has `exploded` and an `Explosion` as `explosion`.
+
+    `reset` and `step` compute on one of torch's threads, unless within `mosim.torch_threads`.
+
+    Attributes:
+      task, dynamics: as given.
+      control_lower, control_upper: bounds of an action, `(nu,)`, in actuator units.
+      state: `[qpos, qvel]` of all envs, `(num_envs, nq + nv)`.
+      context: of all envs, `(num_envs, context_size)`.
+      ended: `(num_envs,)` bool, whose episode is over and whose next step is a reset.
+      limits: of a state, `(nq + nv,)` each.
+      first_index: of the first env; env i draws its starts from the seed, `first_index + i` and the episode's number.
+      explosions: how many episodes have ended by an explosion so far.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012 Gymnasium's own; frames a second are each batch's.
+        "autoreset_mode": AutoresetMode.NEXT_STEP,
+        "render_modes": [RENDER_MODE],
+    }
+
+    # Of the class, since Gymnasium closes whatever it has begun to make.
+    _pictures: Pictures | None = None
+
+    @checked
+    def __init__(
+        self,
+        task: Task,
+        dynamics: DynamicsModel,
+        num_envs: Count = 1,
+        seed: Seed | None = None,
+        *,
+        action_repeat: Count = 1,
+        horizon: Count | None = None,
+        evaluator: SkipValidation[Evaluator | None] = None,
+        starts: Starts | None = None,
+        ending: Ending = task_ending,
+        limits: InstanceOf[StateLimits] | None = None,
+        first_index: Index = 0,
+        render_mode: str | None = None,
+        width: Count = 480,
+        height: Count = 360,
+    ) -> None:
+        """Makes the envs; they start at `reset`.
+
+        Args:
+          task: whose spaces, starts, rewards and time limit these are.
+          dynamics: predicts the motion; must model the task's system, see `check_fit`.
+          num_envs: size of the batch, at least 1.
+          seed: of a first `reset` without a seed; None draws one.
+          action_repeat: control steps that an action is held, at least 1; the rewards are summed.
+          horizon: control steps after which an episode is cut, at least 1; None is the task's own time limit.
+          evaluator: gives observation and reward; None is the task's own.
+          starts: draws where episodes start; None is the task's own.
+          ending: says which episodes end, apart from the time limit; the task's own unless given.
+          limits: of a state, beyond which it counts as an explosion; None is those of the dynamics, see `limits_of`.
+          first_index: see above; envs that are one batch in several processes have each an index of their own.
+          render_mode: `rgb_array` for pictures by `render`.
+          width: of a picture, in pixels.
+          height: likewise.
+
+        Raises:
+          MosimError: an argument is unknown or not allowed; `NoOpenGLError`: nothing can be drawn here.
+        """
+        self._pictures = pictures_of(task, render_mode, width, height)
+        facts = task.facts
+        self.task, self.dynamics, self.num_envs = task, dynamics, num_envs
+        self.control_lower = np.array(facts.control_lower, np.float32)
+        self.control_upper = np.array(facts.control_upper, np.float32)
+        self.single_action_space = gymnasium.spaces.Box(self.control_lower, self.control_upper, dtype=np.float32)
+        self.single_observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (task.observation_size,), np.float32)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self._action_repeat = action_repeat
+        self._horizon = horizon or task.step_limit or np.inf
+        self._evaluator = evaluator or evaluator_for(task)
+        self._starts = starts or task.reset
+        self._ending = ending
+        self.limits = limits or limits_of(dynamics)
+        self.first_index = first_index
+        self._seeds = [_drawn_seed() if seed is None else seed] * num_envs
+        weight = next(dynamics.parameters(), None)
+        kind = torch.empty(0, dtype=torch.float64) if weight is None else weight.detach()
+        self.state = kind.new_zeros(num_envs, facts.state_size)
+        self.context = torch.zeros(num_envs, task.context_size, dtype=torch.float64, device=kind.device)
+        self._observation = np.zeros(self.observation_space.shape or (), np.float32)
+        self._episodes = np.full(num_envs, -1)
+        self._steps = np.zeros(num_envs, int)
+        self.ended = np.zeros(num_envs, bool)
+        self.explosions = 0
+        self.render_mode = render_mode
+        self.metadata = self.metadata | {"render_fps": 1.0 / (task.control_timestep * action_repeat)}
+
+    @single_threaded
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Starts an episode in every env, or in those that a mask names.
+
+        Args:
+          seed: an integer for all envs, or one or None for each; with it an env's episodes are counted from 0 again.
+            Without, an env goes on to its next episode.
+          options: may have `reset_mask`, `(num_envs,)` bool, as Gymnasium's own vector envs take it: the envs that
+            start an episode, while the others stay where they are. What has ended and been reset so is not reset by
+            the next step, so a trainer that wants its resets in the same step can have them.
+
+        Returns:
+          Observations `(num_envs, observation_size)`, and an empty info.
+
+        Raises:
+          MosimError: the mask is no bool array of one an env, there is another option, a seed is not one, or seeds are
+            not one an env.
+        """
+        rows = self._masked(options or {})
+        seeds = seeds_of(seed, self.num_envs)
+        for row in rows:
+            if (own := seeds[row]) is not None:
+                self._seeds[row], self._episodes[row] = own, -1
+        if rows.size:
+            self._begin(rows)
+        return self._observation.copy(), {}
+
+    @single_threaded
+    @torch.no_grad()
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Advances every env by `action_repeat` control steps, or to the end of its episode.
+
+        Args:
+          actions: `(num_envs, nu)`, in actuator units; what is beyond the control range is clipped to it. Those of envs
+            that are reset may be anything.
+
+        Returns:
+          Observations `(num_envs, observation_size)` float32; summed rewards, terminated and truncated, each
+          `(num_envs,)`; and an info, with `exploded` and `explosion` where an env's prediction was no motion.
+
+        Raises:
+          MosimError: the actions have another shape, or one of them is NaN; names the env and the actuator.
+        """
+        actions = require_shape(actions, (self.num_envs, self.task.facts.nu), "(num_envs, nu)")
+        require_numbers(actions, self.ended)
+        control = torch.as_tensor(np.clip(actions, self.control_lower, self.control_upper)).to(self.state)
+        controls = control.unsqueeze(-2).expand(-1, self.task.n_substeps, -1)
+        reset = np.flatnonzero(self.ended)
+        alive = ~self.ended
+        rewards = np.zeros(self.num_envs)
+        terminated, truncated, exploded = (np.zeros(self.num_envs, bool) for _ in range(3))
+        explosions: np.ndarray = np.full(self.num_envs, None, object)
+        for _ in range(self._action_repeat):
+            evaluation, moved = self._advance(control, controls, alive, explosions)
+            self._steps += alive
+            exploded |= alive & ~moved
+            alive = alive & moved
+            rewards[alive] += evaluation.reward.cpu().numpy()[alive]
+            self._observation[alive] = evaluation.observation.cpu().numpy()[alive]
+            # As in dm_control, an episode that reaches its time limit is cut there and not ended by the task.
+            truncated |= alive & (self._steps >= self._horizon)
+            terminated |= alive & ~truncated & self._ending(self.state, evaluation).cpu().numpy()
+            alive = alive & ~truncated & ~terminated
+            if not alive.any():
+                break
+        rewards[exploded] = 0.0
+        terminated |= exploded
+        self.ended = terminated | truncated
+        self.explosions += int(exploded.sum())
+        if reset.size:
+            self._begin(reset)
+        info: dict[str, Any] = {}
+        if exploded.any():
+            info = {"exploded": exploded, "explosion": explosions, "_exploded": exploded, "_explosion": exploded}
+        return self._observation.copy(), rewards, terminated, truncated, info
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """A picture of each env's state, `(height, width, 3)` uint8; None without a render mode."""
+        if self._pictures is None:
+            return None
+        return self._pictures.draw(self.state.cpu().numpy(), self.context.cpu().numpy())
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Lets go of OpenGL, where there are pictures."""
+        del kwargs
+        if self._pictures is not None:
+            self._pictures.close()
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Everything that the next step depends on, but the dynamics; for `restore`."""
+        return {
+            "state": self.state.cpu().numpy().copy(),
+            "context": self.context.cpu().numpy().copy(),
+            "observation": self._observation.copy(),
+            "seeds": np.array(self._seeds, np.int64),
+            "episodes": self._episodes.copy(),
+            "steps": self._steps.copy(),
+            "ended": self.ended.copy(),
+            "explosions": np.array(self.explosions),
+        }
+
+    def restore(self, snapshot: dict[str, np.ndarray]) -> None:
+        """Goes on from a `snapshot` of as many envs of the same task."""
+        self.state = torch.from_numpy(snapshot["state"].copy()).to(self.state)
+        self.context = torch.from_numpy(snapshot["context"].copy()).to(self.context)
+        self._observation = snapshot["observation"].copy()
+        self._seeds = snapshot["seeds"].tolist()
+        self._episodes, self._steps = snapshot["episodes"].copy(), snapshot["steps"].copy()
+        self.ended = snapshot["ended"].copy()
+        self.explosions = int(snapshot["explosions"])
+        self._tell_contexts()
+
+    def _advance(
+        self, control: Tensor, controls: Tensor, alive: np.ndarray, explosions: np.ndarray
+    ) -> tuple[Evaluation, np.ndarray]:
+        """One control step of the rows that are alive; says which are where a motion can be, and why others are not."""
+        states = self.dynamics.rollout(self.state, controls)
+        sane = self.limits.hold(states).flatten(1).all(dim=-1).cpu().numpy() & alive
+        for row in np.flatnonzero(alive & ~sane):
+            step = int(self._steps[row]) + 1
+            explosions[row] = state_explosion(self.task.facts, self.limits, states[row], self.state[row], step)
+        if sane.all():
+            state, previous = states[:, -1], states[:, -2] if states.shape[1] > 1 else self.state
+        else:
+            keep = torch.from_numpy(sane).to(states.device).unsqueeze(-1)
+            state = torch.where(keep, states[:, -1], self.state)
+            previous = torch.where(keep, states[:, -2] if states.shape[1] > 1 else self.state, self.state)
+        evaluation = self._evaluator(state, control, self.context, previous)
+        told = torch.isfinite(evaluation.reward) & torch.isfinite(evaluation.observation).all(dim=-1)
+        for row in np.flatnonzero(sane & ~told.cpu().numpy()):
+            explosions[row] = evaluation_explosion(evaluation, int(row), state[row], int(self._steps[row]) + 1)
+        self.state = state
+        return evaluation, sane & told.cpu().numpy()
+
+    def _begin(self, rows: np.ndarray) -> None:
+        """Starts the next episode of the envs in `rows`."""
+        self._episodes[rows] += 1
+        starts = [
+            self._starts((self._seeds[row], self.first_index + int(row), int(self._episodes[row]))) for row in rows
+        ]
+        # A new tensor, since the old one may be shared with whoever looked at it.
+        self.state, self.context = self.state.clone(), self.context.clone()
+        self.state[rows] = torch.from_numpy(np.stack([start.state for start in starts])).to(self.state)
+        self.context[rows] = torch.from_numpy(np.stack([start.context for start in starts])).to(self.context)
+        self._tell_contexts()
+        evaluation = self._evaluator(self.state[rows], None, self.context[rows], None)
+        self._observation[rows] = evaluation.observation.cpu().numpy()
+        self._steps[rows] = 0
+        self.ended[rows] = False
+
+    def _masked(self, options: dict[str, Any]) -> np.ndarray:
+        """The rows of the envs that a reset with these options is for."""
+        if unknown := options.keys() - {"reset_mask"}:
+            raise MosimError(f"reset: unknown option {min(unknown)!r}; allowed is: reset_mask.")
+        if (mask := options.get("reset_mask")) is None:
+            return np.arange(self.num_envs)
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
+            raise MosimError(f"reset_mask must be an array of {self.num_envs} bools, one an env, not {mask!r}.")
+        return np.flatnonzero(mask)
+
+    def _tell_contexts(self) -> None:
+        if isinstance(self.dynamics, MujocoDynamics):
+            self.dynamics.use_contexts(self.context.cpu().numpy())
+
+
+def _drawn_seed() -> int:
+    return int(np.random.SeedSequence().generate_state(1)[0]) % (LARGEST_SEED + 1)

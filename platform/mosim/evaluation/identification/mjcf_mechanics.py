@@ -1,0 +1,170 @@
+"""MuJoCo's own numbers of a model, as an articulated predictor learns them: what these are compared with."""
+
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+import torch
+
+from mosim.core.errors import MismatchError
+from mosim.geometry import WORLD, Frame, rotation_of
+from mosim.models import Mechanics
+from mosim.robots import System, SystemFacts
+
+_NOTHING = 1e-14
+"""Square metres, added to second moments of a unit of mass: a rod or a point has none in some direction."""
+
+_APART = 1e-6
+"""Metres, or parts of unit quaternions and axes, by which two drawings of one robot may differ."""
+
+
+class Drive(NamedTuple):
+    """One number of an actuator's `gear`, and what it does.
+
+    Attributes:
+      actuator: which.
+      component: which number of its gear.
+      label: such as `slide`, or `wrist[1]` of an actuator with several.
+      direction: `(nv,)`: generalised force of a unit of actuator force at a gear of one.
+      gain: actuator force of a unit of control; `gainprm[0]`.
+    """
+
+    actuator: int
+    component: int
+    label: str
+    direction: np.ndarray
+    gain: float
+
+
+class MjcfMechanics(NamedTuple):
+    """The numbers of a MuJoCo model.
+
+    Attributes:
+      source: what the model was loaded from.
+      mechanics: with what actuators' bias adds to springs, damping and constants.
+      drives: of actuators that act on joints, or on fixed tendons of them.
+      others: names of the other actuators, whose forces depend on the pose, and of those whose bias couples joints.
+    """
+
+    source: str
+    mechanics: Mechanics
+    drives: tuple[Drive, ...]
+    others: tuple[str, ...]
+
+
+def mjcf_mechanics(system: System) -> MjcfMechanics:
+    """Reads what a predictor of the same robot would learn, were it exact.
+
+    Dry friction, tendons' springs, gravity compensation, fluids and equality constraints are not part of it.
+    """
+    model, facts = system.model, system.facts
+    drives, others = _drives(model)
+    ids = [index for index, joint in enumerate(facts.joints) if joint.kind in ("hinge", "slide")]
+    addresses = [facts.joints[index].dof_address for index in ids]
+    stiffness, damping, constant = np.zeros(model.nv), model.dof_damping.copy(), np.zeros(model.nv)
+    for index, dof in zip(ids, addresses, strict=True):
+        stiffness[dof] = model.jnt_stiffness[index]
+        constant[dof] = stiffness[dof] * model.qpos_spring[facts.joints[index].qpos_address]
+    for drive in drives:
+        if model.actuator_biastype[drive.actuator] != mujoco.mjtBias.mjBIAS_AFFINE:
+            continue
+        offset, of_length, of_speed = model.actuator_biasprm[drive.actuator, :3]
+        push = drive.direction * model.actuator_gear[drive.actuator, drive.component]
+        constant += offset * push
+        stiffness -= of_length * push**2
+        damping -= of_speed * push**2
+    mechanics = Mechanics(
+        pseudo_inertia=torch.from_numpy(_pseudo_inertias(model, facts)),
+        armature=torch.from_numpy(model.dof_armature.copy()),
+        damping=torch.from_numpy(damping),
+        constant=torch.from_numpy(constant),
+        stiffness=torch.from_numpy(stiffness[addresses]),
+        gear=torch.from_numpy(_gear(model)),
+    )
+    return MjcfMechanics(system.source, mechanics, drives, others)
+
+
+def require_same_drawing(found: SystemFacts, wanted: SystemFacts, what: str) -> None:
+    """Checks that two models have the same joints and frames, so that their masses can be compared one by one.
+
+    Raises:
+      MismatchError: they do not; names `what` and the first thing that differs.
+    """
+    if (found.nq, found.nv, found.nu) != (wanted.nq, wanted.nv, wanted.nu):
+        sizes = f"nq, nv, nu are {found.nq}, {found.nv}, {found.nu} against {wanted.nq}, {wanted.nv}, {wanted.nu}"
+        raise MismatchError(f"{what} is another robot than {wanted.name}: {sizes}.")
+    ours, theirs = found.skeleton, wanted.skeleton
+    for joint, link, other in zip(wanted.joints, ours.links, theirs.links, strict=True):
+        same = (link.parent, link.kind) == (other.parent, other.kind)
+        places = [
+            (*each.position, *each.quaternion, *each.axis, *each.anchor, each.reference) for each in (link, other)
+        ]
+        if not same or not np.allclose(*places, rtol=0, atol=_APART):
+            raise MismatchError(f"{what} is drawn otherwise than {wanted.name}: joint {joint.name} lies elsewhere.")
+    if [body.link for body in ours.bodies] != [body.link for body in theirs.bodies]:
+        raise MismatchError(f"{what} is drawn otherwise than {wanted.name}: its bodies hang together otherwise.")
+
+
+def _drives(model: mujoco.MjModel) -> tuple[tuple[Drive, ...], tuple[str, ...]]:
+    drives, others = [], []
+    for index in range(model.nu):
+        name = model.actuator(index).name or f"ctrl[{index}]"
+        target, kind = int(model.actuator_trnid[index, 0]), int(model.actuator_trntype[index])
+        gain, plain = float(model.actuator_gainprm[index, 0]), mujoco.mjtGain.mjGAIN_FIXED
+        directions = _directions(model, target, kind)
+        biased = model.actuator_biastype[index] != mujoco.mjtBias.mjBIAS_NONE
+        if model.actuator_gaintype[index] != plain or directions is None or not gain:
+            others.append(name)
+            continue
+        if biased and (len(directions) > 1 or np.count_nonzero(directions[0]) != 1):
+            others.append(name)
+            continue
+        for component, direction in enumerate(directions):
+            label = name if len(directions) == 1 else f"{name}[{component}]"
+            drives.append(Drive(index, component, label, direction, gain))
+    return tuple(drives), tuple(others)
+
+
+def _directions(model: mujoco.MjModel, target: int, kind: int) -> np.ndarray | None:
+    """Generalised forces, `(components, nv)`, at gears of one each; None where they depend on the pose."""
+    if kind == mujoco.mjtTrn.mjTRN_JOINT:
+        first = int(model.jnt_dofadr[target])
+        width = {int(mujoco.mjtJoint.mjJNT_FREE): 6, int(mujoco.mjtJoint.mjJNT_BALL): 3}
+        return np.eye(model.nv)[first : first + width.get(int(model.jnt_type[target]), 1)]
+    if kind == mujoco.mjtTrn.mjTRN_TENDON:
+        wraps = range(int(model.tendon_adr[target]), int(model.tendon_adr[target] + model.tendon_num[target]))
+        if any(model.wrap_type[wrap] != mujoco.mjtWrap.mjWRAP_JOINT for wrap in wraps):
+            return None
+        direction = np.zeros((1, model.nv))
+        for wrap in wraps:
+            direction[0, model.jnt_dofadr[model.wrap_objid[wrap]]] = model.wrap_prm[wrap]
+        return direction
+    return None
+
+
+def _gear(model: mujoco.MjModel) -> np.ndarray:
+    """Forces, `(nv, nu)`, of one unit of each control in the model's own pose."""
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    moment = np.zeros((model.nu, model.nv))
+    mujoco.mju_sparse2dense(moment, data.actuator_moment, data.moment_rownnz, data.moment_rowadr, data.moment_colind)
+    return (model.actuator_gainprm[:, :1] * moment).T
+
+
+def _pseudo_inertias(model: mujoco.MjModel, facts: SystemFacts) -> np.ndarray:
+    """Of the links that carry bodies, `(carriers, 4, 4)`, in their own frames."""
+    carriers = sorted({body.link for body in facts.skeleton.bodies} - {WORLD})
+    inertias = np.zeros((len(carriers), 4, 4))
+    for index, body in enumerate(facts.skeleton.bodies, start=1):
+        if body.link != WORLD:
+            inertias[carriers.index(body.link)] += _of_body(model, index, body)
+    return inertias + _NOTHING * inertias[:, 3:, 3:] * np.eye(4)
+
+
+def _of_body(model: mujoco.MjModel, index: int, body: Frame) -> np.ndarray:
+    frame, own = np.eye(4), np.eye(4)
+    frame[:3, :3], frame[:3, 3] = rotation_of(body.quaternion), body.position
+    own[:3, :3], own[:3, 3] = rotation_of(model.body_iquat[index]), model.body_ipos[index]
+    mass, inertia = model.body_mass[index], model.body_inertia[index]
+    moments = np.diag([*(inertia.sum() / 2 - inertia), mass])
+    return frame @ own @ moments @ own.T @ frame.T

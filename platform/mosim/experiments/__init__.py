@@ -1,0 +1,1 @@
+"""What is done with simulators and policies: studies, and sweeps under Ray Tune."""

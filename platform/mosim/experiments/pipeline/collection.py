@@ -1,0 +1,86 @@
+"""Collecting with a progress bar; shared by `mosim collect` and `mosim run`."""
+
+import time
+from pathlib import Path
+
+from mosim.agents import load_policy
+from mosim.core.console import progress_bar
+from mosim.core.errors import MosimError
+from mosim.data import Behaviour, Dataset, Policy, collect, resolve_policy
+
+
+def collect_trajectories(
+    *,
+    source: str,
+    out: str | Path,
+    episodes: int,
+    steps: int,
+    behaviour: Behaviour,
+    workers: int,
+    seed: int,
+    label: str,
+) -> tuple[Dataset, "EpisodeClock"]:
+    """Collects a dataset, or what is missing of it; arguments are those of `mosim.data.collect`."""
+    clock = EpisodeClock()
+    with progress_bar() as progress:
+        bar = progress.add_task(label, total=episodes, status="starting")
+
+        def on_progress(done: int, total: int) -> None:
+            clock.note(done)
+            rate = clock.rate * steps
+            progress.update(bar, completed=done, total=total, status=f"{rate:,.0f} physics steps/s" if rate else "")
+
+        dataset = collect(
+            source,
+            out,
+            episodes,
+            steps,
+            behaviour=behaviour,
+            workers=workers,
+            seed=seed,
+            load_policy=load_any_policy,
+            on_progress=on_progress,
+        )
+        progress.update(bar, completed=episodes)
+    return dataset, clock
+
+
+def load_any_policy(reference: str) -> Policy:
+    """Resolves a policy: the folder of one that `mosim zero-shot` wrote, or `module:function`.
+
+    Raises:
+      MosimError: it is neither, or does not load, or it is a checkpoint of RLlib's own, which loads by running code.
+    """
+    folder = Path(reference)
+    if not folder.is_dir():
+        return resolve_policy(reference)
+    if (folder / "rllib_checkpoint.json").exists() or list(folder.glob("*.pkl")):
+        raise MosimError(
+            f"{folder} is a checkpoint of RLlib's own, which is pickled: loading it could run any code. If you trust "
+            "it, load it in a function of yours and give that as module:function."
+        )
+    return load_policy(folder).act
+
+
+class EpisodeClock:
+    """Episodes a second, from when the first of them came, so without the start of Ray."""
+
+    def __init__(self) -> None:
+        self._notes: list[tuple[int, float]] = []
+
+    def note(self, done: int) -> None:
+        """Takes down how many episodes there are now."""
+        self._notes.append((done, time.perf_counter()))
+
+    @property
+    def episodes(self) -> int:
+        """Episodes collected since the start."""
+        return self._notes[-1][0] - self._notes[0][0] if self._notes else 0
+
+    @property
+    def rate(self) -> float:
+        """Episodes a second; 0 where there is nothing to divide."""
+        if len(self._notes) < 3:
+            return 0.0
+        (first, started), (last, ended) = self._notes[1], self._notes[-1]
+        return (last - first) / max(ended - started, 1e-9)

@@ -1,0 +1,165 @@
+"""Training policies with a progress bar each, their returns tracked; shared by `mosim zero-shot` and `mosim run`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.table import Table
+
+from mosim.agents import (
+    COUNTS_FILE,
+    EXPLOSIONS_FILE,
+    RETURNS_FILE,
+    PolicyJob,
+    PolicyProgress,
+    PolicyResult,
+    film_policy,
+    plot_returns,
+    read_explosions,
+    read_returns,
+    train_side_by_side,
+)
+from mosim.core.console import console, progress_bar, warn
+from mosim.jobs.ray_cluster import started
+from mosim.rendering import NoOpenGLError
+from mosim.tasks import Task
+from mosim.tracking import TrackedRun
+
+ZERO_SHOT, TRUE_TRAINED = "zero-shot", "true-trained"
+"""Names of the two trainings that are compared: in the simulator alone, and in the true task."""
+
+
+def train_policies(jobs: Mapping[str, PolicyJob], tracked: Mapping[str, TrackedRun]) -> dict[str, PolicyResult]:
+    """Trains policies side by side, one core each, and tracks each in a run of its own.
+
+    Args:
+      jobs: by a name each.
+      tracked: a run for each job.
+    """
+    cores = sum(job.processes for job in jobs.values())
+    with started(num_cpus=max(cores, 1)), progress_bar() as progress:
+        bars = {
+            name: progress.add_task(name, total=job.recipe.control_steps, status="starting")
+            for name, job in jobs.items()
+        }
+        told: set[tuple[str, str]] = set()
+        judgements = {name: _Judgements(job.out / RETURNS_FILE, tracked[name]) for name, job in jobs.items()}
+
+        def warn_once(name: str, of: str, sentence: str) -> None:
+            if (name, of) not in told:
+                told.add((name, of))
+                warn(f"{name}: {sentence}")
+
+        def show(name: str, news: PolicyProgress) -> None:
+            progress.update(bars[name], completed=min(news.steps, news.total_steps), status=_status(news))
+            tracked[name].log_metrics(_metrics(news), step=news.steps)
+            judgements[name].track()
+            if news.explosions.explosions:
+                where = jobs[name].out / EXPLOSIONS_FILE
+                warn_once(name, "explosion", f"the simulator predicted no motion in a training episode, see {where}.")
+            if news.parted:
+                warn_once(name, "parted", _parting(news))
+
+        results = train_side_by_side(jobs, show)
+    for name, result in results.items():
+        judgements[name].track()
+        tracked[name].log_parameters(jobs[name].recipe.model_dump(mode="json") | {"task": jobs[name].task_name})
+        tracked[name].log_artifact(result.returns)
+        _tell_explosions(name, jobs[name].out, tracked[name])
+        tracked[name].log_artifact(result.policy)
+    return results
+
+
+def warn_of_hidden_physics(task: Task) -> None:
+    """Tells the user where a simulator cannot know all that the physics of an episode depend on."""
+    if task.context_in_dynamics:
+        names = ", ".join(task.context_layout.names)
+        warn(f"every episode of {task.name} has physics of its own ({names}), which no state shows to a simulator.")
+
+
+def draw_returns(results: Mapping[str, PolicyResult], random_return: float, title: str, path: Path) -> None:
+    """Draws the returns of trainings against control steps into a PNG."""
+    plot_returns({name: read_returns(result.returns) for name, result in results.items()}, random_return, title, path)
+
+
+def film_final_policy(result: PolicyResult, task: Task, path: Path, tracked: TrackedRun) -> bool:
+    """Films a training's policy in the true task, and tracks the film; where nothing can be drawn, says so instead.
+
+    Returns:
+      Whether there is a film now.
+    """
+    try:
+        film_policy(result.policy, task, path)
+    except NoOpenGLError as error:
+        console.print(f"no video of the policy: {error}")
+        return False
+    tracked.log_artifact(path)
+    return True
+
+
+def return_summary(returns: Mapping[str, Path], random_return: float) -> Table:
+    """The last rows of trainings' `returns.csv` as a table for the terminal: one row a policy."""
+    table = Table(title="mean return of an episode, in the true task and in the simulator", title_justify="left")
+    table.add_column("policy")
+    for column in ("true task", "deviation", "simulator", "control steps", "seconds"):
+        table.add_column(column, justify="right")
+    for name, path in returns.items():
+        last = read_returns(path)[-1]
+        simulated = "" if name == TRUE_TRAINED else f"{last.return_simulated:.0f}"
+        mean, std = f"{last.return_true_mean:.0f}", f"{last.return_true_std:.0f}"
+        table.add_row(name, mean, std, simulated, f"{last.steps:,}", f"{last.wall_seconds:.0f}")
+    table.add_row("random", f"{random_return:.0f}", "", "", "", "")
+    return table
+
+
+class _Judgements:
+    """Tracks each judgement at the control steps that it was made at, however seldom anyone looks."""
+
+    def __init__(self, returns: Path, tracked: TrackedRun) -> None:
+        self._returns, self._tracked, self._count = returns, tracked, 0
+
+    def track(self) -> None:
+        """Tracks those that have been added to `returns.csv`."""
+        rows = read_returns(self._returns)
+        for row in rows[self._count :]:
+            values = {
+                "return/simulated": row.return_simulated,
+                "return/true_mean": row.return_true_mean,
+                "return/true_std": row.return_true_std,
+            }
+            self._tracked.log_metrics(values, step=row.steps)
+        self._count = len(rows)
+
+
+def _tell_explosions(name: str, out: Path, tracked: TrackedRun) -> None:
+    if (counts := read_explosions(out)).explosions:
+        console.print(f"{name}: {counts}; see {out / EXPLOSIONS_FILE}")
+        tracked.log_artifact(out / EXPLOSIONS_FILE)
+        tracked.log_artifact(out / COUNTS_FILE)
+
+
+def _parting(news: PolicyProgress) -> str:
+    """What to say where simulated and true return have parted."""
+    return (
+        f"after {news.steps:,} control steps the simulator promises {news.return_simulated:.0f} where the true task "
+        f"gives {news.return_true_mean:.0f}: the policy goes where the simulator is wrong."
+    )
+
+
+def _status(news: PolicyProgress) -> str:
+    count = news.explosions.explosions
+    explosions = f", {count:,} explosions, most in {next(iter(news.explosions.first_in))}" if count else ""
+    if news.return_true_mean is None:
+        return "" if news.return_training is None else f"return {news.return_training:.0f} in training{explosions}"
+    sign = " ≠" if news.parted else ","
+    return f"return {news.return_simulated:.0f} simulated{sign} {news.return_true_mean:.0f} true{explosions}"
+
+
+def _metrics(news: PolicyProgress) -> dict[str, float]:
+    values = {
+        "return/training": news.return_training,
+        "episodes": news.explosions.episodes,
+        "explosions": news.explosions.explosions,
+        "wall_seconds": news.wall_seconds,
+    }
+    values |= {f"exploded_first/{name}": count for name, count in news.explosions.first_in.items()}
+    return {name: float(value) for name, value in values.items() if value is not None}

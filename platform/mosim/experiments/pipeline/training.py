@@ -1,0 +1,168 @@
+"""Training with a progress bar a stage, its losses tracked; shared by `mosim train` and `mosim run`."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from rich.progress import Progress, TaskID
+
+from mosim.core.console import console, progress_bar, warn
+from mosim.core.errors import MismatchError, MosimError
+from mosim.core.threads import torch_threads
+from mosim.data import Dataset
+from mosim.jobs import ray_cluster
+from mosim.models import ModelConfig
+from mosim.robots import SystemFacts
+from mosim.tracking import TrackedRun
+from mosim.training import Recipe, Report, Trainer, TrainingData, read_checkpoint, train_data_parallel
+
+_BAR_GRAIN = 1000
+"""Parts of a stage's bar; stages are measured in steps or in minutes, bars in neither."""
+
+
+def train_simulator(
+    *,
+    system: str,
+    facts: SystemFacts,
+    recipe: Recipe,
+    dataset: Dataset,
+    out: Path,
+    device: str,
+    threads: int,
+    resume: bool,
+    compile_steps: bool = False,
+    workers: int = 1,
+    address: str | None = None,
+    tracked: TrackedRun,
+) -> Path:
+    """Trains a simulator, or goes on with one, and returns the path of its last checkpoint.
+
+    Args:
+      system: what `mosim.tasks.load_system` takes.
+      facts: of that system; the dataset's must be the same.
+      recipe: the model and the stages.
+      dataset: trajectories of that system.
+      out: folder of the training run.
+      device: a torch device.
+      threads: torch's threads.
+      resume: whether to go on with a run that `out` holds.
+      compile_steps: whether torch.compile makes one-step stages faster.
+      workers: processes that share each batch; a single one is this process itself.
+      address: of the Ray cluster whose processes they are, as for `mosim.jobs.ray_cluster.started`.
+      tracked: takes parameters, losses, rates and the horizon error after each stage.
+    """
+    require_fit(dataset.facts, facts, f"the dataset at {dataset.uri}")
+    train: Callable[[Callable[[Report], None]], Path]
+    if workers == 1:
+        train = Trainer(
+            system=system,
+            recipe=recipe,
+            data=TrainingData.load(dataset),
+            out=out,
+            device=device,
+            compile_steps=compile_steps,
+            resume=resume,
+        ).run
+    else:
+        train = functools.partial(
+            _train_in_workers,
+            address=address,
+            system=system,
+            recipe=recipe,
+            dataset=dataset,
+            out=out,
+            workers=workers,
+            device=device,
+            threads=threads,
+            compile_steps=compile_steps,
+            resume=resume,
+        )
+    tracked.log_parameters({**recipe.model_dump(mode="json"), "system": system, "device": device, "workers": workers})
+    stages = ", ".join(stage.name for stage in recipe.stages)
+    episodes = recipe.episodes or dataset.metadata.episodes
+    tracked.describe(f"A simulator of {facts.name} from {episodes} episodes, in stages: {stages}.")
+    tracked.set_tags({"dataset.id": dataset.id, "system": facts.name, **model_tags(recipe.model)})
+    with torch_threads(threads), progress_bar() as progress:
+        bars = [
+            progress.add_task(f"train {stage.name}", total=_BAR_GRAIN, status="", start=False)
+            for stage in recipe.stages
+        ]
+        checkpoint = train(lambda report: _show(report, progress, bars, tracked))
+    tracked.set_tags({"simulator": read_checkpoint(checkpoint).id})
+    return checkpoint
+
+
+def _train_in_workers(
+    on_report: Callable[[Report], None], *, address: str | None, dataset: Dataset, **options: Any
+) -> Path:
+    with ray_cluster.started(address=address):
+        return train_data_parallel(data=ray.put(TrainingData.load(dataset)), on_report=on_report, **options)
+
+
+def require_fit(found: SystemFacts, wanted: SystemFacts, what: str) -> None:
+    """Checks that two descriptions are of one system.
+
+    Raises:
+      MismatchError: they are not; names `what` and each fact that differs.
+    """
+    if wrong := found.differences(wanted):
+        raise MismatchError(f"{what} is of another system than {wanted.name}: {'; '.join(wrong)}.")
+
+
+def model_tags(model: ModelConfig) -> dict[str, str]:
+    """The tags by which MLflow tells kinds of simulators apart."""
+    return {"model.kind": model.kind, "model.knowledge": model.knowledge}
+
+
+def pick_device(device: str) -> str:
+    """`auto` as CUDA where there is one, else the CPU; anything else as it is.
+
+    Raises:
+      MosimError: a CUDA device is asked for and there is none.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise MosimError(f"--device {device}: torch sees no CUDA device here; use --device cpu.")
+    return device
+
+
+def _show(report: Report, progress: Progress, bars: list[TaskID], tracked: TrackedRun) -> None:
+    for finished in bars[: report.stage]:
+        progress.update(finished, completed=_BAR_GRAIN)
+    status = f"loss {report.loss:.3g}, {report.samples_per_second:,.0f} samples/s"
+    if report.validation is not None:
+        status = f"loss {report.loss:.3g}, horizon error at 16: {report.validation:.3g}"
+    progress.start_task(bars[report.stage])
+    progress.update(bars[report.stage], completed=round(_BAR_GRAIN * report.progress), status=status)
+    track_report(report, tracked)
+    if report.found:
+        console.print(report.found)
+    if report.note:
+        warn(report.note)
+    if report.worse_than_no_change:
+        warn(
+            f"the simulator predicts worse than no change at all: its horizon error at 16 is {report.validation:.3g}, "
+            f"that of no change {report.persistence:.3g}. What training found, above, may tell why; else there are too "
+            "few data, or shapes touch that it does not see (boxes off planes, meshes, cylinders, ellipsoids)."
+        )
+
+
+def track_report(report: Report, tracked: TrackedRun) -> None:
+    """Tracks losses, rates and cost by gradient step, and the stage."""
+    metrics = {
+        "train/loss": report.loss,
+        "train/learning_rate": report.learning_rate,
+        "train/samples_per_second": report.samples_per_second,
+        "train/calls_per_physics_step": report.calls_per_step,
+        "train/stage": report.stage,
+        "train/samples": report.samples,
+        "train/seconds": report.seconds,
+    }
+    if report.validation is not None:
+        metrics["validation/horizon_mse_16"] = report.validation
+    tracked.log_metrics(metrics, step=report.step)
+    tracked.set_tags({"stage": report.name})

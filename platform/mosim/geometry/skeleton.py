@@ -1,0 +1,205 @@
+"""A robot's geometry, read from its MuJoCo model: links, the shapes on them, and which of these can touch."""
+
+from typing import Literal, get_args
+
+import mujoco
+import numpy as np
+from pydantic import Field
+
+from mosim.core.frozen import Frozen
+from mosim.geometry.joints import JointKind
+
+Vector = tuple[float, float, float]
+
+WORLD = -1
+"""The parent of a link that hangs on nothing."""
+
+_IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
+
+_SHAPE_KINDS: dict[int, Literal["plane", "sphere", "capsule", "box"]] = {
+    int(mujoco.mjtGeom.mjGEOM_PLANE): "plane",
+    int(mujoco.mjtGeom.mjGEOM_SPHERE): "sphere",
+    int(mujoco.mjtGeom.mjGEOM_CAPSULE): "capsule",
+    int(mujoco.mjtGeom.mjGEOM_BOX): "box",
+}
+
+
+class Link(Frozen):
+    """What one joint moves: the frame of its body after this joint, and before any later joint of the same body.
+
+    Attributes:
+      parent: index of the link it hangs on, or `WORLD`.
+      kind: of its joint.
+      qpos_address, dof_address: where its joint begins in `qpos` and `qvel`.
+      position, quaternion: the frame in the parent's, at the joint's reference position; metres, `[w, x, y, z]`.
+      axis, anchor: of a hinge or slide, in the link's own frame.
+      reference: the joint's position, in radians or metres, at which the frame is as above.
+    """
+
+    parent: int
+    kind: JointKind
+    qpos_address: int
+    dof_address: int
+    position: Vector
+    quaternion: tuple[float, float, float, float]
+    axis: Vector
+    anchor: Vector
+    reference: float
+
+
+class Frame(Frozen):
+    """A frame fixed to a link.
+
+    Attributes:
+      name: of the MuJoCo body or geom.
+      link: which, or `WORLD`.
+      position, quaternion: in the link's frame; metres, `[w, x, y, z]`.
+    """
+
+    name: str
+    link: int
+    position: Vector
+    quaternion: tuple[float, float, float, float]
+
+
+class Shape(Frozen):
+    """A collision geom.
+
+    Attributes:
+      frame: where it is; a plane's normal and a capsule's long axis are the frame's z.
+      kind: which shape.
+      size: half extents in metres; a sphere's and a capsule's first is the radius, a capsule's second half its length.
+    """
+
+    frame: Frame
+    kind: Literal["plane", "sphere", "capsule", "box"]
+    size: Vector
+
+
+class Pair(Frozen):
+    """Two shapes that MuJoCo lets collide.
+
+    Attributes:
+      first, second: indices into the skeleton's shapes.
+      condim: MuJoCo's dimension of their contacts; 1 is without friction.
+    """
+
+    first: int
+    second: int
+    condim: int
+
+
+class Skeleton(Frozen):
+    """A robot's geometry, masses and forces left out.
+
+    Attributes:
+      links: parents before children.
+      bodies: MuJoCo's bodies, the world left out, in MuJoCo's order.
+      shapes: the collision geoms that are planes, spheres, capsules or boxes.
+      pairs: those that can collide.
+    """
+
+    links: tuple[Link, ...] = Field(default=())
+    bodies: tuple[Frame, ...] = Field(default=())
+    shapes: tuple[Shape, ...] = Field(default=())
+    pairs: tuple[Pair, ...] = Field(default=())
+
+
+def read_skeleton(model: mujoco.MjModel) -> Skeleton:
+    """Reads the geometry of a compiled model."""
+    links: list[Link] = []
+    frames: list[tuple[int, np.ndarray, np.ndarray]] = [(WORLD, np.zeros(3), _IDENTITY)]
+    for body in range(1, model.nbody):
+        link, position, quaternion = _compose(
+            frames[model.body_parentid[body]], model.body_pos[body], model.body_quat[body]
+        )
+        first = int(model.body_jntadr[body])
+        for joint in range(first, first + int(model.body_jntnum[body])):
+            links.append(_read_link(model, joint, link, position, quaternion))
+            link, position, quaternion = len(links) - 1, np.zeros(3), _IDENTITY
+        frames.append((link, position, quaternion))
+    solid = [
+        geom for geom in range(model.ngeom) if int(model.geom_type[geom]) in _SHAPE_KINDS and _collides(model, geom)
+    ]
+    return Skeleton(
+        links=tuple(links),
+        bodies=tuple(_frame(model.body(body).name, frames[body]) for body in range(1, model.nbody)),
+        shapes=tuple(_read_shape(model, geom, frames) for geom in solid),
+        pairs=tuple(
+            Pair(first=first, second=second, condim=_condim(model, solid[first], solid[second]))
+            for first in range(len(solid))
+            for second in range(first + 1, len(solid))
+            if _may_touch(model, solid[first], solid[second])
+        ),
+    )
+
+
+def _read_link(model: mujoco.MjModel, joint: int, parent: int, position: np.ndarray, quaternion: np.ndarray) -> Link:
+    kind = get_args(JointKind)[model.jnt_type[joint]]
+    if kind == "free":  # Its qpos is the pose itself.
+        position, quaternion = np.zeros(3), _IDENTITY
+    address = int(model.jnt_qposadr[joint])
+    return Link(
+        parent=parent,
+        kind=kind,
+        qpos_address=address,
+        dof_address=int(model.jnt_dofadr[joint]),
+        position=position.tolist(),
+        quaternion=quaternion.tolist(),
+        axis=model.jnt_axis[joint].tolist(),
+        anchor=model.jnt_pos[joint].tolist() if kind != "free" else (0.0, 0.0, 0.0),
+        reference=float(model.qpos0[address]) if kind in ("slide", "hinge") else 0.0,
+    )
+
+
+def _read_shape(model: mujoco.MjModel, geom: int, frames: list[tuple[int, np.ndarray, np.ndarray]]) -> Shape:
+    place = _compose(frames[model.geom_bodyid[geom]], model.geom_pos[geom], model.geom_quat[geom])
+    return Shape(
+        frame=_frame(model.geom(geom).name or f"geom{geom}", place),
+        kind=_SHAPE_KINDS[int(model.geom_type[geom])],
+        size=model.geom_size[geom].tolist(),
+    )
+
+
+def _compose(
+    frame: tuple[int, np.ndarray, np.ndarray], position: np.ndarray, quaternion: np.ndarray
+) -> tuple[int, np.ndarray, np.ndarray]:
+    link, origin, turned = frame
+    moved, rotation = np.empty(3), np.empty(4)
+    mujoco.mju_rotVecQuat(moved, position, turned)
+    mujoco.mju_mulQuat(rotation, turned, quaternion)
+    return link, origin + moved, rotation
+
+
+def _frame(name: str, place: tuple[int, np.ndarray, np.ndarray]) -> Frame:
+    link, position, quaternion = place
+    return Frame(name=name, link=link, position=position.tolist(), quaternion=quaternion.tolist())
+
+
+def _condim(model: mujoco.MjModel, first: int, second: int) -> int:
+    """Of the geom of higher priority, else the larger."""
+    priority = [int(model.geom_priority[geom]) for geom in (first, second)]
+    condim = [int(model.geom_condim[geom]) for geom in (first, second)]
+    return max(condim) if priority[0] == priority[1] else condim[priority.index(max(priority))]
+
+
+def _collides(model: mujoco.MjModel, geom: int) -> bool:
+    return bool(model.geom_contype[geom] or model.geom_conaffinity[geom])
+
+
+def _may_touch(model: mujoco.MjModel, first: int, second: int) -> bool:
+    """MuJoCo's own rules: contacts on at all, masks, welded bodies, a parent and its child, excluded pairs."""
+    if model.opt.disableflags & (mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT):
+        return False
+    masks = (model.geom_contype[first] & model.geom_conaffinity[second]) or (
+        model.geom_contype[second] & model.geom_conaffinity[first]
+    )
+    bodies = sorted((int(model.geom_bodyid[first]), int(model.geom_bodyid[second])))
+    welds = [int(model.body_weldid[body]) for body in bodies]
+    parents = [int(model.body_weldid[model.body_parentid[weld]]) for weld in welds]
+    family = 0 not in welds and (parents[0] == welds[1] or parents[1] == welds[0])
+    filtered = not model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_FILTERPARENT
+    signature = (bodies[0] << 16) + bodies[1]
+    return (
+        bool(masks) and welds[0] != welds[1] and not (family and filtered) and signature not in model.exclude_signature
+    )

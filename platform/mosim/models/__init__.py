@@ -1,0 +1,59 @@
+"""Dynamics models: the interface, the neural simulator, the baselines, and MuJoCo itself."""
+
+from mosim.models.interface import DynamicsModel, HoldLast
+from mosim.models.mosim.config import ConstraintsConfig, CorrectorConfig, IntegratorConfig, ModelConfig, NetworkConfig
+from mosim.models.mosim.constraints.compliance import Impedances
+from mosim.models.mosim.identification.base_parameters import BaseParameters, base_parameters
+from mosim.models.mosim.identification.certainty import Certainty, certainty_of
+from mosim.models.mosim.identification.excitation import Excitation
+from mosim.models.mosim.identification.mass_fit import MassFit, identify
+from mosim.models.mosim.identification.measurement_noise import MeasurementNoise, smoothed_positions
+from mosim.models.mosim.identification.mechanical_parameters import (
+    INERTIAL,
+    MechanicalParameters,
+    Parameter,
+    centre_and_inertia,
+    full_inertia,
+)
+from mosim.models.mosim.identification.step_fit import StepFit, fit_constraints, fit_steps
+from mosim.models.mosim.integrators import Integrator, make_integrator
+from mosim.models.mosim.neural_simulator import NeuralSimulator
+from mosim.models.mosim.statistics import Statistics
+from mosim.models.mosim.tree.articulated import ArticulatedPredictor, Mechanics
+from mosim.models.mujoco_dynamics import MujocoDynamics, PerturbedTwin
+
+__all__ = [
+    "INERTIAL",
+    "ArticulatedPredictor",
+    "BaseParameters",
+    "Certainty",
+    "ConstraintsConfig",
+    "CorrectorConfig",
+    "DynamicsModel",
+    "Excitation",
+    "HoldLast",
+    "Impedances",
+    "Integrator",
+    "IntegratorConfig",
+    "MassFit",
+    "MeasurementNoise",
+    "MechanicalParameters",
+    "Mechanics",
+    "ModelConfig",
+    "MujocoDynamics",
+    "NetworkConfig",
+    "NeuralSimulator",
+    "Parameter",
+    "PerturbedTwin",
+    "Statistics",
+    "StepFit",
+    "base_parameters",
+    "centre_and_inertia",
+    "certainty_of",
+    "fit_constraints",
+    "fit_steps",
+    "full_inertia",
+    "identify",
+    "make_integrator",
+    "smoothed_positions",
+]

@@ -1,0 +1,1 @@
+"""The neural simulator: a predictor, constraints and correctors under an integrator."""

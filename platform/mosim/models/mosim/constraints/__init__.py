@@ -1,0 +1,1 @@
+"""Contacts and joint limits as constraint forces."""

@@ -1,0 +1,171 @@
+"""Constraint forces: soft contacts and joint limits, along directions that the robot's geometry gives.
+
+The smooth acceleration `a0 = M(q) [b(q, v) + tau(u)]` becomes the one that minimises
+
+    1/2 |a - a0|^2 in the metric of the inertia  +  1/2 sum_r D_r min(0, J_r a - a_r)^2,    a_r = -B_r J_r v - K_r d_r
+
+over the rows of closed contacts (edges of a friction pyramid each) and of joints beyond their limits. This is the
+convex contact model that MuJoCo solves (Todorov, "Convex and analytically-invertible dynamics with contacts and
+constraints", ICRA 2014). The distances `d` and Jacobians `J` follow from the geometry; the inverse inertia `M`, the
+stiffness `K`, the damping `B`, the impedance `D` and the friction are learned. Joint damping that the step takes
+implicitly, `v' = v + h (M^-1 + h C)^-1 M^-1 a`, is the predictor's.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch._compile import _disable_dynamo  # torch.compiler.disable loads the compiler at once: seconds at every start.
+
+from mosim.models.mosim.config import ConstraintsConfig, ModelConfig
+from mosim.models.mosim.constraints import active_set, constraint_forces
+from mosim.models.mosim.constraints.compliance import Compliance
+from mosim.models.mosim.constraints.contact_motion import ContactMotion
+from mosim.models.mosim.constraints.limit_motion import LimitMotion
+from mosim.models.mosim.constraints.rows import Rows
+from mosim.models.mosim.statistics import Statistics
+from mosim.robots import SystemFacts
+
+
+class Constraints(nn.Module):
+    """The accelerations that contacts and limits leave of the smooth ones.
+
+    Attributes:
+      size: rows of the constraint's Jacobian at most; 0 where nothing touches and no joint is limited, and nothing is
+        changed.
+    """
+
+    def __init__(self, facts: SystemFacts, config: ConstraintsConfig, statistics: Statistics) -> None:
+        super().__init__()
+        self._searches = config.searches
+        most = config.contacts if statistics.most_contacts > 0 else 0
+        self.contacts = ContactRows(facts, statistics, most) if most else None
+        limited = any(joint.limited and joint.kind in ("slide", "hinge") for joint in facts.joints)
+        self.limits = LimitRows(facts, statistics) if limited else None
+        self.size = sum(part.size for part in (self.contacts, self.limits) if part is not None)
+
+    def forward(
+        self, qpos: Tensor, qvel: Tensor, lower: Tensor, force: Tensor, damping: Tensor | None = None
+    ) -> Tensor:
+        """Accelerations, `(..., nv)`, in units of their standard deviation.
+
+        Args:
+          qpos: raw, `(..., nq)`.
+          qvel: raw, `(..., nv)`.
+          lower: `L`, `(..., nv, nv)`: the inverse inertia is `L L^T` in units of the accelerations' standard deviation.
+          force: `b(q, v) + tau(u)`, `(..., nv)`.
+          damping: `h C`, `(nv,)`, that the step takes implicitly, not negative; None where there is none.
+        """
+        if torch.compiler.is_compiling():
+            return _uncompiled(self, qpos, qvel, lower, force, damping)
+        return self._accelerations(qpos, qvel, lower, force, damping)
+
+    def _accelerations(
+        self, qpos: Tensor, qvel: Tensor, lower: Tensor, force: Tensor, damping: Tensor | None
+    ) -> Tensor:
+        batch = qpos.shape[:-1]
+        qpos, qvel, force = (part.reshape(batch.numel(), part.shape[-1]) for part in (qpos, qvel, force))
+        lower = lower.reshape(len(qpos), *lower.shape[-2:])
+        rows = [part(qpos, qvel) for part in (self.contacts, self.limits) if part is not None]
+        forces = constraint_forces if constraint_forces.takes(lower) else active_set
+        return forces.accelerations(lower, force, rows, damping, self._searches).reshape(*batch, qvel.shape[-1])
+
+
+@_disable_dynamo
+def _uncompiled(
+    constraints: Constraints, qpos: Tensor, qvel: Tensor, lower: Tensor, force: Tensor, damping: Tensor | None
+) -> Tensor:
+    # How many rows there are depends on the states: compiled, this would be compiled anew for every batch.
+    return constraints._accelerations(qpos, qvel, lower, force, damping)
+
+
+def constraints_of(facts: SystemFacts, config: ModelConfig, statistics: Statistics) -> Constraints | None:
+    """The constraints that a model asks for; None where it asks for none, or nothing can touch or reach a limit."""
+    if config.constraints is None:
+        return None
+    constraints = Constraints(facts, config.constraints, statistics)
+    return constraints if constraints.size else None
+
+
+def _pyramid(friction: Tensor) -> Tensor:
+    """By how much softer than the normal alone MuJoCo makes the edges of a friction pyramid, of its shape."""
+    square = friction.square()
+    return torch.where(friction > 0, 2 * square * (1 + square), 4.0)
+
+
+class LimitRows(nn.Module):
+    """Joints beyond their limits: one row each."""
+
+    _response: Tensor
+
+    def __init__(self, facts: SystemFacts, statistics: Statistics) -> None:
+        super().__init__()
+        self._motion = LimitMotion(facts, statistics.acceleration_std)
+        response = statistics.acceleration_std[self._motion.dofs].square()
+        self.register_buffer("_response", response, persistent=False)
+        self.size, self._size = self._motion.size, facts.nv
+        self.compliance = Compliance(self.size)
+
+    def weights(self, links: Tensor, dofs: Tensor) -> Tensor:
+        """`W` over that before training, `(limits,)`, by MuJoCo's rule; see `MassTree.inverse_weights`."""
+        del links
+        return self._response / dofs[self._motion.dofs]
+
+    def acting(self, qpos: Tensor) -> tuple[Tensor, Tensor]:
+        """Which limits act: of each the index in the batch, and which limit it is, `(n,)`."""
+        reached = self._motion(qpos, qpos.new_zeros(len(qpos), self._size))
+        return reached.sample, reached.which
+
+    def forward(self, qpos: Tensor, qvel: Tensor) -> Rows:
+        """The rows of a batch of states."""
+        sample, which, depth, jacobian, speed = self._motion(qpos, qvel)
+        numbers = self.compliance(sample, which)
+        stiffness, target = numbers.at(depth)
+        target = target - numbers.damping * speed
+        stiffness = stiffness / self._response[which]
+        return Rows(sample, jacobian.unsqueeze(1), target.unsqueeze(1), stiffness.unsqueeze(1))
+
+
+class ContactRows(nn.Module):
+    """The deepest contacts: the edges of a friction pyramid each, four, or of a planar robot three."""
+
+    _response: Tensor
+    _sides: Tensor
+    _share: Tensor
+
+    def __init__(self, facts: SystemFacts, statistics: Statistics, most: int) -> None:
+        super().__init__()
+        self._motion = ContactMotion(facts, statistics.acceleration_std, most)
+        # A gap that never opens wide enough to be seen moving has no response; it is given the median.
+        response = statistics.contact_response
+        response = torch.where(response > 0, response, response.median().clamp_min(1e-6))
+        self.register_buffer("_response", response, persistent=False)
+        # An edge is the normal and a share of each direction of friction. A planar robot's motion knows but one
+        # direction of friction, so two of its edges are the normal alone: one of twice the stiffness.
+        self.planar = self._motion.planar
+        sides = [[1.0], [-1.0], [0.0]] if self.planar else [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]
+        self.register_buffer("_sides", torch.tensor(sides), persistent=False)
+        self.register_buffer("_share", torch.tensor([1.0, 1.0, 2.0] if self.planar else [1.0] * 4), persistent=False)
+        self.size, self._size = len(sides) * most, facts.nv
+        self.compliance = Compliance(self._motion.gaps.size)
+
+    def weights(self, links: Tensor, dofs: Tensor) -> Tensor:
+        """`W` over that before training, `(gaps,)`, by MuJoCo's rule; see `MassTree.inverse_weights`."""
+        del dofs
+        gaps = self._motion.gaps
+        return self._response / (links[gaps.first] + links[gaps.second])
+
+    def acting(self, qpos: Tensor) -> tuple[Tensor, Tensor]:
+        """Which gaps are closed: of each the index in the batch, and which gap it is, `(n,)`."""
+        closed = self._motion(qpos, qpos.new_zeros(len(qpos), self._size))
+        return closed.sample, closed.which
+
+    def forward(self, qpos: Tensor, qvel: Tensor) -> Rows:
+        """The rows of a batch of states."""
+        sample, which, distance, jacobian, speed = self._motion(qpos, qvel)
+        numbers = self.compliance(sample, which)
+        friction = (self._motion.gaps.friction[which] * numbers.friction).unsqueeze(-1)
+        jacobian = jacobian[:, :1] + friction.unsqueeze(-1) * (self._sides @ jacobian[:, 1:])
+        speed = speed[:, :1] + friction * (speed[:, 1:] @ self._sides.mT)
+        stiffness, target = numbers.at(-distance)
+        target = target.unsqueeze(-1) - numbers.damping.unsqueeze(-1) * speed
+        stiffness = (stiffness / self._response[which]).unsqueeze(-1) / _pyramid(friction) * self._share
+        return Rows(sample, jacobian, target, stiffness)

@@ -1,0 +1,1 @@
+"""Masses, forces, contacts and limits of a tree, found from data."""

@@ -1,0 +1,140 @@
+"""The balance of forces as equations that are linear in everything an articulated predictor learns."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mosim.geometry import twist_matrices
+from mosim.models.mosim.tree.articulated import ArticulatedPredictor, Mechanics
+
+_ROWS, _COLUMNS = torch.triu_indices(4, 4)
+_WEIGHTS = torch.where(_ROWS == _COLUMNS, 1.0, 2.0).double().sqrt()
+"""By which entries are multiplied so that their squares add up to those of the whole symmetric matrix."""
+
+MASS_UNKNOWNS = len(_ROWS)
+"""Of each link: what is added to its pseudo-inertia in units of the guess, off-diagonal entries times the root of 2."""
+
+ARMATURE, DAMPING, STIFFNESS, CONSTANT, GEAR = range(5)
+"""Places of the unknowns of one degree of freedom; the gear of each actuator is the last."""
+
+
+class Equations(NamedTuple):
+    """`masses @ x + own @ y = -guess`: of each state and degree of freedom, in units of the latter's force.
+
+    Attributes:
+      masses: `(batch, nv, 10 * carriers)`: coefficients of what masses are more than the guess.
+      own: `(batch, nv, 4 + nu)`: of the degree of freedom's own unknowns.
+      guess: `(batch, nv)`: the force that the guess needs.
+    """
+
+    masses: Tensor
+    own: Tensor
+    guess: Tensor
+
+
+class ForceBalance:
+    """What masses need for their acceleration is what springs, dampers and actuators give.
+
+    Linear in the ten numbers of each link (Atkeson, An and Hollerbach, "Estimation of inertial parameters of
+    manipulator loads and links", IJRR 1986), here in pseudo-inertias: the force that a link asks of a degree of freedom
+    is the sum of products of its pseudo-inertia with one matrix of four rows. In armature, damping, stiffness, a
+    constant and gears it is linear anyway. Unknowns are in the units of the predictor's learned numbers.
+    """
+
+    def __init__(self, predictor: ArticulatedPredictor) -> None:
+        self._predictor = predictor
+        self.links, self.size = len(predictor.tree.motion.carriers), len(predictor.tree.scale)
+        controls = predictor.actuation.scale.shape[-1] if predictor.actuation is not None else 0
+        self.own = GEAR + controls
+        self.trees, self.force_scale = predictor.tree.motion.trees, predictor.joints.force_scale
+        self.unknowns = MASS_UNKNOWNS * self.links + self.own * self.size
+
+    def __call__(self, qpos: Tensor, qvel: Tensor, qacc: Tensor, damped: Tensor, control: Tensor) -> Equations:
+        """The equations of states, all in double precision.
+
+        Args:
+          qpos: `(batch, nq)`.
+          qvel: `(batch, nv)`.
+          qacc: `(batch, nv)`: smooth accelerations.
+          damped: `(batch, nv)`: the velocity that damping sees.
+          control: `(batch, nu)`, in actuator units.
+        """
+        tree, joints, actuation = self._predictor.tree, self._predictor.joints, self._predictor.actuation
+        placement = tree.motion(qpos)
+        masses, guess = self._of_masses(placement, tree.motion.accelerations(placement, qvel, tree.gravity, qacc))
+        own = qacc.new_zeros(*qacc.shape, self.own)
+        own[..., ARMATURE] = tree.scale * qacc
+        own[..., DAMPING] = joints.damping_scale * damped
+        own[..., joints.springs, STIFFNESS] = joints.stiffness_scale * joints.coordinates(qpos)
+        own[..., CONSTANT] = -joints.force_scale
+        if actuation is not None:
+            own[..., GEAR:] = -actuation.scale * control.unsqueeze(-2)
+        return Equations(masses, own / joints.force_scale.unsqueeze(-1), guess)
+
+    def of_inertia(self, qpos: Tensor, qacc: Tensor) -> Equations:
+        """The same of `M(q) qacc` alone."""
+        tree = self._predictor.tree
+        placement = tree.motion(qpos)
+        still, none = torch.zeros_like(qacc), torch.zeros_like(tree.gravity)
+        masses, guess = self._of_masses(placement, tree.motion.accelerations(placement, still, none, qacc))
+        own = qacc.new_zeros(*qacc.shape, self.own)
+        own[..., ARMATURE] = tree.scale * qacc / self._predictor.joints.force_scale
+        return Equations(masses, own, guess)
+
+    def mechanics(self, unknowns: Tensor) -> Mechanics:
+        """What unknowns, `(unknowns,)`, masses first, stand for; not necessarily physical."""
+        tree, joints, actuation = self._predictor.tree, self._predictor.joints, self._predictor.actuation
+        more, own = self.split(unknowns)
+        identity = torch.eye(4, dtype=more.dtype)
+        none = own[:, GEAR:]
+        return Mechanics(
+            pseudo_inertia=tree.guess @ (identity + more) @ tree.guess.mT,
+            armature=own[:, ARMATURE] * tree.scale,
+            damping=own[:, DAMPING] * joints.damping_scale,
+            constant=own[:, CONSTANT] * joints.force_scale,
+            stiffness=own[joints.springs, STIFFNESS] * joints.stiffness_scale,
+            gear=none if actuation is None else none * actuation.scale,
+        )
+
+    def learned(self) -> Tensor:
+        """The unknowns that the predictor has, `(unknowns,)`."""
+        tree, joints, actuation = self._predictor.tree, self._predictor.joints, self._predictor.actuation
+        mechanics = self._predictor.mechanics()
+        into_units = torch.linalg.inv(tree.guess)
+        more = into_units @ mechanics.pseudo_inertia @ into_units.mT - torch.eye(4).to(into_units)
+        own = [
+            mechanics.armature / tree.scale,
+            mechanics.damping / joints.damping_scale,
+            torch.zeros_like(tree.scale).index_copy(0, joints.springs, mechanics.stiffness / joints.stiffness_scale),
+            mechanics.constant / joints.force_scale,
+            *([] if actuation is None else (mechanics.gear / actuation.scale).unbind(-1)),
+        ]
+        return self.join(more, torch.stack(own, dim=-1))
+
+    def split(self, unknowns: Tensor) -> tuple[Tensor, Tensor]:
+        """What masses are more than the guess, `(carriers, 4, 4)`, and the rest, `(nv, 4 + nu)`."""
+        masses, own = unknowns.split([MASS_UNKNOWNS * self.links, self.own * self.size])
+        return self.split_masses(masses), own.unflatten(0, (self.size, self.own))
+
+    @staticmethod
+    def split_masses(masses: Tensor) -> Tensor:
+        """The symmetric matrices, `(links, 4, 4)`, of the unknowns of masses, `(10 * links,)`."""
+        entries = masses.unflatten(0, (-1, MASS_UNKNOWNS)) / _WEIGHTS.to(masses)
+        more = masses.new_zeros(len(entries), 4, 4)
+        more[:, _ROWS, _COLUMNS] = entries
+        more[:, _COLUMNS, _ROWS] = entries
+        return more
+
+    def join(self, more: Tensor, own: Tensor) -> Tensor:
+        """The reverse of `split`."""
+        return torch.cat([(more[:, _ROWS, _COLUMNS] * _WEIGHTS.to(more)).flatten(), own.flatten()])
+
+    def _of_masses(self, placement, accelerations: Tensor) -> tuple[Tensor, Tensor]:
+        tree = self._predictor.tree
+        half = placement.frames @ tree.guess
+        moved = twist_matrices(placement.screws).unsqueeze(-3) @ half.unsqueeze(-4)
+        each = moved.mT @ (accelerations @ half).unsqueeze(-4)
+        each = each * (tree.motion.moves.mT / self._predictor.joints.force_scale.unsqueeze(-1))[..., None, None]
+        twice = each[..., _ROWS, _COLUMNS] + each[..., _COLUMNS, _ROWS]
+        return (twice * (_WEIGHTS.to(each) / 2)).flatten(-2), each.diagonal(dim1=-2, dim2=-1).sum((-2, -1))

@@ -1,0 +1,53 @@
+"""Which degrees of freedom no contact and no limit pushes, as the geometry alone says."""
+
+import torch
+from torch import Tensor, nn
+
+from mosim.core.shapes import Qpos
+from mosim.geometry import ContactGaps, Jacobians, Kinematics, buffer, index_buffer
+from mosim.robots import SystemFacts
+
+_NEAR = 1e-3
+"""Metres, or radians, before a contact or a limit in which it may act already."""
+
+
+class FreeRows(nn.Module):
+    """The rows of a force balance in which no force of a contact or of a limit stands.
+
+    A contact pushes the degrees of freedom that move one of its two links against the other, a limit those of its own
+    joint: all other rows hold as if there were none, even of a robot that stands. Pairs of shapes that `ContactGaps`
+    does not look at are not seen.
+    """
+
+    _moved: Tensor
+    _qpos: Tensor
+    _dofs: Tensor
+    _lower: Tensor
+    _upper: Tensor
+
+    def __init__(self, facts: SystemFacts) -> None:
+        super().__init__()
+        self._kinematics, self._gaps = Kinematics(facts.skeleton), ContactGaps(facts.skeleton)
+        moves = Jacobians(facts.skeleton).moves
+        self.register_buffer("_moved", (moves[self._gaps.first] - moves[self._gaps.second]).abs(), persistent=False)
+        limited = [joint for joint in facts.joints if joint.limited and joint.kind in ("hinge", "slide")]
+        self._balls = [joint for joint in facts.joints if joint.limited and joint.kind == "ball"]
+        index_buffer(self, "_qpos", [joint.qpos_address for joint in limited])
+        index_buffer(self, "_dofs", [joint.dof_address for joint in limited])
+        buffer(self, "_lower", [joint.lower for joint in limited])
+        buffer(self, "_upper", [joint.upper for joint in limited])
+
+    def forward(self, qpos: Qpos) -> Tensor:
+        """True where a degree of freedom is pushed by none, `(batch, nv)`, at `qpos`, `(batch, nq)`."""
+        qpos = qpos.to(self._lower)
+        free = torch.ones(len(qpos), self._moved.shape[-1], dtype=torch.bool, device=qpos.device)
+        if self._gaps.size:
+            closed = self._gaps(self._kinematics.poses(qpos)).distance < _NEAR
+            free &= closed.to(self._moved) @ self._moved == 0
+        angle = qpos[:, self._qpos]
+        free[:, self._dofs] &= (angle > self._lower + _NEAR) & (angle < self._upper - _NEAR)
+        for ball in self._balls:
+            cosine = qpos[:, ball.qpos_address].abs().clamp_max(1.0)
+            turned = 2 * torch.acos(cosine) < ball.upper - _NEAR
+            free[:, ball.dof_address : ball.dof_address + 3] &= turned.unsqueeze(-1)
+        return free

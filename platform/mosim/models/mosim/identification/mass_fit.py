@@ -1,0 +1,237 @@
+"""Masses, joint forces and gears of an articulated predictor: one linear solve on the balance of forces.
+
+Of transitions in which no contact and no limit acts, as the geometry says. MuJoCo's Euler step obeys the balance
+exactly at its start, with damping at the velocity after it. Any other step does so at its middle to second order; what
+is left is then computed with the parameters of the solve before, and taken off the accelerations (deferred correction).
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mosim.core.threads import single_threaded
+from mosim.models.mosim.identification.force_balance import MASS_UNKNOWNS, ForceBalance
+from mosim.models.mosim.identification.free_rows import FreeRows
+from mosim.models.mosim.identification.linear_estimate import LinearEstimate
+from mosim.models.mosim.identification.mechanical_belief import MechanicalBelief
+from mosim.models.mosim.neural_simulator import NeuralSimulator
+from mosim.models.mosim.tree.articulated import ArticulatedPredictor
+
+_MOST_TRANSITIONS = 4000
+"""Transitions that are taken at most: those that contacts and limits push least."""
+
+_CHUNK = 256
+
+_CORRECTIONS = 8
+_CORRECTED = 1e-10
+"""Change of the acceleration's correction, over the accelerations, at which it is found."""
+
+_HELD_BACK = 10
+"""One in so many transitions is held back, to see whether the numbers predict it."""
+
+_STILL = 1e-12
+"""Squared accelerations below this are none."""
+
+_SCALE_WEIGHT = 10.0
+"""Of the size of all forces, over all other equations together."""
+
+
+class MassFit(NamedTuple):
+    """How masses, joint forces and gears were found.
+
+    Attributes:
+      transitions: that were looked at.
+      free: `(nv,)`: in how many of them each degree of freedom is pushed by neither contact nor limit.
+      residual: standard deviation of what the balance leaves, in units of the forces that act.
+      parameters: how many unknowns there are.
+      known: how many combinations of them the data say.
+      unexplained: share of the squared accelerations of other, wholly free transitions that is left; NaN without any.
+      taken: whether the numbers were taken: they were not where masses of water predict those transitions better.
+    """
+
+    transitions: int
+    free: Tensor
+    residual: float
+    parameters: int
+    known: int
+    unexplained: float
+    taken: bool
+
+    def __str__(self) -> str:
+        sentence = (
+            f"masses and joint forces by least squares on {self.transitions} transitions: the data determine "
+            f"{self.known} of {self.parameters} parameters, and {self.unexplained:.1e} of the squared accelerations of "
+            "other transitions stays unexplained"
+        )
+        if unseen := int((self.free == 0).sum()):
+            sentence += f"; {unseen} degrees of freedom are never free of contacts and limits"
+        if not self.taken:
+            sentence += "; shapes filled with water explain more, so their masses are kept: the data are too few, or "
+            sentence += "other forces act"
+        return sentence
+
+
+@single_threaded
+@torch.no_grad()
+def identify(simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_states: Tensor) -> MassFit:
+    """Gives a simulator with an articulated predictor the numbers that transitions say.
+
+    Args:
+      simulator: is changed, its constraints and correctors aside.
+      states: `(n, nq + nv)`, raw.
+      actions: `(n, nu)`, in actuator units.
+      next_states: `(n, nq + nv)`: a physics step later.
+
+    Raises:
+      TypeError: the predictor is not an articulated one.
+    """
+    predictor = simulator.predictor
+    if not isinstance(predictor, ArticulatedPredictor):
+        raise TypeError(f"an articulated predictor has masses to identify, not a {type(predictor).__name__}.")
+    dtype = predictor.tree.guess.dtype
+    rows = [part.to(dtype) for part in (states, actions, next_states)]
+    others = torch.arange(len(states)) % _HELD_BACK == _HELD_BACK - 1
+    unseen = Transitions(simulator, predictor, *(part[others] for part in rows))
+    transitions = Transitions(simulator, predictor, *(part[~others] for part in rows))
+    neutral, before = predictor.mechanics(), unseen.unexplained()
+    best = _estimate(predictor, transitions)
+    after = unseen.unexplained()
+    if not (taken := after <= before or before != before):
+        predictor.assign(neutral)
+    return MassFit(
+        transitions=len(transitions.rates),
+        free=transitions.free.sum(0),
+        residual=best.noise,
+        parameters=len(best.deviation),
+        known=int((best.deviation < 0.5).sum()),
+        unexplained=after,
+        taken=taken,
+    )
+
+
+def _estimate(predictor: ArticulatedPredictor, transitions: "Transitions") -> LinearEstimate:
+    """Gives the predictor the likeliest numbers, and returns what they were found from."""
+    balance = ForceBalance(predictor)
+    correction, scale = torch.zeros_like(transitions.rates), transitions.rates.square().mean().sqrt()
+    best = _solve(balance, transitions, transitions.rates)
+    predictor.assign(balance.mechanics(best.most_likely()))
+    for _ in range(_CORRECTIONS):
+        before, correction = correction, transitions.correction()
+        if not (correction - before).square().mean().sqrt() > _CORRECTED * scale:
+            break
+        estimate = _solve(balance, transitions, transitions.rates - correction)
+        if estimate.noise > best.noise:
+            break
+        best = estimate
+        predictor.assign(balance.mechanics(best.most_likely()))
+    return best
+
+
+class Transitions:
+    """Transitions as the balance of forces takes them: where, how fast, and how fast that changes."""
+
+    def __init__(
+        self,
+        simulator: NeuralSimulator,
+        predictor: ArticulatedPredictor,
+        states: Tensor,
+        actions: Tensor,
+        next_states: Tensor,
+    ) -> None:
+        self._simulator, self._predictor, space = simulator, predictor, simulator.space
+        (qpos, qvel), (next_qpos, next_qvel) = space.split(states), space.split(next_states)
+        free_rows = FreeRows(simulator.facts)
+
+        def rows(qpos: Tensor) -> Tensor:
+            return torch.cat([free_rows(part) for part in qpos.split(_CHUNK)])
+
+        exact = predictor.implicit_timestep > 0
+        middle = space.integrate(qpos, 0.5 * space.difference(qpos, next_qpos))
+        free = rows(qpos)
+        if not exact:  # Within the step, what pushes one degree of freedom moves all.
+            free &= rows(middle) & rows(next_qpos)
+            free &= free.all(-1, keepdim=True)
+        kept = free.sum(-1).argsort(descending=True, stable=True)[:_MOST_TRANSITIONS]
+        kept = kept[free[kept].any(-1)]
+        self.free, self.control = free[kept], actions[kept]
+        self._start = qpos[kept], qvel[kept]
+        self.rates = (next_qvel - qvel)[kept] / simulator.facts.timestep
+        self.qpos = (qpos if exact else middle)[kept]
+        self.qvel = (qvel if exact else 0.5 * (qvel + next_qvel))[kept]
+        self.damped = (next_qvel if exact else 0.5 * (qvel + next_qvel))[kept]
+
+    def correction(self) -> Tensor:
+        """By how much the simulator's own step accelerates more than it does where the balance is taken."""
+        return self._predicted() - self._smooth(self.qpos, self.qvel, self.control)
+
+    def unexplained(self) -> float:
+        """Share of squared accelerations that the simulator's own step leaves where nothing is pushed; NaN without."""
+        whole = self.free.all(-1)
+        left = (self._predicted() - self.rates)[whole].square().mean(0)
+        return float((left / self.rates[whole].square().mean(0).clamp_min(_STILL)).mean())
+
+    def _predicted(self) -> Tensor:
+        _, next_qvel = self._simulator.integrator(self._smooth, *self._start, self.control)
+        return (next_qvel - self._start[1]) / self._simulator.facts.timestep
+
+    def _smooth(self, qpos: Tensor, qvel: Tensor, control: Tensor) -> Tensor:
+        return self._predictor.smooth_acceleration(qpos, qvel, self._simulator.scaled(control))
+
+
+def _solve(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> LinearEstimate:
+    """What the balance at given accelerations says, and what is likely anyway."""
+    triangles, sizes = _compressed(balance, transitions, rates)
+    equations, belief = torch.cat(triangles), MechanicalBelief(balance, rates)
+    weight = _SCALE_WEIGHT * (equations[:, :-1] * belief.spread).norm()
+    return LinearEstimate(torch.cat([equations, weight * sizes]), int(transitions.free.sum()), belief)
+
+
+def _compressed(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> tuple[list[Tensor], Tensor]:
+    """The balance of each degree of freedom, with as many equations as unknowns, and one of the size of each tree.
+
+    Forces could all be larger or smaller by one factor a tree, which motion does not tell; the smallest, none at all,
+    would balance best. So what the guess's inertia gives for the square of accelerations is kept, which is positive
+    whatever the masses are.
+
+    Returns:
+      `[matrix, right]` of each degree of freedom, `(m, unknowns + 1)`; and the sizes', `(trees, unknowns + 1)`.
+    """
+    masses, size = MASS_UNKNOWNS * balance.links, balance.size
+    width = masses + balance.own + 1
+    triangles = [rates.new_zeros(0, width) for _ in range(size)]
+    along = rates.new_zeros(size, masses + balance.own)
+    whole = _whole(transitions.free, balance.trees) * balance.force_scale
+    for chunk in torch.arange(len(rates)).split(_CHUNK):
+        equations = balance(
+            transitions.qpos[chunk], transitions.qvel[chunk], rates[chunk], transitions.damped[chunk],
+            transitions.control[chunk],
+        )  # fmt: skip
+        free = transitions.free[chunk]
+        every = torch.cat([equations.masses, equations.own, -equations.guess.unsqueeze(-1)], dim=-1)
+        for dof in range(size):
+            rows = torch.cat([triangles[dof], every[free[:, dof], dof]])
+            triangles[dof] = torch.linalg.qr(rows, mode="r")[1] if len(rows) > width else rows
+        inertia = balance.of_inertia(transitions.qpos[chunk], rates[chunk])
+        along += torch.einsum(
+            "bj,bjk->jk", rates[chunk] * whole[chunk], torch.cat([inertia.masses, inertia.own], dim=-1)
+        )
+    trees = balance.trees
+    sizes = rates.new_zeros(int(trees.max()) + 1, balance.unknowns + 1)
+    wide = [triangle.new_zeros(len(triangle), balance.unknowns + 1) for triangle in triangles]
+    for dof, (triangle, rows) in enumerate(zip(triangles, wide, strict=True)):
+        own = slice(masses + dof * balance.own, masses + (dof + 1) * balance.own)
+        rows[:, :masses], rows[:, own], rows[:, -1] = triangle[:, :masses], triangle[:, masses:-1], triangle[:, -1]
+        sizes[trees[dof], :masses] += along[dof, :masses]
+        sizes[trees[dof], own] = along[dof, masses:]
+    return wide, sizes / sizes.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(sizes.dtype).tiny)
+
+
+def _whole(free: Tensor, trees: Tensor) -> Tensor:
+    """1 in rows of trees that nothing pushes anywhere; of a tree that is always pushed, in all of its free rows."""
+    whole = torch.zeros_like(free)
+    for tree in trees.unique():
+        of_tree = trees == tree
+        untouched = free & (free | ~of_tree).all(-1, keepdim=True) & of_tree
+        whole |= untouched if bool(untouched.any()) else free & of_tree
+    return whole.to(torch.float64)

@@ -1,0 +1,84 @@
+"""What mechanics are likely before any data: masses as the guess has them, no negative damping, and little armature."""
+
+import torch
+from torch import Tensor
+
+from mosim.models.mosim.identification.force_balance import (
+    ARMATURE,
+    CONSTANT,
+    DAMPING,
+    GEAR,
+    MASS_UNKNOWNS,
+    STIFFNESS,
+    ForceBalance,
+)
+
+_LIKELY = {ARMATURE: 0.1, DAMPING: 10.0, STIFFNESS: 1.0, CONSTANT: 1.0, GEAR: 10.0}
+"""How large a joint's numbers are likely to be, in units of their scales. Where the data cannot tell armature from
+inertia, or a spring from gravity, the likelier is taken: that there is none."""
+
+_FALL = 0.9
+"""Of a pseudo-inertia in any direction, the share that one step may take away."""
+
+_NEVER_NEGATIVE = (ARMATURE, DAMPING, STIFFNESS)
+
+
+class MechanicalBelief:
+    """A belief about the unknowns of a `ForceBalance`.
+
+    Pseudo-inertias `P`, in units of the guess, cost `tr P - log det P`: convex, least at the guess, infinite where they
+    are not positive definite, and the same in whatever frame they are written (Lee, Wensing and Park, "Geometric robot
+    dynamic identification", T-RO 2020). Numbers that cannot be negative cost their size, all others their square.
+
+    Attributes:
+      spread: `(unknowns,)`: how large they are likely to be.
+      positive: `(unknowns,)`: which cannot be negative.
+    """
+
+    def __init__(self, balance: ForceBalance, like: Tensor) -> None:
+        """`like` is any tensor of the precision to compute in."""
+        self._balance = balance
+        self._masses = MASS_UNKNOWNS * balance.links
+        own, positive = like.new_ones(balance.size, balance.own), torch.zeros(balance.size, balance.own).bool()
+        for place, size in _LIKELY.items():
+            own[:, place : place + 1 if place != GEAR else None] = size
+        positive[:, list(_NEVER_NEGATIVE)] = True
+        none = torch.zeros(self._masses, dtype=torch.bool)
+        self.spread = torch.cat([like.new_ones(self._masses), own.flatten()])
+        self.positive = torch.cat([none, positive.flatten()])
+        self._signed = torch.cat([none, ~positive.flatten()])
+        self._basis = balance.split_masses(torch.eye(MASS_UNKNOWNS, dtype=like.dtype).flatten())
+
+    def value(self, unknowns: Tensor) -> float:
+        """See `Belief`."""
+        scaled, inertia = unknowns / self.spread, self._inertia(unknowns)
+        factor, failed = torch.linalg.cholesky_ex(inertia)
+        if bool(failed.any()):
+            return float("inf")
+        logarithms = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum()
+        of_masses = inertia.diagonal(dim1=-2, dim2=-1).sum() - logarithms
+        return float(of_masses + scaled[self.positive].sum() + 0.5 * scaled[self._signed].square().sum())
+
+    def derivatives(self, unknowns: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Belief`."""
+        inverse = torch.linalg.inv(self._inertia(unknowns))
+        slopes = (self.positive + self._signed * unknowns / self.spread) / self.spread
+        hessian = torch.diag(self._signed / self.spread.square())
+        identity = torch.eye(4, dtype=inverse.dtype)
+        slopes[: self._masses] = torch.einsum("krs,lrs->lk", self._basis, identity - inverse).flatten()
+        turned = torch.einsum("lrs,kst,ltu->lkru", inverse, self._basis, inverse)
+        blocks = torch.einsum("jru,lkru->ljk", self._basis, turned)
+        hessian[: self._masses, : self._masses] = torch.block_diag(*blocks)
+        return slopes, hessian
+
+    def reach(self, unknowns: Tensor, step: Tensor) -> float:
+        """See `Belief`; no pseudo-inertia falls below a tenth in any direction, as it takes long to come back."""
+        factor = torch.linalg.cholesky(self._inertia(unknowns))
+        change = torch.linalg.solve_triangular(factor, self._balance.split_masses(step[: self._masses]), upper=False)
+        change = torch.linalg.solve_triangular(factor, change.mT, upper=False)
+        fall = -float(torch.linalg.eigvalsh(change).min())
+        return _FALL / fall if fall > 0 else float("inf")
+
+    def _inertia(self, unknowns: Tensor) -> Tensor:
+        more = self._balance.split_masses(unknowns[: self._masses])
+        return more + torch.eye(4, dtype=more.dtype)

@@ -1,0 +1,235 @@
+"""What an articulated predictor learns as one vector of physical numbers, in which the balance of forces is linear."""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mosim.models.mosim.identification.force_balance import (
+    ARMATURE,
+    CONSTANT,
+    DAMPING,
+    GEAR,
+    STIFFNESS,
+    Equations,
+    ForceBalance,
+)
+from mosim.models.mosim.tree.articulated import ArticulatedPredictor, Mechanics
+from mosim.robots import SystemFacts
+
+Kind = Literal["mass", "inertia", "armature", "damping", "stiffness", "constant", "gear"]
+
+INERTIAL = 10
+"""Numbers of a link: its mass, three first moments and six entries of its inertia matrix."""
+
+_FIRST_MOMENTS = ("mass*x", "mass*y", "mass*z")
+_INERTIAS = ("Ixx", "Iyy", "Izz", "Ixy", "Ixz", "Iyz")
+_PLACES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+
+_SMALLEST = 1e-6
+"""Metres: of a link without size, by which its moments are measured."""
+
+
+class Parameter(NamedTuple):
+    """One number of a `MechanicalParameters`.
+
+    Attributes:
+      name: such as `mass of pole_1` or `damping of hinge_1`.
+      kind: what it is a number of; `inertia` stands for moments of a link's mass.
+      unit: SI.
+      tree: of which tree of links it is.
+    """
+
+    name: str
+    kind: Kind
+    unit: str
+    tree: int
+
+
+class MechanicalParameters:
+    """The linear parameters: ten of each link, then armature, damping, stiffness, constants and gears.
+
+    A link's ten are those of Atkeson, An and Hollerbach (IJRR 1986): mass, first moments and inertia matrix about the
+    origin of its frame, which is that of its first body; bodies welded to it count as one with it.
+
+    Attributes:
+      each: what the numbers are.
+      scale: `(n,)`: how large each is likely to be, as shapes and data suggest.
+      bodies: names of the carriers, the welded ones of each in brackets.
+      dofs: names of the degrees of freedom.
+      sprung: the degrees of freedom that can have a spring.
+      links, size, controls: how many carriers, degrees of freedom and controls there are.
+    """
+
+    def __init__(self, facts: SystemFacts, predictor: ArticulatedPredictor) -> None:
+        self._balance, self._predictor = ForceBalance(predictor), predictor
+        tree, joints, actuation = predictor.tree, predictor.joints, predictor.actuation
+        carriers, self.controls = tree.motion.carriers, facts.nu
+        self.links, self.size = len(carriers), facts.nv
+        self.bodies = tuple(_body_name(facts, carrier) for carrier in carriers)
+        self.sprung = tuple(joints.springs.tolist())
+        self._positions, self._force_scale = facts.nq, joints.force_scale
+        self.dofs = tuple(name.removeprefix("qvel/") for name in facts.state_names[facts.nq :])
+        self.each = tuple(self._names(facts))
+        none = tree.scale.new_zeros(0)
+        gears = none if actuation is None else actuation.scale.flatten()
+        own = (tree.scale, joints.damping_scale, joints.stiffness_scale, joints.force_scale, gears)
+        self.scale = torch.cat([self._inertial_scale().flatten(), *own])
+        # By column, what one of the ten adds to a pseudo-inertia, and to the unknowns of the balance.
+        basis = torch.stack([_pseudo_inertia(row) for row in torch.eye(INERTIAL, dtype=tree.guess.dtype)])
+        into = torch.linalg.inv(tree.guess)
+        in_units = into.unsqueeze(1) @ basis @ into.unsqueeze(1).mT
+        nothing = tree.scale.new_zeros(0)
+        self._unknowns = torch.stack(
+            [self._balance.join(part, nothing).unflatten(0, (self.links, -1)) for part in in_units.unbind(1)], dim=-1
+        )
+
+    def __len__(self) -> int:
+        return len(self.each)
+
+    def of(self, mechanics: Mechanics) -> Tensor:
+        """The vector, `(n,)`, of what is learned, in SI units and double precision."""
+        inertial = [_inertial(each) for each in mechanics.pseudo_inertia]
+        parts = (mechanics.armature, mechanics.damping, mechanics.stiffness, mechanics.constant)
+        return torch.cat([*inertial, *parts, mechanics.gear.flatten()]).to(self.scale)
+
+    def mechanics(self, values: Tensor) -> Mechanics:
+        """The reverse of `of`."""
+        sizes = [INERTIAL * self.links, self.size, self.size, len(self.sprung), self.size, self.size * self.controls]
+        inertial, armature, damping, stiffness, constant, gear = values.split(sizes)
+        return Mechanics(
+            pseudo_inertia=torch.stack([_pseudo_inertia(row) for row in inertial.unflatten(0, (-1, INERTIAL))]),
+            armature=armature,
+            damping=damping,
+            constant=constant,
+            stiffness=stiffness,
+            gear=gear.unflatten(0, (self.size, self.controls)),
+        )
+
+    def regressor(self, qpos: Tensor, qvel: Tensor, qacc: Tensor, damped: Tensor, control: Tensor) -> Tensor:
+        """Rows of the balance of forces, `(batch, nv, n)`, over the parameters' `scale`; arguments as `ForceBalance`'s.
+
+        Their product with the parameters over their scale is what inertia, gravity, damping and springs ask of each
+        degree of freedom, less what actuators and constants give, in units of its force.
+        """
+        return self._rows(self._balance(qpos, qvel, qacc, damped, control))
+
+    def place(self, kind: Kind, dof: int) -> int:
+        """Where the armature, damping, stiffness or constant of a degree of freedom stands.
+
+        Raises:
+          ValueError: it can have no spring.
+        """
+        before = {"armature": 0, "damping": self.size, "stiffness": 2 * self.size}
+        at = before.get(kind, 2 * self.size + len(self.sprung))
+        return INERTIAL * self.links + at + (self.sprung.index(dof) if kind == "stiffness" else dof)
+
+    def tree_of(self, dof: int) -> int:
+        """The number of the tree that a degree of freedom is of."""
+        return int(self._predictor.tree.motion.trees[dof])
+
+    def inertia_of(self, dof: int) -> Tensor:
+        """Coefficients, `(n,)`, of parameters over their scale whose sum is a degree of freedom's inertia, in SI units.
+
+        It is the entry of the inertia matrix's diagonal with all joints at zero.
+        """
+        push = torch.zeros_like(self._force_scale)
+        push[dof] = 1.0
+        equations = self._balance.of_inertia(push.new_zeros(1, self._positions), push.unsqueeze(0))
+        rows = self._rows(equations)[0, dof]
+        return rows * self._force_scale[dof]
+
+    def _rows(self, equations: Equations) -> Tensor:
+        unknowns = equations.masses.unflatten(-1, (self.links, -1))
+        inertial = torch.einsum("bjlu,lup->bjlp", unknowns, self._unknowns).flatten(-2)
+        at = inertial.shape[-1]
+        rows = inertial.new_zeros(*inertial.shape[:-1], len(self))
+        rows[..., :at] = inertial * self.scale[:at]
+        every = torch.arange(self.size)
+        for place, dofs in (
+            (ARMATURE, every),
+            (DAMPING, every),
+            (STIFFNESS, torch.tensor(self.sprung, dtype=torch.long)),
+            (CONSTANT, every),
+        ):
+            rows[:, dofs, at + torch.arange(len(dofs))] = equations.own[:, dofs, place]
+            at += len(dofs)
+        gears = at + torch.arange(self.size * self.controls).view(self.size, self.controls)
+        rows[:, every.unsqueeze(-1), gears] = equations.own[..., GEAR:]
+        return rows
+
+    def _names(self, facts: SystemFacts) -> Iterator[Parameter]:
+        motion = self._predictor.tree.motion
+        for link, welded in enumerate(self.bodies):
+            tree, body = int(motion.trees[motion.moves[link].argmax()]), welded.partition(" (with ")[0]
+            yield Parameter(f"mass of {body}", "mass", "kg", tree)
+            yield from (Parameter(f"{name} of {body}", "inertia", "kg m", tree) for name in _FIRST_MOMENTS)
+            yield from (Parameter(f"{name} of {body}", "inertia", "kg m2", tree) for name in _INERTIAS)
+        turns = _turning(facts)
+        units: dict[Kind, tuple[str, str]] = {
+            "armature": ("kg", "kg m2"),
+            "damping": ("N s/m", "N m s/rad"),
+            "stiffness": ("N/m", "N m/rad"),
+            "constant": ("N", "N m"),
+        }
+        for kind, unit in units.items():
+            for dof in self.sprung if kind == "stiffness" else range(self.size):
+                yield Parameter(f"{kind} of {self.dofs[dof]}", kind, unit[turns[dof]], int(motion.trees[dof]))
+        for dof, name in enumerate(self.dofs):
+            for control in range(self.controls):
+                tree, unit = int(motion.trees[dof]), units["constant"][turns[dof]]
+                yield Parameter(f"gear of ctrl[{control}] on {name}", "gear", unit, tree)
+
+    def _inertial_scale(self) -> Tensor:
+        guess = self._predictor.tree.guess @ self._predictor.tree.guess.mT
+        mass = guess[:, 3, 3]
+        centre = guess[:, :3, 3] / mass.unsqueeze(-1)
+        spread = guess.diagonal(dim1=-2, dim2=-1)[:, :3].sum(-1) / mass - centre.square().sum(-1)
+        radius = spread.clamp_min(_SMALLEST**2).sqrt()
+        return torch.stack([mass, *[mass * radius] * 3, *[mass * radius.square()] * 6], dim=-1)
+
+
+def centre_and_inertia(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mass, centre of mass, `(3,)`, and inertia matrix about the centre, `(3, 3)`, of a link's ten numbers."""
+    pseudo = _pseudo_inertia(values)
+    mass, centre = pseudo[3, 3], pseudo[:3, 3] / pseudo[3, 3]
+    second = pseudo[:3, :3] - mass * torch.outer(centre, centre)
+    return mass, centre, torch.trace(second) * torch.eye(3).to(second) - second
+
+
+def full_inertia(matrix: Tensor) -> Tensor:
+    """Six entries of a symmetric matrix in the order of MJCF's `fullinertia`: xx, yy, zz, xy, xz, yz."""
+    return torch.stack([matrix[row, column] for row, column in _PLACES])
+
+
+def _pseudo_inertia(values: Tensor) -> Tensor:
+    """The pseudo-inertia, `(4, 4)`, of a link's ten numbers."""
+    mass, moments, inertia = values[0], values[1:4], values[4:]
+    matrix = torch.stack([inertia[[0, 3, 4]], inertia[[3, 1, 5]], inertia[[4, 5, 2]]])
+    second = 0.5 * torch.trace(matrix) * torch.eye(3).to(matrix) - matrix
+    top = torch.cat([second, moments.unsqueeze(-1)], dim=-1)
+    return torch.cat([top, torch.cat([moments, mass.unsqueeze(0)]).unsqueeze(0)])
+
+
+def _inertial(pseudo: Tensor) -> Tensor:
+    second = pseudo[:3, :3]
+    matrix = torch.trace(second) * torch.eye(3).to(second) - second
+    return torch.cat([pseudo[3, 3:], pseudo[:3, 3], full_inertia(matrix)])
+
+
+def _body_name(facts: SystemFacts, link: int) -> str:
+    """The first body of a link, and those welded to it in brackets."""
+    bodies = [
+        body.name or f"body{index}" for index, body in enumerate(facts.skeleton.bodies, start=1) if body.link == link
+    ]
+    first, *welded = bodies
+    return f"{first} (with {', '.join(welded)})" if welded else first
+
+
+def _turning(facts: SystemFacts) -> list[bool]:
+    """Which degrees of freedom turn, and do not slide."""
+    turns: dict[str, list[bool]] = {
+        "slide": [False], "hinge": [True], "ball": [True] * 3, "free": [False] * 3 + [True] * 3,
+    }  # fmt: skip
+    return [turn for joint in facts.joints for turn in turns[joint.kind]]

@@ -1,0 +1,396 @@
+"""What an articulated predictor learns by nonlinear least squares on single physics steps.
+
+Of contacts and limits alone, masses and forces held, where these are known from steps that nothing pushes; or of all,
+where those steps are noisy: a balance of forces takes accelerations as they were measured, which noise biases, while a
+prediction of them is only as noisy as its start. The numbers are few, and MuJoCo's own are among those that can be
+learned, so the fit goes on until noise, rounding or a missing force ends it, where gradient steps would still be on
+their way.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mosim.core.threads import single_threaded
+from mosim.models.mosim.constraints.compliance import FRICTION, NUMBERS, WEIGHT
+from mosim.models.mosim.constraints.constrained_motion import ContactRows, LimitRows
+from mosim.models.mosim.identification import robust_least_squares
+from mosim.models.mosim.identification.force_balance import ForceBalance
+from mosim.models.mosim.identification.robust_least_squares import cauchy_weights, sizes
+from mosim.models.mosim.identification.step_sensitivity import StepSensitivity
+from mosim.models.mosim.neural_simulator import NeuralSimulator
+from mosim.models.mosim.tree.articulated import ArticulatedPredictor
+
+_CHUNK = 512
+
+_MOST_PUSHED, _MOST = 3000, 12_000
+"""Transitions that are taken at most: of those in which constraints act, and with those in which none does. The ones
+with the constraints that are seen least come first."""
+
+_COMBINATIONS = 9
+"""Of the errors of a transition that the Hessian is made of, where these are more; others in every step."""
+
+_MECHANICS = 1.0
+"""How far the weights of masses, forces and gears are likely to be from what they are before."""
+
+_SHARED, _OWN, _OWN_FREE = 10.0, 0.1, 1.0
+"""How far the numbers of all constraints are likely to be from those before training; how far one constraint's are from
+them; and how far its weight and its friction are."""
+
+_EXPLAINED = 1e-3
+"""Share of the transitions that may stay unexplained when no more unknowns are freed."""
+
+_ROUGH, _FINE = 0.03, 1e-4
+"""Share of the loss that a step must take away, or it is the end: while more unknowns are to be freed, and with all."""
+
+
+class StepFit(NamedTuple):
+    """How the numbers were found.
+
+    Attributes:
+      transitions: that were taken.
+      mechanics: whether masses, forces and gears were looked for too.
+      constraints: how many contacts and limits there are.
+      seen: how many of them ever acted in those.
+      before, after: median over transitions of the accelerations' errors, in units of their standard deviation.
+      unexplained: share of the transitions whose errors are many times the median.
+    """
+
+    transitions: int
+    mechanics: bool
+    constraints: int
+    seen: int
+    before: float
+    after: float
+    unexplained: float
+
+    def __str__(self) -> str:
+        if not self.transitions:
+            return "no contact and no limit acts in the data, so their numbers stay as they were"
+        what = ["masses and joint forces"] * self.mechanics + ["contacts and limits"] * (self.constraints > 0)
+        acting = f"{self.seen} of {self.constraints} act there, " if self.constraints else ""
+        return (
+            f"{', '.join(what)} by least squares on {self.transitions} transitions: {acting}the median error of "
+            f"accelerations is {self.after:.1e} of their standard deviation ({self.before:.1e} before), and "
+            f"{self.unexplained:.1%} of the transitions stay unexplained"
+        )
+
+
+@single_threaded
+def fit_constraints(simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_states: Tensor) -> StepFit:
+    """Gives a simulator's contacts and limits the numbers that explain single physics steps best.
+
+    Args:
+      simulator: has an articulated predictor with constraints; its constraints are changed, nothing else.
+      states: `(n, nq + nv)`, raw; those in which nothing acts say nothing.
+      actions: `(n, nu)`, in actuator units.
+      next_states: `(n, nq + nv)`: a physics step later.
+
+    Raises:
+      TypeError: the predictor is not an articulated one.
+    """
+    return _fit(simulator, _Problem(simulator, states, actions, next_states, mechanics=False))
+
+
+@single_threaded
+def fit_steps(simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_states: Tensor) -> StepFit:
+    """Gives a simulator's masses, joint forces, contacts and limits the numbers that explain single steps best.
+
+    It goes on from the numbers that the simulator has; see `identify`.
+
+    Args:
+      simulator: has an articulated predictor, which is changed.
+      states: `(n, nq + nv)`, raw.
+      actions: `(n, nu)`, in actuator units.
+      next_states: `(n, nq + nv)`: a physics step later.
+
+    Raises:
+      TypeError: the predictor is not an articulated one.
+    """
+    return _fit(simulator, _Problem(simulator, states, actions, next_states, mechanics=True))
+
+
+def _fit(simulator: NeuralSimulator, problem: "_Problem") -> StepFit:
+    start = problem.expected
+    before = problem.residuals(start)
+    if not len(before):
+        return StepFit(0, problem.mechanics, problem.constraints, 0, 0.0, 0.0, 0.0)
+    *some, every = problem.freed()
+    for free, least_gain in (*((free, _ROUGH) for free in some), (every, _FINE)):
+        solution = robust_least_squares.solve(problem, start, free, least_gain)
+        start = solution.unknowns
+        if (sizes(solution.residuals) > solution.cut).double().mean() < _EXPLAINED:
+            break
+    problem.assign(solution.unknowns, simulator)
+    after = sizes(solution.residuals)
+    return StepFit(
+        transitions=len(after),
+        mechanics=problem.mechanics,
+        constraints=problem.constraints,
+        seen=problem.seen,
+        before=float(sizes(before).median()),
+        after=float(after.median()),
+        unexplained=float((after > solution.cut).double().mean()),
+    )
+
+
+class _Problem:
+    """Single steps of a copy of the simulator, in double precision.
+
+    Unknowns are the weights of masses, forces and gears, if these are looked for; what all contacts share; what all
+    limits share; and what each constraint that was seen adds to it.
+    """
+
+    def __init__(
+        self, simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_states: Tensor, mechanics: bool
+    ) -> None:
+        self.mechanics = mechanics
+        predictor, parts = _articulated(simulator), _constrained_parts(simulator)
+        self.constraints = sum(len(part.compliance.own) for part in parts)
+        kept, self._seen = _taken(simulator, parts, states, mechanics)
+        self.seen = len(self._seen)
+        self._random = torch.Generator().manual_seed(0)
+        self._places = torch.full((self.constraints,), self.seen).index_copy(0, self._seen, torch.arange(self.seen))
+        rows = [part[kept].double().split(_CHUNK) for part in (states, actions, next_states)]
+        self._chunks = list(zip(*rows, strict=True)) if len(kept) else []
+        self._model = deepcopy(simulator).double().requires_grad_(False)
+        copied, self._parts = _articulated(self._model), _constrained_parts(self._model)
+        std = simulator.statistics.acceleration_std.double()
+        self._scale = simulator.facts.timestep * std
+        self._sensitivity, self._balance = StepSensitivity(copied, std, self._parts), ForceBalance(copied)
+        self._weights = _mechanical_weights(copied) if mechanics else []
+        owners = [torch.full((len(part.compliance.own),), number) for number, part in enumerate(parts)]
+        share = nn.functional.one_hot(torch.cat([self._seen[:0], *owners])[self._seen], max(len(parts), 1)).double()
+        self._by_shared = torch.kron(share, torch.eye(NUMBERS).double())[:, : NUMBERS * len(parts)]
+        self._unseen = torch.zeros(self.constraints, NUMBERS, dtype=torch.float64)
+        self._unseen[:, WEIGHT] = _weights_of_masses(predictor, parts).log()
+        learned = torch.cat([self._scale[:0], *(weight.flatten() for weight in self._weights)])
+        shared = torch.zeros(len(parts) * NUMBERS, dtype=torch.float64)
+        self._sizes = [len(learned), len(shared), NUMBERS * self.seen]
+        self.expected = torch.cat([learned, shared, self._unseen[self._seen].flatten()])
+        own = torch.full((NUMBERS,), _OWN, dtype=torch.float64)
+        own[[WEIGHT, FRICTION]] = _OWN_FREE
+        deviations = [torch.full_like(learned, _MECHANICS), torch.full_like(shared, _SHARED), own.repeat(self.seen)]
+        self.precision = torch.cat(deviations) ** -2
+
+    def freed(self) -> list[Tensor]:
+        """Which unknowns are looked for, one set after the other.
+
+        Most robots' constraints have all but friction in common, and what is common is found from few transitions.
+        """
+        others, own = torch.ones(sum(self._sizes[:2])).bool(), torch.zeros(self.seen, NUMBERS).bool()
+        sets = []
+        for column in (FRICTION, WEIGHT, slice(None)):
+            own[:, column] = True
+            sets.append(torch.cat([others, own.flatten()]))
+        # Masses are looked for where there is noise, behind which what else a constraint has of its own does not show.
+        return sets[1:2] if self.mechanics else sets
+
+    @torch.no_grad()
+    def assign(self, unknowns: Tensor, simulator: NeuralSimulator) -> None:
+        """Gives them to a simulator; a constraint that was never seen has the numbers of all."""
+        mechanics, shared, seen = unknowns.split(self._sizes)
+        if self.mechanics:
+            weights = _mechanical_weights(_articulated(simulator))
+            for weight, value in zip(weights, mechanics.split([weight.numel() for weight in weights]), strict=True):
+                weight.copy_(value.view_as(weight))
+        parts, own = _constrained_parts(simulator), self._unseen.clone()
+        own[self._seen] = seen.view(-1, NUMBERS)
+        each = own.split([len(part.compliance.own) for part in parts])
+        for part, of_all, of_one in zip(parts, shared.view(-1, NUMBERS), each, strict=True):
+            part.compliance.shared.copy_(of_all)
+            part.compliance.own.copy_(of_one)
+
+    @torch.no_grad()
+    def residuals(self, unknowns: Tensor) -> Tensor:
+        """See `robust_least_squares.Problem`: a group is a transition, with the errors of its accelerations."""
+        self.assign(unknowns, self._model)
+        none = self._scale.new_zeros(0, len(self._scale))
+        return torch.cat([none, *(self._errors(*chunk)[0] for chunk in self._chunks)])
+
+    def equations(self, unknowns: Tensor, cut: float) -> tuple[Tensor, Tensor]:
+        """See `robust_least_squares.Problem`.
+
+        The gradient is exact, the Hessian off a little: combinations of errors may stand for all, and of a step that
+        asks for several accelerations it is the mean of theirs.
+        """
+        self.assign(unknowns, self._model)
+        weights = [
+            *self._weights,
+            *(getattr(part.compliance, name) for name in ("shared", "own") for part in self._parts),
+        ]
+        by_weights = _derivatives(self._balance, self._weights)
+        mixed = self._combinations()
+        gradient, squares = torch.zeros_like(unknowns), _Squares(self._sizes[0], self.seen, unknowns)
+        for chunk in self._chunks:
+            with torch.enable_grad(), _learning(weights):
+                errors, asked = self._errors(*chunk)
+                counts = cauchy_weights(errors.detach(), cut).unsqueeze(-1)
+                loss = (0.5 * counts * errors.square()).sum()
+                slopes = torch.autograd.grad(loss, weights, materialize_grads=True)
+            gradient += self._joined(slopes)
+            roots = (counts / len(asked)).sqrt().unsqueeze(-1)
+            for qpos, qvel in asked:
+                found = self._sensitivity(qpos, qvel, self._model.scaled(chunk[1]), chunk[1], self.mechanics)
+                squares.add(
+                    mixed @ (roots * (found.mechanics @ by_weights)),
+                    torch.einsum("ij,bjkl->bikl", mixed, roots.unsqueeze(-1) * found.numbers),
+                    self._places[found.which],
+                )
+        return gradient, squares.of_unknowns(self._by_shared)
+
+    def _errors(
+        self, states: Tensor, actions: Tensor, next_states: Tensor
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """The errors, and the states whose accelerations the step asks for."""
+        asked: list[tuple[Tensor, Tensor]] = []
+
+        def acceleration(qpos: Tensor, qvel: Tensor, action: Tensor) -> Tensor:
+            asked.append((qpos.detach(), qvel.detach()))
+            return self._model.acceleration(qpos, qvel, action)
+
+        _, found = self._model.integrator(acceleration, *self._model.space.split(states), actions)
+        return (found - self._model.space.split(next_states)[1]) / self._scale, asked
+
+    def _combinations(self) -> Tensor:
+        """Those of errors that the Hessian is made of, `(m, nv)`: of many errors, random ones stand for all."""
+        size = len(self._scale)
+        if size <= _COMBINATIONS:
+            return torch.eye(size).to(self._scale)
+        turned = torch.linalg.qr(torch.randn(size, size, generator=self._random).to(self._scale))[0]
+        return (size / _COMBINATIONS) ** 0.5 * turned[:_COMBINATIONS]
+
+    def _joined(self, slopes: Sequence[Tensor]) -> Tensor:
+        """The gradient by unknowns of that by weights."""
+        mechanics, rest = slopes[: len(self._weights)], slopes[len(self._weights) :]
+        shared, own = rest[: len(self._parts)], rest[len(self._parts) :]
+        seen = torch.cat([self._unseen[:0], *own])[self._seen]
+        return torch.cat([self._scale[:0], *(part.flatten() for part in (*mechanics, *shared, seen))])
+
+
+class _Squares:
+    """Sums over errors of products of their derivatives, by weights and by the numbers of constraints.
+
+    The weights of masses, forces and gears count in every state; of the constraints few act in any.
+    """
+
+    def __init__(self, weights: int, constraints: int, like: Tensor) -> None:
+        columns = NUMBERS * (constraints + 1)  # The last is of all that are not looked for.
+        self._dense = like.new_zeros(weights, weights)
+        self._mixed, self._sparse = like.new_zeros(columns, weights), like.new_zeros(columns * columns)
+
+    def add(self, by_weights: Tensor, by_numbers: Tensor, which: Tensor) -> None:
+        """Adds states.
+
+        Args:
+          by_weights: derivatives of errors, or of combinations of them, `(n, m, weights)`.
+          by_numbers: `(n, m, k, NUMBERS)`: of constraints that act.
+          which: `(n, k)`: which these are.
+        """
+        dense, sparse = by_weights.flatten(0, 1), by_numbers.flatten(2)
+        self._dense += dense.mT @ dense
+        columns = (which.unsqueeze(-1) * NUMBERS + torch.arange(NUMBERS)).flatten(1)
+        if by_weights.shape[-1]:
+            self._mixed.index_add_(0, columns.flatten(), (sparse.mT @ by_weights).flatten(0, 1))
+        places = columns.unsqueeze(2) * len(self._mixed) + columns.unsqueeze(1)
+        self._sparse.index_add_(0, places.flatten(), (sparse.mT @ sparse).flatten())
+
+    def of_unknowns(self, by_shared: Tensor) -> Tensor:
+        """The sums by unknowns: weights, what constraints share, and what is their own.
+
+        Args:
+          by_shared: `(constraints * NUMBERS, shared)`: how numbers of constraints change with what they share.
+        """
+        count = len(by_shared)
+        numbers = torch.cat([by_shared, torch.eye(count).to(by_shared)], dim=-1)
+        mixed, sparse = self._mixed[:count], self._sparse.view(len(self._mixed), -1)[:count, :count]
+        corner = numbers.mT @ mixed
+        top = torch.cat([self._dense, corner.mT], dim=-1)
+        return torch.cat([top, torch.cat([corner, numbers.mT @ sparse @ numbers], dim=-1)])
+
+
+def _derivatives(balance: ForceBalance, weights: Sequence[Tensor]) -> Tensor:
+    """Those of a balance's unknowns by the weights that they are learned by, `(unknowns, weights)`; none without."""
+    if not weights:
+        return balance.force_scale.new_zeros(0, 0)
+    with torch.enable_grad(), _learning(weights):
+        learned = balance.learned()
+        each = torch.eye(len(learned)).to(learned)
+        found = torch.autograd.grad(learned, weights, each, is_grads_batched=True, materialize_grads=True)
+    return torch.cat([part.flatten(1) for part in found], dim=-1)
+
+
+@contextmanager
+def _learning(weights: Sequence[Tensor]) -> Iterator[None]:
+    for weight in weights:
+        weight.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_(False)
+
+
+def _articulated(simulator: NeuralSimulator) -> ArticulatedPredictor:
+    predictor = simulator.predictor
+    if not isinstance(predictor, ArticulatedPredictor):
+        raise TypeError(f"an articulated predictor has masses to go by, not a {type(predictor).__name__}.")
+    return predictor
+
+
+def _mechanical_weights(predictor: ArticulatedPredictor) -> list[Tensor]:
+    """What masses, forces and gears are learned by."""
+    parts = (predictor.tree, predictor.joints, predictor.actuation)
+    return [weight for part in parts if part is not None for weight in part.parameters()]
+
+
+def _constrained_parts(simulator: NeuralSimulator) -> list[ContactRows | LimitRows]:
+    constraints = simulator.predictor.constraints
+    return (
+        [] if constraints is None else [part for part in (constraints.contacts, constraints.limits) if part is not None]
+    )
+
+
+def _taken(
+    simulator: NeuralSimulator, parts: Sequence[ContactRows | LimitRows], states: Tensor, others: bool
+) -> tuple[Tensor, Tensor]:
+    """Which transitions are taken, with `others` those too in which nothing acts; and which constraints act in them."""
+    single = states.to(next(simulator.parameters()).dtype)
+    acting = torch.cat([_acting(simulator, parts, chunk) for chunk in single.split(_CHUNK)])
+    kept = _rarest_first(acting)[:_MOST_PUSHED]
+    seen = acting[kept].any(0).nonzero().squeeze(-1)
+    if others:
+        free = (~acting.any(-1)).nonzero().squeeze(-1)
+        kept = torch.cat([kept, free[torch.linspace(0, len(free) - 1, min(len(free), _MOST - len(kept))).long()]])
+    return kept, seen
+
+
+@torch.no_grad()
+def _acting(simulator: NeuralSimulator, parts: Sequence[ContactRows | LimitRows], states: Tensor) -> Tensor:
+    """Which constraints act, `(n, constraints)`."""
+    qpos, _ = simulator.space.split(states)
+    found = [torch.zeros(len(states), 0, dtype=torch.bool)]
+    for part in parts:
+        acts = torch.zeros(len(states), len(part.compliance.own), dtype=torch.bool)
+        acts[part.acting(qpos)] = True
+        found.append(acts)
+    return torch.cat(found, dim=-1)
+
+
+def _rarest_first(acting: Tensor) -> Tensor:
+    """States in which constraints act: first one of each constraint, then a second, and so on."""
+    some = acting.any(-1)
+    if not bool(some.any()):
+        return some.nonzero().squeeze(-1)
+    number = acting.cumsum(0).masked_fill(~acting, len(acting) + 1).amin(-1)
+    return number.argsort(stable=True)[: int(some.sum())]
+
+
+def _weights_of_masses(predictor: ArticulatedPredictor, parts: Sequence[ContactRows | LimitRows]) -> Tensor:
+    """What masses make of each constraint's weight, `(constraints,)`, by MuJoCo's rule; see `inverse_weights`."""
+    links, dofs = predictor.tree.inverse_weights()
+    return torch.cat([dofs[:0], *(part.weights(links, dofs) for part in parts)])

@@ -1,0 +1,198 @@
+"""How accelerations change with everything that an articulated predictor has learned, in closed form.
+
+With inertia `M`, smooth forces `f`, constraint rows `J` of stiffness `D` that want `a_r`, those of them that push, and
+damping `C` that a step of `h` takes implicitly, accelerations obey
+
+    M a' = f - sum_r J_r^T D_r (J_r a' - a_r),    (M + h C) a = M a'.
+
+Differentiated, with `K = sum_r D_r J_r^T J_r`:
+
+    (M + h C) da = M (M + K)^-1 [df - dM a' + dc] + dM (a' - a) - h dC a,
+
+where `dc` is how the rows' push changes with the constraints' numbers while `a'` stays. What masses, joint forces and
+gears ask for is linear in them, see `ForceBalance`.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mosim.models.mosim.constraints import active_set
+from mosim.models.mosim.constraints.compliance import FRICTION, NUMBERS, Compliance, Impedances
+from mosim.models.mosim.constraints.constrained_motion import ContactRows, LimitRows
+from mosim.models.mosim.constraints.rows import Rows, rank_within
+from mosim.models.mosim.identification.force_balance import DAMPING, ForceBalance
+from mosim.models.mosim.tree.articulated import ArticulatedPredictor
+
+_SEARCHES = 50
+"""Steps of the search for the rows that push, see `active_set.least_push`: more than any state needs."""
+
+
+class Sensitivity(NamedTuple):
+    """Derivatives of accelerations in units of their standard deviation.
+
+    Attributes:
+      mechanics: `(batch, nv, unknowns)`: by the unknowns of a `ForceBalance`, if they were asked for.
+      numbers: `(batch, nv, k, NUMBERS)`: by what `Compliance.learned` gives of the constraints that act.
+      which: `(batch, k)`: which constraint that is, contacts first; where fewer than `k` act, `numbers` ends in zeros.
+    """
+
+    mechanics: Tensor
+    numbers: Tensor
+    which: Tensor
+
+
+class StepSensitivity:
+    """Derivatives of the accelerations of a simulator whose predictor is an articulated one in double precision."""
+
+    def __init__(
+        self, predictor: ArticulatedPredictor, acceleration_std: Tensor, parts: Sequence[ContactRows | LimitRows]
+    ) -> None:
+        """`acceleration_std`, `(nv,)`, is the unit of accelerations; `parts` are the predictor's constraints."""
+        self._predictor, self._balance, self._parts = predictor, ForceBalance(predictor), parts
+        self._unit = acceleration_std.double()
+
+    @torch.no_grad()
+    def __call__(self, qpos: Tensor, qvel: Tensor, action: Tensor, control: Tensor, mechanics: bool) -> Sensitivity:
+        """The derivatives at states, all in double precision.
+
+        Args:
+          qpos: `(batch, nq)`.
+          qvel: `(batch, nv)`.
+          action: `(batch, nu)`, scaled to [-1, 1].
+          control: the same, in actuator units.
+          mechanics: whether those by masses, joint forces and gears are asked for.
+        """
+        predictor, unit = self._predictor, self._unit
+        lower, bias = predictor.tree.factor_and_bias(qpos, qvel, unit)
+        force = (predictor.applied_force(qpos, qvel, action) - bias) * unit
+        found = [_rows(part, qpos, qvel) for part in self._parts]
+        rows = [of_part for of_part, _ in found]
+        if rows:
+            undamped = active_set.accelerations(lower, force, rows, None, _SEARCHES)
+        else:
+            undamped = (lower @ (lower.mT @ force.unsqueeze(-1))).squeeze(-1)
+        pushing = [_pushing(of_part, undamped) for of_part in rows]
+        # In z = L^-1 a, where the inertia is the identity.
+        stiff = torch.eye(len(unit)).to(lower).expand_as(lower).clone()
+        for of_part, pushes in zip(rows, pushing, strict=True):
+            along = of_part.jacobian @ lower[of_part.sample]
+            stiff.index_add_(0, of_part.sample, along.mT @ ((pushes * of_part.stiffness).unsqueeze(-1) * along))
+        resistance = predictor.implicit_timestep * predictor.joints.damping * unit.square()
+        damped = torch.eye(len(unit)).to(lower) + lower.mT @ (resistance.unsqueeze(-1) * lower)
+        outer = torch.linalg.solve(damped, lower.mT).mT
+        whole = torch.linalg.solve(stiff, outer.mT).mT
+        by_mechanics = qpos.new_zeros(len(qpos), len(unit), 0)
+        if mechanics:
+            rates = (outer @ torch.linalg.solve_triangular(lower, undamped.unsqueeze(-1), upper=False)).squeeze(-1)
+            by_mechanics = self._of_mechanics(whole @ lower.mT, outer @ lower.mT, qpos, qvel, undamped, rates, control)
+        by_numbers = [
+            _of_numbers(of_part, slopes, pushes, undamped, lower, whole)
+            for (of_part, slopes), pushes in zip(found, pushing, strict=True)
+        ]
+        before, which = 0, []
+        for part, (_, slopes) in zip(self._parts, found, strict=True):
+            which.append(slopes.which + before)
+            before += len(part.compliance.own)
+        samples = [of_part.sample for of_part in rows]
+        return Sensitivity(by_mechanics, *_by_state(samples, by_numbers, which, undamped))
+
+    def _of_mechanics(
+        self, whole: Tensor, outer: Tensor, qpos: Tensor, qvel: Tensor, undamped: Tensor, rates: Tensor, control: Tensor
+    ) -> Tensor:
+        """`whole` and `outer`, `(batch, nv, nv)`, make accelerations of forces with the constraints and without."""
+        balance, predictor = self._balance, self._predictor
+        scale = balance.force_scale * self._unit
+        whole, outer = whole * scale, outer * scale
+        asked = balance(qpos, qvel, undamped * self._unit, qvel, control)
+        masses = -whole @ asked.masses
+        own = -torch.einsum("bij,bjk->bijk", whole, asked.own)
+        if predictor.implicit_timestep:
+            more = balance.of_inertia(qpos, (undamped - rates) * self._unit)
+            masses += outer @ more.masses
+            joints = more.own.clone()
+            joints[..., DAMPING] = -predictor.implicit_timestep * rates * self._unit
+            joints[..., DAMPING] *= predictor.joints.damping_scale / predictor.joints.force_scale
+            own += torch.einsum("bij,bjk->bijk", outer, joints)
+        return torch.cat([masses, own.flatten(-2)], dim=-1)
+
+
+class _Recorded(Compliance):
+    """Stands in for another: keeps the numbers of each constraint that acts, to differentiate by."""
+
+    def __init__(self, learned: Tensor) -> None:
+        super().__init__(len(learned))
+        self._learned, self.numbers, self.which = learned, learned[:0], torch.zeros(0, dtype=torch.long)
+
+    def forward(self, sample: Tensor, which: Tensor) -> Impedances:
+        del sample
+        self.numbers, self.which = self._learned[which].requires_grad_(), which
+        return Impedances.of(self.numbers)
+
+
+class _Slopes(NamedTuple):
+    """Derivatives of rows: which constraint each is of, `(n,)`, and of target and stiffness, `(n, edges, NUMBERS)`."""
+
+    which: Tensor
+    target: Tensor
+    stiffness: Tensor
+
+
+def _rows(part: ContactRows | LimitRows, qpos: Tensor, qvel: Tensor) -> tuple[Rows, _Slopes]:
+    compliance = part.compliance
+    recorded = _Recorded(compliance.learned().detach())
+    part.compliance = recorded
+    try:
+        with torch.enable_grad():
+            rows = part(qpos, qvel)
+            derivatives = [_by_edge(value, recorded.numbers) for value in (rows.target, rows.stiffness)]
+    finally:
+        part.compliance = compliance
+    return Rows(*(field.detach() for field in rows)), _Slopes(recorded.which, *derivatives)
+
+
+def _by_edge(values: Tensor, numbers: Tensor) -> Tensor:
+    """Derivatives of `(n, edges)`, each by its own row of `(n, NUMBERS)`."""
+    slopes = [
+        torch.autograd.grad(edge.sum(), numbers, retain_graph=True, materialize_grads=True)[0]
+        for edge in values.unbind(1)
+    ]
+    return torch.stack(slopes, dim=1)
+
+
+def _pushing(rows: Rows, accelerations: Tensor) -> Tensor:
+    gap = (rows.jacobian @ accelerations[rows.sample].unsqueeze(-1)).squeeze(-1) - rows.target
+    return (gap < 0) & (rows.stiffness > 0)
+
+
+def _of_numbers(
+    rows: Rows, slopes: _Slopes, pushing: Tensor, accelerations: Tensor, lower: Tensor, whole: Tensor
+) -> Tensor:
+    """Derivatives of accelerations by the numbers of each constraint that acts, `(n, nv, NUMBERS)`."""
+    a = accelerations[rows.sample].unsqueeze(-1)
+    stiffness = (pushing * rows.stiffness).unsqueeze(-1)
+    gap = rows.jacobian @ a - rows.target.unsqueeze(-1)
+    along = stiffness * slopes.target - pushing.unsqueeze(-1) * gap * slopes.stiffness
+    # Friction turns the edges: each is the normal, which they have in common, and a share of friction's directions.
+    turned = rows.jacobian - rows.jacobian.mean(1, keepdim=True)
+    along[..., FRICTION] -= (stiffness * (turned @ a)).squeeze(-1)
+    push = rows.jacobian.mT @ along
+    push[..., FRICTION] -= (turned.mT @ (stiffness * gap)).squeeze(-1)
+    return whole[rows.sample] @ (lower[rows.sample].mT @ push)
+
+
+def _by_state(
+    samples: Sequence[Tensor], numbers: Sequence[Tensor], which: Sequence[Tensor], like: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What is known of each constraint that acts, put together by the states in which they do; see `Sensitivity`."""
+    batch, size = like.shape
+    sample = torch.cat([torch.zeros(0, dtype=torch.long), *samples])
+    counts = torch.bincount(sample, minlength=batch)
+    most = int(counts.max()) if len(sample) else 0
+    rank = rank_within(sample, counts)
+    found, places = like.new_zeros(batch, most, size, NUMBERS), sample.new_zeros(batch, most)
+    found[sample, rank] = torch.cat([like.new_zeros(0, size, NUMBERS), *numbers])
+    places[sample, rank] = torch.cat([sample[:0], *which])
+    return found.movedim(1, 2), places

@@ -1,0 +1,138 @@
+"""The predictor that knows its robot is a tree of masses: `M(q)^-1 [forces - bias(q, v)]`, every number learned."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mosim.core.shapes import Action, Qpos, Qvel
+from mosim.models.mosim.config import ModelConfig
+from mosim.models.mosim.constraints.constrained_motion import constraints_of
+from mosim.models.mosim.statistics import Statistics
+from mosim.models.mosim.tree import spatial_inertia
+from mosim.models.mosim.tree.actuation import Actuation
+from mosim.models.mosim.tree.joint_forces import JointForces
+from mosim.models.mosim.tree.mass_tree import SMALLEST_SHARE, MassTree
+from mosim.robots import SystemFacts
+
+
+class Mechanics(NamedTuple):
+    """What is learned of a robot, in SI units and in MuJoCo's words.
+
+    Attributes:
+      pseudo_inertia: `(carriers, 4, 4)`: of the links that carry bodies, in their own frames; see `spatial_inertia`.
+      armature, damping, constant: `(nv,)`.
+      stiffness: `(springs,)`: of hinges and slides, in the order of the joints.
+      gear: `(nv, nu)`: generalised force of a unit of control.
+    """
+
+    pseudo_inertia: Tensor
+    armature: Tensor
+    damping: Tensor
+    constant: Tensor
+    stiffness: Tensor
+    gear: Tensor
+
+
+class ArticulatedPredictor(nn.Module):
+    """Accelerations of a tree of masses on the robot's drawing, or what contacts and limits leave of them.
+
+    Computed in double precision up to the constraints, whatever the states': inertia matrices have conditions of up to
+    a million, and in single precision one free step of humanoid is a thousand times less exact (mean square).
+
+    Attributes:
+      tree: masses and armature.
+      joints: damping, springs and constant forces.
+      actuation: what controls do; None where there are none.
+      constraints: contacts and limits; None where there are none, or the config wants none.
+    """
+
+    bounded = False
+    """Structure says what lies beyond the data, so predictions need no bounds."""
+
+    _acceleration_std: Tensor
+    _implicit: Tensor
+
+    def __init__(self, facts: SystemFacts, config: ModelConfig, statistics: Statistics) -> None:
+        super().__init__()
+        self.constraints = constraints_of(facts, config, statistics)
+        self.tree = MassTree(facts)
+        self.joints = JointForces(facts, statistics, self.tree.scale)
+        self.actuation = Actuation(facts, self.joints.force_scale) if facts.nu else None
+        # MuJoCo's RK4 takes damping as it takes every force; its other integrators take it at the end of the step.
+        self.implicit_timestep = facts.timestep if facts.integrator != "RK4" else 0.0
+        implicit = self.implicit_timestep * statistics.acceleration_std.double().square()
+        self.register_buffer("_implicit", implicit, persistent=False)
+        self.register_buffer("_acceleration_std", statistics.acceleration_std.clone(), persistent=False)
+
+    @property
+    def constrained(self) -> bool:
+        """Whether constraints act in this system."""
+        return self.constraints is not None
+
+    def applied_force(self, qpos: Qpos, qvel: Qvel, action: Action) -> Tensor:
+        """All smooth forces but the bias, `(..., nv)`; SI units, double.
+
+        Args:
+          qpos: raw, `(..., nq)`.
+          qvel: raw, `(..., nv)`.
+          action: scaled to [-1, 1], `(..., nu)`.
+        """
+        given = [qpos, qvel] if self.actuation is None else [qpos, qvel, action]
+        matrix, constant = self.joints.matrix, self.joints.constant
+        if self.actuation is not None:
+            matrix, constant = torch.cat([matrix, self.actuation.matrix]), constant + self.actuation.constant
+        return torch.cat(given, dim=-1).to(matrix.dtype) @ matrix + constant
+
+    def smooth_acceleration(self, qpos: Qpos, qvel: Qvel, action: Action) -> Tensor:
+        """Accelerations without contacts and limits, `(..., nv)`; SI units, double. Arguments as above."""
+        qpos, qvel = qpos.to(self.tree.guess.dtype), qvel.to(self.tree.guess.dtype)
+        damping = self.implicit_timestep * self.joints.damping if self.implicit_timestep else None
+        lower, bias = self.tree.factor_and_bias(qpos, qvel, torch.ones_like(self.tree.scale), damping)
+        force = self.applied_force(qpos, qvel, action) - bias
+        return (lower @ (lower.mT @ force.unsqueeze(-1))).squeeze(-1)
+
+    def forward(self, qpos: Qpos, qvel: Qvel, velocity: Qvel, action: Action) -> Qvel:
+        """See `RigidBodyPredictor`."""
+        del velocity
+        std = self._acceleration_std
+        if self.constraints is None:
+            return self.smooth_acceleration(qpos, qvel, action).to(qpos) / std
+        lower, bias = self.tree.factor_and_bias(qpos, qvel, std)
+        force = self.applied_force(qpos, qvel, action) - bias
+        damping = None
+        if self.implicit_timestep:
+            damping = (self.joints.damping * self._implicit).to(qpos)
+        return self.constraints(qpos, qvel, lower, (force * std).to(qpos), damping)
+
+    def mechanics(self) -> Mechanics:
+        """What is learned, in SI units."""
+        none = self.tree.scale.new_zeros(len(self.tree.scale), 0)
+        return Mechanics(
+            pseudo_inertia=self.tree.pseudo_inertia,
+            armature=self.tree.armature,
+            damping=self.joints.damping,
+            constant=self.joints.constant,
+            stiffness=self.joints.stiffness,
+            gear=none if self.actuation is None else self.actuation.gear,
+        )
+
+    @torch.no_grad()
+    def assign(self, mechanics: Mechanics) -> None:
+        """Makes these numbers the learned ones; those that cannot be negative are at least `SMALLEST_SHARE` of a scale.
+
+        Raises:
+          torch.linalg.LinAlgError: a pseudo-inertia is not positive definite.
+        """
+        into_units = torch.linalg.inv(self.tree.guess)
+        inertia = into_units @ mechanics.pseudo_inertia.to(into_units) @ into_units.mT
+        self.tree.inertia.copy_(spatial_inertia.parameters_of(inertia))
+        for weight, value, scale in (
+            (self.tree.log_armature, mechanics.armature, self.tree.scale),
+            (self.joints.log_damping, mechanics.damping, self.joints.damping_scale),
+            (self.joints.log_stiffness, mechanics.stiffness, self.joints.stiffness_scale),
+        ):
+            weight.copy_((value.to(scale) / scale).clamp_min(SMALLEST_SHARE).log())
+        self.joints.constant_share.copy_(mechanics.constant / self.joints.force_scale)
+        if self.actuation is not None:
+            self.actuation.gear_share.copy_(mechanics.gear / self.actuation.scale)

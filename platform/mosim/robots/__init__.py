@@ -1,0 +1,20 @@
+"""What is simulated: a MuJoCo model, and what the rest of mosim knows of it."""
+
+from mosim.robots.facts import SystemFacts, read_facts
+from mosim.robots.mjcf_file import editable_model, require_replaceable, write_mjcf
+from mosim.robots.physics import array_fields, physics_digests
+from mosim.robots.system import EpisodeStart, System, is_file, mjcf_system
+
+__all__ = [
+    "EpisodeStart",
+    "System",
+    "SystemFacts",
+    "array_fields",
+    "editable_model",
+    "is_file",
+    "mjcf_system",
+    "physics_digests",
+    "read_facts",
+    "require_replaceable",
+    "write_mjcf",
+]

@@ -1,0 +1,94 @@
+"""What random actions and policies do."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from mosim.core.errors import MosimError
+from mosim.data import PoissonBehaviour, collect_episode, resolve_policy
+from mosim.data.behaviours import poisson_actions
+from mosim.tasks import load_task
+
+REACHER = load_task("reacher-easy")
+STEPS = 60_000
+
+
+def test_holds_are_geometric_and_some_actions_are_zero() -> None:
+    behaviour = PoissonBehaviour(mean_hold=5, zero_probability=0.1)
+    actions = poisson_actions(behaviour, REACHER.facts, STEPS, np.random.SeedSequence(0))
+    changes = np.flatnonzero(np.any(np.diff(actions, axis=0) != 0, axis=1)) + 1
+    holds = np.diff(changes)
+    drawn = actions[changes]
+    zero = np.all(drawn == 0, axis=1)
+    # Two zero actions in a row look like one, so of the runs that are seen 0.1 * 0.9 / (1 - 0.1 * 0.1) are zero.
+    assert zero.mean() == pytest.approx(0.09 / 0.99, abs=0.01)
+    assert not np.any((drawn == 0) & ~zero[:, None])
+    moving = holds[~zero[:-1]]
+    assert moving.mean() == pytest.approx(5, rel=0.05)
+    assert np.mean(moving == 1) == pytest.approx(1 / 5, abs=0.02)
+    assert moving.min() == 1
+    assert actions.min() >= -1
+    assert actions.max() <= 1
+    assert drawn[~zero].std() == pytest.approx(1 / np.sqrt(3), rel=0.03)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    steps=st.integers(1, 300),
+    more=st.integers(0, 300),
+    mean_hold=st.floats(1, 50),
+    zero_probability=st.floats(0, 1),
+)
+def test_a_shorter_episode_is_a_prefix(
+    seed: int, steps: int, more: int, mean_hold: float, zero_probability: float
+) -> None:
+    behaviour = PoissonBehaviour(mean_hold=mean_hold, zero_probability=zero_probability)
+    short, long = (
+        poisson_actions(behaviour, REACHER.facts, count, np.random.SeedSequence(seed))
+        for count in (steps, steps + more)
+    )
+    assert short.shape == (steps, 2)
+    np.testing.assert_array_equal(short, long[:steps])
+
+
+def test_zero_outside_a_control_range_is_the_nearest_allowed() -> None:
+    facts = REACHER.facts.model_copy(update={"control_lower": (0.5, -1.0), "control_upper": (2.0, 1.0)})
+    actions = poisson_actions(PoissonBehaviour(zero_probability=1), facts, 10, np.random.SeedSequence(0))
+    np.testing.assert_array_equal(actions, np.tile([0.5, 0.0], (10, 1)))
+
+
+def test_episodes_and_actions_of_neighbouring_indices_and_seeds_differ() -> None:
+    episodes = [
+        collect_episode(REACHER, PoissonBehaviour(), 50, seed, index) for seed, index in ((0, 1), (1, 0), (0, 0))
+    ]
+    for part in ("states", "actions", "context"):
+        values = [getattr(episode, part) for episode in episodes]
+        assert not any(np.array_equal(values[a], values[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
+
+
+@pytest.mark.parametrize("values", [{"mean_hold": 0.5}, {"zero_probability": 1.5}, {"hold": 3}])
+def test_behaviours_refuse_what_makes_no_sense(values: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        PoissonBehaviour.model_validate(values)
+
+
+def test_policies_resolve_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_policy_module.py").write_text("def push(observation):\n    return observation[:2]\nnumber = 3\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert resolve_policy("my_policy_module:push")(np.arange(6.0)).tolist() == [0, 1]
+    for reference, sentence in {
+        "my_policy_module": "not of the form module:function",
+        "my_policy_module:": "not of the form module:function",
+        "no_such_module:push": "module 'no_such_module' does not import",
+        "my_policy_module:pull": "has no function 'pull'",
+        "my_policy_module:number": "has no function 'number'",
+    }.items():
+        with pytest.raises(MosimError, match=sentence):
+            resolve_policy(reference)

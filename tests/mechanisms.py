@@ -1,0 +1,76 @@
+"""Small MuJoCo models that dynamics tests share, with every kind of joint."""
+
+import mujoco
+
+from mosim.robots import SystemFacts, read_facts
+
+EVERY_JOINT = """
+<mujoco>
+  <option timestep="0.004" gravity="0 0 -9.81"><flag contact="disable"/></option>
+  <worldbody>
+    <body name="trunk" pos="0 0 1">
+      <freejoint name="root"/>
+      <geom type="box" size=".1 .2 .3" mass="2"/>
+      <body name="head" pos="0 0 .4">
+        <joint name="neck" type="ball"/>
+        <geom type="box" size=".05 .08 .1" mass=".5"/>
+      </body>
+      <body name="arm" pos=".2 0 0">
+        <joint name="shoulder" type="hinge" axis="0 1 0" limited="true" range="-60 60"/>
+        <joint name="telescope" type="slide" axis="1 0 0"/>
+        <geom type="capsule" fromto="0 0 0 .3 0 0" size=".04" mass=".3"/>
+      </body>
+    </body>
+  </worldbody>
+  <actuator>
+    <motor joint="shoulder" ctrllimited="true" ctrlrange="-2 1"/>
+    <motor joint="telescope" ctrllimited="true" ctrlrange="-1 1"/>
+  </actuator>
+</mujoco>
+"""
+
+PENDULUM = """
+<mujoco>
+  <option timestep="0.01" gravity="0 0 -1"/>
+  <worldbody>
+    <body><joint name="hinge" type="hinge" axis="0 1 0"/><geom type="sphere" size=".01" pos="0 0 -1" mass="1"/></body>
+  </worldbody>
+</mujoco>
+"""
+
+
+def compiled(xml: str) -> tuple[mujoco.MjModel, SystemFacts]:
+    model = mujoco.MjModel.from_xml_string(xml)
+    return model, read_facts(model, "mechanism")
+
+
+WELDED_AND_MASSLESS = """
+<mujoco>
+  <compiler boundmass="0"/>
+  <option timestep="0.002" gravity="1 -2 -9"/>
+  <default><geom contype="0" conaffinity="0"/></default>
+  <worldbody>
+    <body pos="3 0 1" quat="0.8 0.6 0 0">
+      <joint name="lift" type="slide" axis="1 1 0" armature="0.3" damping="2"/>
+      <joint name="yaw" type="hinge" axis="0 1 1" pos="0.1 0 0.2" damping="0.5" stiffness="7" springref="20"/>
+      <joint name="pitch" type="hinge" axis="1 0 0" ref="30" armature="0.01"/>
+      <body pos="0 0.2 0">
+        <geom type="box" size="0.1 0.2 0.3" mass="2" pos="0 0.1 0.05" euler="10 20 30"/>
+        <body pos="0.3 0 0.1" euler="0 40 0"><geom type="ellipsoid" size="0.1 0.05 0.2" mass="0.7"/></body>
+        <body pos="0 0 0.4">
+          <joint name="wrist" type="ball" pos="0 0.05 0" damping="0.2"/>
+          <geom type="capsule" size="0.05 0.2" mass="0.5" pos="0.1 0 0"/>
+        </body>
+      </body>
+    </body>
+    <body pos="-50 2 0"><freejoint/><geom type="cylinder" size="0.2 0.1" mass="3" pos="0.1 0.2 0.3"/>
+      <body pos="0 0 1"><joint name="arm" axis="1 2 3" armature="0.2"/><geom type="sphere" size="0.1" mass="1"/></body>
+    </body>
+  </worldbody>
+  <actuator>
+    <motor joint="lift" gear="30" ctrllimited="true" ctrlrange="-2 1"/>
+    <motor joint="pitch" gear="-4"/>
+    <motor joint="wrist" gear="1 2 0.5"/>
+  </actuator>
+</mujoco>
+"""

@@ -1,0 +1,156 @@
+"""The compiled constraint forces against torch's in double precision, and against MuJoCo's own solver."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+from dm_control import suite
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mosim.models.mosim.constraints import active_set, constraint_forces
+from mosim.models.mosim.constraints.rows import Rows
+
+
+class Problem(NamedTuple):
+    """What both are called with."""
+
+    lower: Tensor
+    force: Tensor
+    rows: list[Rows]
+    damping: Tensor | None
+
+    def tensors(self) -> list[Tensor]:
+        """Those that gradients are taken of."""
+        rows = [tensor for part in self.rows for tensor in part[1:]]
+        return [self.lower, self.force, *rows, *([] if self.damping is None else [self.damping])]
+
+    def double(self) -> "Problem":
+        """The same numbers, for torch to be exact with."""
+        rows = [Rows(part.sample, *(field.double() for field in part[1:])) for part in self.rows]
+        damping = None if self.damping is None else self.damping.double()
+        return Problem(self.lower.double(), self.force.double(), rows, damping)
+
+
+def drawn(seed: int, states: int, size: int, damped: bool, most: int = 12) -> Problem:
+    """A problem whose states have up to about `most` rows, some of none, of contacts with edges and of single rows."""
+    random = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=random)
+
+    lower = normal(states, size, size).tril() / size**0.5
+    lower[:, :3, :3] += normal(states, 3, 3)[:, :size, :size]  # A turned root.
+    rows = []
+    for edges in (4, 1):
+        count = int(torch.randint(0, max(states * most // edges, 1), (), generator=random))
+        sample = torch.randint(0, max(states - 1, 1), (count,), generator=random)
+        jacobian, target = normal(count, edges, size), 3 * normal(count, edges)
+        stiffness = torch.rand(count, edges, generator=random) * 10
+        rows.append(Rows(sample, jacobian, target, stiffness))
+    return Problem(lower, normal(states, size), rows, torch.rand(size, generator=random) if damped else None)
+
+
+problems = st.builds(
+    drawn, st.integers(0, 10_000), st.integers(1, 50), st.integers(1, 9), st.booleans(), st.integers(1, 20)
+)
+
+
+@pytest.fixture(params=[1, 3])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@settings(deadline=None)
+@given(problems)
+def test_accelerations_are_those_of_torch(problem: Problem) -> None:
+    found = constraint_forces.accelerations(*problem, searches=10)
+    expected = active_set.accelerations(*problem.double(), searches=10).float()
+    scale = expected.abs().max().item() + 1
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * scale)
+
+
+@settings(deadline=None)
+@given(problems)
+def test_gradients_are_those_of_torch(problem: Problem) -> None:
+    weights = torch.randn(problem.force.shape, generator=torch.Generator().manual_seed(1))
+    exact = problem.double()
+    gradients = []
+    for module, given_to, weighted in ((constraint_forces, problem, weights), (active_set, exact, weights.double())):
+        tensors = [tensor.requires_grad_() for tensor in given_to.tensors()]
+        result: Any = module.accelerations(*given_to, searches=10)
+        gradients.append(torch.autograd.grad((result * weighted).sum(), tensors, allow_unused=True))
+    for tensor, found, expected in zip(problem.tensors(), *gradients, strict=True):
+        # Of `L` above its diagonal nothing depends on anything; and without a row torch has no gradient of any.
+        expected = torch.zeros_like(tensor) if expected is None else expected.float()
+        if tensor is problem.lower:
+            inside = torch.ones_like(expected[0]).tril()
+            inside[:3, :3] = 1
+            expected = expected * inside
+        scale = expected.abs().max().item() + 1 if expected.numel() else 1.0
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * scale)
+
+
+def test_any_number_of_threads_comes_to_the_same(threads: int) -> None:
+    problem = drawn(0, 1001, 9, damped=True)
+    tensors = [tensor.requires_grad_() for tensor in problem.tensors()]
+    result = constraint_forces.accelerations(*problem, searches=10)
+    expected = active_set.accelerations(*problem, searches=10)
+    torch.testing.assert_close(result, expected, rtol=1e-3, atol=1e-3)
+    of_damping = torch.autograd.grad(result.square().sum(), tensors)[-1]
+    torch.testing.assert_close(of_damping, torch.autograd.grad(expected.square().sum(), tensors)[-1], rtol=1e-3, atol=1)
+
+
+@pytest.mark.parametrize("task", ["cheetah-run", "humanoid-walk"])
+def test_given_mujocos_rows_the_accelerations_are_mujocos(task: str) -> None:
+    domain, name = task.split("-", 1)
+    model = suite.load(domain, name).physics.model.ptr
+    model.opt.jacobian, model.opt.tolerance, model.opt.iterations = mujoco.mjtJacobian.mjJAC_DENSE, 0, 200
+    data, random = mujoco.MjData(model), np.random.default_rng(0)
+    inertia, given_to, expected = np.zeros((model.nv, model.nv)), [], []
+    for state in range(50):
+        data.qpos[:] = model.qpos0
+        mujoco.mj_integratePos(model, data.qpos, random.normal(size=model.nv), 0.5)
+        data.qvel[:] = random.normal(size=model.nv)
+        mujoco.mj_forward(model, data)
+        mujoco.mj_fullM(model, data, inertia)
+        lower = np.linalg.cholesky(np.linalg.inv(inertia))
+        rows = data.efc_J.reshape(-1, model.nv).copy(), data.efc_aref.copy(), data.efc_D.copy()
+        given_to.append((lower, inertia @ data.qacc_smooth, np.full(data.nefc, state), *rows))
+        expected.append(data.qacc.copy())
+    lower, force = (torch.from_numpy(np.stack(parts)).float() for parts in list(zip(*given_to, strict=True))[:2])
+    sample, jacobian, target, stiffness = (
+        torch.from_numpy(np.concatenate(parts)) for parts in list(zip(*given_to, strict=True))[2:]
+    )
+    rows = Rows(sample, *(part.float().unsqueeze(1) for part in (jacobian, target, stiffness)))
+    found = constraint_forces.accelerations(lower, force, [rows], None, searches=20).numpy()
+    scale = np.abs(expected).max(axis=-1, keepdims=True)
+    assert np.median(np.abs(found - expected) / scale) < 1e-5
+    assert np.max(np.abs(found - expected) / scale) < 1e-2
+
+
+def test_a_state_that_is_not_finite_leaves_its_neighbours_alone() -> None:
+    problem = drawn(3, 40, 6, damped=True)
+    whole = constraint_forces.accelerations(*problem, searches=10)
+    problem.force[7], problem.lower[20, 2, 1] = torch.nan, torch.inf
+    broken = constraint_forces.accelerations(*problem, searches=10)
+    others = torch.ones(40, dtype=torch.bool)
+    others[[7, 20]] = False
+    torch.testing.assert_close(broken[others], whole[others], rtol=1e-4, atol=1e-4)
+    assert not torch.isfinite(broken[~others]).all(-1).any()
+
+
+def test_without_the_library_torch_does_it_and_a_warning_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    lower = torch.eye(3).unsqueeze(0)
+    assert constraint_forces.takes(lower)
+    assert not constraint_forces.takes(lower.double())
+    monkeypatch.setattr(constraint_forces, "_EXTENSION", "mosim.models.mosim._nothing")
+    with pytest.warns(RuntimeWarning, match="C compiler"):
+        assert not constraint_forces.takes(lower)

@@ -1,0 +1,225 @@
+"""Constraint forces against MuJoCo's own solver, a closed form, and optimality."""
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+from dm_control import suite
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mosim.geometry import rotation_matrices
+from mosim.geometry.configuration_space import quaternion_multiply
+from mosim.models import ConstraintsConfig, ModelConfig, NeuralSimulator, Statistics
+from mosim.models.mosim.constraints.active_set import least_push, solve_positive_definite
+from mosim.models.mosim.constraints.rows import Rows, by_sample
+from mosim.models.mosim.predictor import RigidBodyPredictor
+from mosim.tasks import load_task
+
+
+@pytest.mark.parametrize("task", ["cheetah-run", "hopper-hop", "walker-run", "humanoid-walk"])
+def test_given_mujocos_rows_the_solution_is_mujocos(task):
+    domain, name = task.split("-", 1)
+    model = suite.load(domain, name).physics.model.ptr
+    model.opt.jacobian, model.opt.tolerance, model.opt.iterations = mujoco.mjtJacobian.mjJAC_DENSE, 0, 200
+    data, random = mujoco.MjData(model), np.random.default_rng(0)
+    inertia, pushed = np.zeros((model.nv, model.nv)), 0
+    for _ in range(50):
+        data.qpos[:] = model.qpos0
+        mujoco.mj_integratePos(model, data.qpos, random.normal(size=model.nv), 0.5)
+        data.qvel[:] = random.normal(size=model.nv)
+        mujoco.mj_forward(model, data)
+        if not data.nefc:
+            continue
+        mujoco.mj_fullM(model, data, inertia)
+        lower = torch.from_numpy(np.linalg.inv(np.linalg.cholesky(inertia)).T)
+        along = torch.from_numpy(data.efc_J.reshape(-1, model.nv).copy()) @ lower
+        missing = torch.from_numpy(data.efc_J.reshape(-1, model.nv) @ data.qacc_smooth - data.efc_aref)
+        push = least_push(along, missing, torch.from_numpy(data.efc_D.copy()), searches=10)
+        qacc = data.qacc_smooth + (lower @ push).squeeze(-1).numpy()
+        np.testing.assert_allclose(qacc, data.qacc, rtol=1e-5, atol=1e-5 * np.abs(data.qacc).max())
+        pushed += bool(push.abs().max() > 1e-6)
+    assert pushed > 20
+
+
+@given(st.integers(0, 10_000))
+def test_the_solution_is_optimal(seed):
+    random = np.random.default_rng(seed)
+    along, missing = (torch.from_numpy(random.normal(size=size)) for size in ((8, 4), 8))
+    stiffness = torch.from_numpy(random.exponential(3.0, 8) * (random.random(8) < 0.7))
+    push = least_push(along, missing, stiffness, searches=10).squeeze(-1)
+    gradient = push + along.mT @ (stiffness * torch.clamp(missing + along @ push, max=0.0))
+    assert gradient.abs().max() < 1e-9
+
+
+def test_one_row_has_a_closed_form():
+    along, missing, stiffness = torch.tensor([[2.0]]), torch.tensor([-3.0]), torch.tensor([5.0])
+    push = least_push(along, missing, stiffness, searches=1)
+    assert push.item() == pytest.approx(3 * 2 * 5 / (1 + 4 * 5))
+    assert least_push(along, -missing, stiffness, searches=1).item() == 0.0
+
+
+@pytest.mark.parametrize("task", ["hopper-hop", "acrobot-swingup"])
+def test_a_simulator_with_constraints_is_differentiable_and_blind_to_open_ones(task):
+    system = load_task(task)
+    facts = system.facts
+    config = ModelConfig(constraints=ConstraintsConfig(), correctors=())
+    torch.manual_seed(0)
+    model = NeuralSimulator(facts, config, Statistics.neutral(facts))
+    state = torch.from_numpy(system.reset([0]).state).float().expand(3, -1).clone()
+    state[0, 1] = 10.0  # High above the floor.
+    state.requires_grad_()
+    action = torch.zeros(3, facts.nu)
+    model.rollout(state, action.unsqueeze(1).expand(-1, 4, -1)).square().sum().backward()
+    assert all(torch.isfinite(weight.grad).all() for weight in model.parameters() if weight.grad is not None)
+    assert state.grad is not None
+    assert torch.isfinite(state.grad).all()
+
+
+def test_a_free_root_s_heading_and_place_only_turn_and_move_what_is_predicted() -> None:
+    task = load_task("humanoid-walk")
+    facts = task.facts
+    assert facts.heading_symmetric
+    torch.manual_seed(0)
+    model = NeuralSimulator(
+        facts, ModelConfig(constraints=ConstraintsConfig(), correctors=()), Statistics.neutral(facts)
+    ).double()
+    start, action = torch.from_numpy(task.reset([3]).state), torch.zeros(5, facts.nu, dtype=torch.float64)
+    start[2] = 0.2  # Part of it is in the floor.
+    start[facts.nq :] = torch.randn(facts.nv, dtype=torch.float64)
+    turn = torch.tensor([np.cos(0.4), 0.0, 0.0, np.sin(0.4)])
+
+    def turned(state: torch.Tensor) -> torch.Tensor:
+        matrix = rotation_matrices(turn)
+        position = state[..., :3] @ matrix.T + torch.tensor([2.0, -1.0, 0.0])
+        velocity = state[..., facts.nq : facts.nq + 3] @ matrix.T
+        orientation = quaternion_multiply(turn.expand_as(state[..., 3:7]), state[..., 3:7])
+        return torch.cat([position, orientation, state[..., 7 : facts.nq], velocity, state[..., facts.nq + 3 :]], -1)
+
+    torch.testing.assert_close(model.rollout(turned(start), action), turned(model.rollout(start, action)))
+
+
+@pytest.mark.parametrize(("task", "damped"), [("cartpole-swingup", False), ("hopper-hop", True)])
+def test_only_where_mujoco_s_step_is_implicit_does_damping_change_free_motion(task: str, damped: bool) -> None:
+    system = load_task(task)
+    facts = system.facts
+    torch.manual_seed(0)
+    model = NeuralSimulator(facts, ModelConfig(constraints=ConstraintsConfig()), Statistics.neutral(facts))
+    predictor = model.predictor
+    assert isinstance(predictor, RigidBodyPredictor)
+    assert predictor.constraints is not None
+    qpos, qvel = torch.zeros(1, facts.nq), torch.randn(1, facts.nv)
+    if damped:
+        qpos[0, 1] = 10.0  # High above the floor.
+        qpos[0, 3:] = torch.tensor([sum(joint_range) / 2 for joint_range in system.model.jnt_range[3:]])
+    lower, force = torch.randn(1, facts.nv, facts.nv).tril(), torch.randn(1, facts.nv)
+    free = (lower @ (lower.mT @ force.unsqueeze(-1))).squeeze(-1)
+    assert (predictor.log_damping is not None) == damped
+    damping = None if predictor.log_damping is None else predictor.log_damping.exp()
+    assert torch.allclose(predictor.constraints(qpos, qvel, lower, force, damping), free, rtol=1e-5) != damped
+
+
+def test_contacts_hold_a_robot_up():
+    system = load_task("walker-stand")
+    facts = system.facts
+    model = NeuralSimulator(
+        facts, ModelConfig(constraints=ConstraintsConfig(), correctors=()), Statistics.neutral(facts)
+    )
+    with torch.no_grad():  # Nothing but the constraints acts, from a state sunk into the floor.
+        for name, weight in model.predictor.named_parameters():
+            if name.startswith(("bias.output", "actuation.output")):
+                weight.zero_()
+    sunk = torch.zeros(facts.state_size)
+    sunk[0] = -0.01
+    before = model.step(sunk, torch.zeros(facts.nu))
+    lifted = sunk.clone()
+    lifted[0] = 5.0
+    after = model.step(lifted, torch.zeros(facts.nu))
+    assert before[facts.nq] > 0.01  # Pushed up.
+    assert after[facts.nq :].abs().max() < 1e-6  # In the air nothing pushes.
+
+
+@given(st.integers(0, 10_000), st.integers(1, 12))
+def test_forces_or_push_whichever_is_looked_for_the_solution_is_the_same(seed, rows):
+    random = np.random.default_rng(seed)
+    along, missing = (torch.from_numpy(random.normal(size=size)) for size in ((3, rows, 6), (3, rows)))
+    stiffness = torch.from_numpy(random.exponential(3.0, (3, rows)) * (random.random((3, rows)) < 0.7))
+    # With a dozen rows of no stiffness more, there are too many to look for the forces.
+    none = torch.zeros(3, 12, dtype=torch.float64)
+    more = least_push(
+        torch.cat([along, none.unsqueeze(-1).expand(-1, -1, 6)], 1),
+        torch.cat([missing, none], 1),
+        torch.cat([stiffness, none], 1),
+        10,
+    )
+    torch.testing.assert_close(least_push(along, missing, stiffness, 10), more)
+
+
+def test_the_gradient_of_the_solution_is_that_of_finite_differences():
+    random = np.random.default_rng(0)
+    for rows in (3, 9):
+        arguments = [torch.from_numpy(random.normal(size=size)) for size in ((2, rows, 5), (2, rows))]
+        arguments.append(torch.from_numpy(random.exponential(3.0, (2, rows))))
+        for argument in arguments:
+            argument.requires_grad_()
+        assert torch.autograd.gradcheck(lambda *given: least_push(*given, searches=10), arguments)
+
+
+@pytest.mark.parametrize("task", ["cheetah-run", "humanoid-walk"])
+def test_a_state_is_predicted_alike_alone_and_among_others_even_broken_ones(task):
+    system = load_task(task)
+    facts = system.facts
+    torch.manual_seed(0)
+    model = NeuralSimulator(
+        facts, ModelConfig(constraints=ConstraintsConfig(), correctors=()), Statistics.neutral(facts)
+    )
+    states = torch.from_numpy(np.stack([system.reset([seed]).state for seed in range(6)])).float()
+    states[1:, 2] -= torch.linspace(0.0, 1.0, 5)  # Into the floor.
+    states[5] = torch.nan
+    actions = torch.zeros(6, facts.nu)
+    together = model.step(states, actions).detach()
+    alone = torch.stack([model.step(state, action) for state, action in zip(states, actions, strict=True)]).detach()
+    torch.testing.assert_close(together[:5], alone[:5], rtol=1e-4, atol=1e-4)
+    assert not torch.isfinite(together[5]).all()
+    assert model.step(states[:0], actions[:0]).shape == (0, facts.state_size)
+
+
+def test_only_a_planar_robot_has_three_edges():
+    planar = {}
+    for task in ("cheetah-run", "hopper-hop", "humanoid-walk", "stacker-stack_2"):
+        facts = load_task(task).facts
+        config = ModelConfig(constraints=ConstraintsConfig(), correctors=())
+        predictor = NeuralSimulator(facts, config, Statistics.neutral(facts)).predictor
+        assert isinstance(predictor, RigidBodyPredictor)
+        assert predictor.constraints is not None
+        assert predictor.constraints.contacts is not None
+        planar[task] = predictor.constraints.contacts.planar
+    assert planar == {"cheetah-run": True, "hopper-hop": True, "humanoid-walk": False, "stacker-stack_2": True}
+
+
+@pytest.mark.parametrize("batch", [3, 500])
+def test_many_systems_are_solved_as_few_are(batch):
+    random = torch.Generator().manual_seed(0)
+    root = torch.randn(batch, 9, 9, generator=random, dtype=torch.float64)
+    matrix, right = root @ root.mT + torch.eye(9), torch.randn(batch, 9, 1, generator=random, dtype=torch.float64)
+    torch.testing.assert_close(solve_positive_definite(matrix, right), torch.linalg.solve(matrix, right))
+    matrix[0] -= 100 * torch.eye(9)  # Not positive definite any more.
+    torch.testing.assert_close(solve_positive_definite(matrix, right), torch.linalg.solve(matrix, right))
+
+
+def test_rows_are_put_together_by_state():
+    random = np.random.default_rng(0)
+    batch, parts = 40, []
+    for edges in (4, 1):
+        sample = torch.from_numpy(random.integers(1, batch, 60))  # The first state has none.
+        jacobian, target, stiffness = (torch.rand(60, edges, *shape) for shape in ((5,), (), ()))
+        parts.append(Rows(sample, jacobian, target, stiffness))
+    seen: list[int] = []
+    for touched, jacobian, target, stiffness in by_sample(parts, batch, few=(3, 7)):
+        seen += touched.tolist()
+        for index, state in enumerate(touched.tolist()):
+            for found, field in ((jacobian, 1), (target, 2), (stiffness, 3)):
+                expected = torch.cat([part[field][part.sample == state].flatten(0, 1) for part in parts])
+                torch.testing.assert_close(found[index, : len(expected)], expected)
+                assert not found[index, len(expected) :].any()
+    assert sorted(seen) == sorted(set(torch.cat([part.sample for part in parts]).tolist()))

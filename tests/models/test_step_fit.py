@@ -1,0 +1,95 @@
+"""Contacts and limits: MuJoCo's own numbers give MuJoCo's rows, and single steps give those numbers."""
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+from physics_steps import transitions, with_true_masses
+
+from mosim.models import Statistics, fit_constraints
+from mosim.models.mosim.constraints.compliance import FRICTION, WEIGHT, Compliance, Impedances
+from mosim.models.mosim.tree.articulated import ArticulatedPredictor
+from mosim.tasks import load_task
+
+
+@pytest.mark.parametrize("solimp", [(0.9, 0.95, 0.001, 0.5, 2), (0.1, 0.8, 0.03, 0.3, 4), (0.5, 0.99, 0.01, 0.7, 1.5)])
+def test_the_impedance_is_mujocos(solimp: tuple[float, ...]) -> None:
+    model = mujoco.MjModel.from_xml_string(
+        "<mujoco><worldbody><geom type='plane' size='1 1 1' condim='1'/><body><joint type='slide' axis='0 0 1'/>"
+        "<geom size='0.1' condim='1'/></body></worldbody></mujoco>"
+    )
+    model.geom_solimp[:] = solimp
+    data, compliance = mujoco.MjData(model), Compliance(1).double()
+    first, full, width, midpoint, power = solimp
+    learned = compliance.learned().detach().clone()
+    learned[0, 3:8] = torch.tensor(
+        [np.log(first / (1 - first)), np.log(full / (1 - full)), np.log(width), np.log(midpoint / (1 - midpoint)),
+         np.log(power - 1)]
+    )  # fmt: skip
+    numbers = Impedances.of(learned)
+    for depth in np.geomspace(1e-5, 0.1, 20):
+        data.qpos[0] = 0.1 - depth
+        mujoco.mj_forward(model, data)
+        stiffness, _ = numbers.at(torch.tensor([depth]))
+        # Of the edges of a contact without friction there is one, whose weight is that of the body alone.
+        assert float(stiffness) == pytest.approx(data.efc_D[0] * model.body_invweight0[1, 0], rel=1e-6)
+
+
+@pytest.mark.parametrize("task", ["cheetah-run", "humanoid-walk", "stacker-stack_2"])
+def test_inverse_weights_are_mujocos(task: str) -> None:
+    system = load_task(task)
+    predictor = with_true_masses(system, Statistics.neutral(system.facts)).predictor
+    assert isinstance(predictor, ArticulatedPredictor)
+    links, dofs = predictor.tree.inverse_weights()
+    np.testing.assert_allclose(dofs.numpy(), system.model.dof_invweight0, rtol=1e-5)
+    bodies = system.facts.skeleton.bodies
+    for index, body in enumerate(bodies, start=1):
+        alone = sum(other.link == body.link for other in bodies) == 1 and body.link >= 0
+        if alone:
+            assert float(links[body.link]) == pytest.approx(system.model.body_invweight0[index, 0], rel=1e-5)
+
+
+def test_single_steps_give_the_numbers_of_contacts_and_limits() -> None:
+    task = load_task("walker-run")
+    rows = transitions(task, episodes=4, steps=250)
+    simulator = with_true_masses(task, Statistics.of(task.facts, rows[0].numpy(), rows[2].numpy()))
+    fit = fit_constraints(simulator, *rows)
+    assert fit.seen > 10
+    assert fit.after < 1e-5 * fit.before
+    assert fit.unexplained < 0.01
+    constraints = simulator.predictor.constraints
+    assert constraints is not None
+    assert constraints.contacts is not None
+    assert constraints.limits is not None
+    # The walker's geoms have MuJoCo's default solref and solimp; a friction of 0.7.
+    feet = Impedances.of(constraints.contacts.compliance.learned()[0])
+    wanted = {"stiffness": 1 / (0.95 * 0.02) ** 2, "damping": 2 / (0.95 * 0.02), "first": 0.9, "full": 0.95}
+    for name, value in {**wanted, "width": 0.001, "midpoint": 0.5, "power": 2.0, "friction": 0.7}.items():
+        assert getattr(feet, name).item() == pytest.approx(value, rel=0.01), name
+
+
+def test_a_number_that_is_never_seen_is_that_of_all() -> None:
+    task = load_task("hopper-hop")
+    rows = transitions(task, episodes=2, steps=200)
+    simulator = with_true_masses(task, Statistics.of(task.facts, rows[0].numpy(), rows[2].numpy()))
+    fit = fit_constraints(simulator, *rows)
+    assert fit.seen < fit.constraints
+    constraints = simulator.predictor.constraints
+    assert constraints is not None
+    assert constraints.contacts is not None
+    own = constraints.contacts.compliance.own
+    rarely = own[:, WEIGHT + 1 : FRICTION].abs().amax(-1).argmin()
+    assert own[rarely, WEIGHT + 1 :].abs().max() < 1e-4
+    assert own[rarely, WEIGHT] != 0.0  # Its weight is what the masses say.
+
+
+def test_without_a_contact_nothing_is_fitted() -> None:
+    task = load_task("hopper-hop")
+    rows = transitions(task, episodes=1, steps=100)
+    simulator = with_true_masses(task, Statistics.of(task.facts, rows[0].numpy(), rows[2].numpy()))
+    high = rows[0].clone()
+    high[:, 1] = 100.0
+    high[:, 3:7] = torch.from_numpy(task.model.jnt_range[3:7].mean(-1))
+    fit = fit_constraints(simulator, high, rows[1], high)
+    assert fit.transitions == 0
+    assert str(fit).startswith("no contact and no limit acts")

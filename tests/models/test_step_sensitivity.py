@@ -1,0 +1,86 @@
+"""How a step changes with what is learned: closed forms against differences."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from physics_steps import transitions, with_true_masses
+
+from mosim.models import Statistics
+from mosim.models.mosim.constraints.compliance import NUMBERS
+from mosim.models.mosim.identification.force_balance import ForceBalance
+from mosim.models.mosim.identification.step_sensitivity import StepSensitivity
+from mosim.models.mosim.neural_simulator import NeuralSimulator
+from mosim.models.mosim.tree.articulated import ArticulatedPredictor
+from mosim.tasks import load_task
+
+STEP = 1e-6
+
+
+@pytest.mark.parametrize("name", ["cheetah-run", "humanoid-walk", "stacker-stack_2", "cartpole-swingup"])
+def test_derivatives_are_those_of_the_accelerations(name: str) -> None:
+    task = load_task(name)
+    states, actions, nexts = transitions(task, episodes=2, steps=100)
+    simulator = with_true_masses(task, Statistics.of(task.facts, states.numpy(), nexts.numpy()))
+    simulator = simulator.double().requires_grad_(False)
+    predictor, balance = articulated(simulator), ForceBalance(articulated(simulator))
+    learned = balance.learned()
+    own = balance.split(learned)[1]
+    own[:, :3] += 0.01  # Away from zero, where armature, damping and stiffness cannot be less.
+    learned = torch.cat([learned[: -own.numel()], own.flatten()])
+    predictor.assign(balance.mechanics(learned))
+    qpos, qvel = simulator.space.split(states[::4])
+    control = actions[::4]
+    constraints = predictor.constraints
+    assert constraints is not None
+    parts = [part for part in (constraints.contacts, constraints.limits) if part is not None]
+    std = simulator.statistics.acceleration_std.double()
+    found = StepSensitivity(predictor, std, parts)(qpos, qvel, simulator.scaled(control), control, mechanics=True)
+
+    def accelerations(of: NeuralSimulator) -> torch.Tensor:
+        # MuJoCo's RK4 takes one acceleration after the other; the derivatives are of each.
+        if task.facts.integrator == "RK4":
+            return of.acceleration(qpos, qvel, control) / std
+        return (of.integrator(of.acceleration, qpos, qvel, control)[1] - qvel) / task.facts.timestep / std
+
+    def differences(change) -> torch.Tensor:
+        both = []
+        for step in (STEP, -STEP):
+            changed = deepcopy(simulator)
+            change(changed, step)
+            both.append(accelerations(changed))
+        return (both[0] - both[1]) / (2 * STEP)
+
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(12):  # Random combinations of all unknowns: each of them would take minutes.
+        direction = torch.randn(len(learned), generator=generator, dtype=torch.float64)
+
+        def of_mechanics(changed: NeuralSimulator, step: float, direction: torch.Tensor = direction) -> None:
+            articulated(changed).assign(balance.mechanics(learned + step * direction))
+
+        by_differences = differences(of_mechanics)
+        torch.testing.assert_close(found.mechanics @ direction, by_differences, rtol=1e-4, atol=1e-5)
+    acting = found.which[found.numbers.abs().amax((1, 3)) > 0].unique().tolist()
+    if name != "cartpole-swingup":
+        assert len(acting) >= 2
+    for constraint in acting[:6]:
+        column = (found.numbers * (found.which == constraint)[:, None, :, None]).sum(2)
+        for number in range(NUMBERS):
+
+            def of_constraint(changed: NeuralSimulator, step: float, place=(constraint, number)) -> None:
+                held = articulated(changed).constraints
+                assert held is not None
+                owns = [part.compliance.own for part in (held.contacts, held.limits) if part is not None]
+                offset = place[0]
+                for own in owns:
+                    if 0 <= offset < len(own):
+                        own[offset, place[1]] += step
+                    offset -= len(own)
+
+            torch.testing.assert_close(column[..., number], differences(of_constraint), rtol=1e-4, atol=1e-5)
+
+
+def articulated(simulator: NeuralSimulator) -> ArticulatedPredictor:
+    predictor = simulator.predictor
+    assert isinstance(predictor, ArticulatedPredictor)
+    return predictor
