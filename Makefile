@@ -14,7 +14,7 @@ run: $(VENV)/.installed
 	$(BIN)/mosim run reacher-easy --resume
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow

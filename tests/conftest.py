@@ -14,6 +14,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 warnings.filterwarnings("ignore", module="glfw")
 
 
+_LONGEST = ("test_readme.py", "test_installs.py", "test_whole_run.py", "test_study.py", "test_phases.py")
+"""Files of few and long tests: they come first, so that no worker of pytest-xdist has one left at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Orders files by how long they take, as far as it matters; `make test` keeps pytest-xdist from reordering them."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
+
+
 @pytest.fixture(scope="session")
 def ray_of_two() -> Iterator[None]:
     """A local Ray of two CPUs, one for all tests of a session (of each worker of pytest-xdist)."""

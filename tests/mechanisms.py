@@ -74,3 +74,29 @@ WELDED_AND_MASSLESS = """
   </actuator>
 </mujoco>
 """
+
+
+ACTUATORS = """
+<mujoco>
+  <option timestep="0.005"><flag contact="disable"/></option>
+  <worldbody>
+    <body name="cart" pos="0 0 1">
+      <joint name="rail" type="slide" axis="1 0 0" damping="1"/>
+      <geom type="capsule" fromto="-.1 0 0 .1 0 0" size=".05"/>
+      <body name="arm">
+        <joint name="elbow" axis="0 1 0" damping=".05"/>
+        <geom type="capsule" fromto="0 0 0 0 0 -.4" size=".03"/>
+      </body>
+    </body>
+  </worldbody>
+  <actuator>
+    <motor name="motor" joint="elbow" ctrllimited="true" ctrlrange="-1 1"/>
+    <general name="filter" joint="rail" dyntype="filter" dynprm=".05" gainprm="3" ctrllimited="true" ctrlrange="-2 2"/>
+    <general name="exact" joint="elbow" dyntype="filterexact" dynprm=".03" ctrllimited="true" ctrlrange="-1 1"/>
+    <general name="integrator" joint="elbow" dyntype="integrator" ctrllimited="true" ctrlrange="-9 9"
+             actlimited="true" actrange="-.5 .5"/>
+    <muscle name="muscle" joint="elbow" lengthrange="-2 2" ctrllimited="true" ctrlrange="0 1"/>
+  </actuator>
+</mujoco>
+"""
+"""Every kind of actuator that has an internal state, beside one that has none."""

@@ -61,7 +61,9 @@ def test_every_algorithm_is_tried_here() -> None:
     assert ALGORITHMS.keys() <= RECIPES.keys()
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name not in ("PPO", "PPOConfig")])
+@pytest.mark.parametrize(
+    "name", ["SAC", "APPO", *(pytest.param(name, marks=pytest.mark.slow) for name in ("TQC", "IMPALA"))]
+)
 def test_a_training_that_is_resumed_is_the_one_that_never_stopped(name: str, tmp_path: Path) -> None:
     def stop(progress: PolicyProgress) -> None:
         if progress.steps >= 900:
@@ -105,7 +107,7 @@ def test_the_exported_policy_acts_as_rllibs_module_where_there_is_no_ray(name: s
     assert len(np.unique(expected, axis=0)) > 1
 
 
-@pytest.mark.parametrize("name", ["IMPALA", "SAC"])
+@pytest.mark.parametrize("name", ["IMPALA", pytest.param("SAC", marks=pytest.mark.slow)])
 def test_env_runners_sample_for_it(name: str, tmp_path: Path) -> None:
     recipe = RECIPES[name].model_copy(update={"num_env_runners": 2, "control_steps": 700})
     result = train_policy(recipe, TASK, "true", tmp_path)

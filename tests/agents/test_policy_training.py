@@ -105,6 +105,7 @@ def test_a_training_that_is_resumed_is_the_one_that_never_stopped(unbroken, tmp_
     assert_same_outcome(resumed, unbroken[0])
 
 
+@pytest.mark.slow
 def test_a_trainer_that_is_killed_goes_on_and_ends_the_same(unbroken, tmp_path: Path) -> None:
     trainer = PolicyTrainer(PolicyJob(recipe=TINY, task_name=TASK, dynamics_source="true", out=tmp_path))
     deadline = time.monotonic() + 120
@@ -153,6 +154,7 @@ def test_a_finished_training_is_not_run_again(unbroken) -> None:
     assert [(progress.finished, progress.steps) for progress in told] == [(True, unbroken[0].steps)]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_trainings_that_wait_for_a_cpu_get_that_of_one_that_is_done(unbroken) -> None:
     finished = PolicyJob(

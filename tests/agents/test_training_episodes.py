@@ -94,6 +94,7 @@ def test_the_cut_at_the_horizon_bootstraps() -> None:
         algorithm.stop()
 
 
+@pytest.mark.slow
 def test_env_runners_share_the_starts_of_one() -> None:
     recipe = TINY.model_copy(update={"seed": 7})
     targets = []
@@ -128,6 +129,7 @@ def test_nothing_of_an_explosion_reaches_the_learner(barely_trained: Path) -> No
         algorithm.stop()
 
 
+@pytest.mark.slow
 def test_explosions_are_counted_and_named_and_training_goes_on(barely_trained: Path, tmp_path: Path) -> None:
     result, told = exploding_training(barely_trained, tmp_path / "out")
     counts = told[-1].explosions

@@ -15,6 +15,7 @@ def run(*arguments: str) -> str:
     return run_benchmark("policy_speed.py", "--quick", "--threads", "1", *arguments)
 
 
+@pytest.mark.slow
 def test_a_quick_run_saves_every_rate_it_prints(tmp_path: Path) -> None:
     said = run("--out", str(tmp_path), "--envs", "4")
     with (tmp_path / "policy_speed.csv").open() as file:
@@ -32,6 +33,7 @@ def test_a_quick_run_saves_every_rate_it_prints(tmp_path: Path) -> None:
         assert f"| {label} | {int(row['control_steps_per_second']):,} |" in said
 
 
+@pytest.mark.slow
 def test_a_profile_shares_out_the_time_and_saves_nothing(tmp_path: Path) -> None:
     said = run("--out", str(tmp_path), "--envs", "4", "--algorithms", "PPO", "--profile")
     cells = [line.strip("| ").split(" | ") for line in said.splitlines() if line.startswith("| ")][2:]

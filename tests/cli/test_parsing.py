@@ -10,7 +10,7 @@ from mosim.cli import run_command, train_command, zero_shot_command
 from mosim.cli.main import EXIT_MISTAKE, main
 from mosim.cli.parsing import given_flags, parse_with_recipes
 from mosim.core.errors import MosimError
-from mosim.experiments.pipeline.recipe_line import recipe_line
+from mosim.experiments.pipeline import recipe_line
 from mosim.training import find_recipe, load_recipe
 
 

@@ -38,6 +38,7 @@ def folder(tmp_path: Path, ray_of_two: None) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_user_sees_progress_and_a_checkpoint_and_nothing_of_ray(folder: Path) -> None:
     short = ["--stages.1.steps", "10", "--stages.2.steps", "110"]
     result = finished(folder, "--workers", "2", *short)

@@ -40,6 +40,7 @@ def zero_shot(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_explosions_are_told_and_tracked(folder: Path) -> None:
     result = zero_shot(folder, "--out", "out", "--start", "mixed", "--horizon", "50", *QUICK)
     assert result.returncode == 0, result.stdout + result.stderr

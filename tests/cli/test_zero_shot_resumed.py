@@ -46,6 +46,7 @@ def judged(folder: Path) -> list[ReturnRow]:
     return [row._replace(wall_seconds=0.0) for row in read_returns(folder / "returns.csv")]
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_the_curve_goes_on_in_the_same_mlflow_run(folder: Path) -> None:
     subprocess.run(command("unbroken"), cwd=folder, capture_output=True, check=True)
     process = subprocess.Popen(

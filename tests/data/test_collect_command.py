@@ -67,23 +67,24 @@ def test_mistakes_are_a_sentence(
 
 
 def test_systems_as_rows_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    code, said, _ = run(capsys, "systems", "humanoid-walk", "dog-walk")
+    code, said, _ = run(capsys, "systems", "humanoid-walk", "quadruped-walk")
     assert code == 0
-    heading, humanoid, dog = (line.split(maxsplit=8) for line in said.splitlines())
+    heading, humanoid, quadruped = (line.split(maxsplit=9) for line in said.splitlines())
     facts = dict(zip(heading, humanoid, strict=True))
     assert facts["task"] == "humanoid-walk"
-    assert [facts[name] for name in ("nq", "nv", "nu", "timestep", "control_step")] == [
+    assert [facts[name] for name in ("nq", "nv", "na", "nu", "timestep", "control_step")] == [
         "28",
         "27",
+        "0",
         "21",
         "0.005",
         "0.025",
     ]
-    assert "lie outside [qpos, qvel]" in dog[-1]
+    assert dict(zip(heading, quadruped, strict=True))["na"] == "12"
     code, said, _ = run(capsys, "systems", "reacher-easy", "--json")
     assert json.loads(said) == [
         {
-            "task": "reacher-easy", "nq": 2, "nv": 2, "nu": 2, "timestep": 0.02, "control_step": 0.02,
+            "task": "reacher-easy", "nq": 2, "nv": 2, "na": 0, "nu": 2, "timestep": 0.02, "control_step": 0.02,
             "episode_steps": 1000, "observation_size": 6,
         }
     ]  # fmt: skip

@@ -23,6 +23,7 @@ def told_by(script: str, folder: Path, environment: dict[str, str]) -> dict[str,
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_collection_makes_a_cluster_grow_and_leaves_it_to_shrink(
     autoscaling_cluster: dict[str, str], tmp_path: Path
 ) -> None:

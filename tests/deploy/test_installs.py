@@ -103,7 +103,7 @@ class Installation(NamedTuple):
         return done.stdout
 
 
-@pytest.fixture(scope="module", params=[image, launcher])
+@pytest.fixture(scope="module", params=[image, pytest.param(launcher, marks=pytest.mark.slow)])
 def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """Installs a shipment as its file says."""
     shipment: Shipment = request.param()

@@ -35,6 +35,7 @@ def shard_bytes(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((folder / "shards").iterdir())}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_idle_survivors_take_over_the_work_of_a_node_that_is_removed(ray_of_two: None, tmp_path: Path) -> None:
     """There is no CPU for a replacement, so whoever waited for one would wait for ever."""

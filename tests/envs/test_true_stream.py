@@ -42,7 +42,13 @@ def random_actions(name: str) -> np.ndarray:
 # by its tolerance, which chaos then lets grow.
 @pytest.mark.parametrize(
     ("name", "agreeing"),
-    [("reacher-easy", EPISODE), ("cartpole-swingup", EPISODE), ("cheetah-run", EPISODE), ("hopper-hop", 200)],
+    [
+        ("reacher-easy", EPISODE),
+        ("cartpole-swingup", EPISODE),
+        ("cheetah-run", EPISODE),
+        ("hopper-hop", 200),
+        ("quadruped-walk", 100),  # Whose actuators have internal states.
+    ],
 )
 def test_a_whole_episode_is_dm_controls_own(name: str, agreeing: int) -> None:
     actions = random_actions(name)

@@ -69,6 +69,7 @@ def test_a_sweep_runs_and_goes_on_through_ray_client(
     assert command.trials.equals(before)
 
 
+@pytest.mark.slow
 def test_a_cluster_that_does_not_answer_is_told_in_a_sentence(sweep_command: Callable[..., Any]) -> None:
     (port,) = free_ports(1)
     command = sweep_command("--address", f"ray://127.0.0.1:{port}")

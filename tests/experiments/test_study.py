@@ -228,6 +228,7 @@ variants:
 """
 
 
+@pytest.mark.slow
 def test_levels_are_compared_by_how_many_episodes_they_are_trained_on(tmp_path: Path, ray_of_two: None) -> None:
     (tmp_path / "study.yaml").write_text(LEVELS)
     arguments = [str(tmp_path / "study.yaml"), "--out", str(tmp_path / "out"), "--workers", "2"]

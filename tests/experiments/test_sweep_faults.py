@@ -54,6 +54,7 @@ def trained_again(command, before: dict[str, dict[str, Any]]) -> list[str]:
     return [trial for trial, last in before.items() if command.ended[trial] != last]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_sweep_that_is_interrupted_and_killed_goes_on_and_repeats_nothing(sweep_command) -> None:
     command = sweep_command(share_predictors=False)

@@ -57,6 +57,7 @@ def test_optuna_draws_what_exists_and_halving_has_its_metric(swept: Any) -> None
     assert len(best_first(results, plan.sweep)) == 4
 
 
+@pytest.mark.slow
 def test_of_several_metrics_the_front_comes_first_in_the_table(swept: Any) -> None:
     metrics = ["horizon_mse/16", "rollout_steps_per_second"]
     plan, results, _ = swept(space=CONDITIONAL, search={"kind": "optuna", "startup_trials": 2}, metric=metrics)

@@ -12,6 +12,7 @@ from ray.exceptions import WorkerCrashedError
 from mosim.experiments.tune.working_folder import working_folder
 
 
+@pytest.mark.slow
 def test_the_folder_goes_with_the_trial_and_that_of_a_killed_process_with_the_next(ray_of_two: None) -> None:
     def trial(killed: bool) -> tuple[Path, list[Path]]:
         with working_folder() as folder:

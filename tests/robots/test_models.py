@@ -94,12 +94,14 @@ def test_models_that_cannot_be_simulated(tmp_path: Path, text: str, sentence: st
         write(tmp_path / "bad.xml", text)
 
 
-def test_actuators_with_a_state_of_their_own_are_refused(tmp_path: Path) -> None:
+def test_actuators_whose_state_only_code_of_a_user_s_own_knows_are_refused(tmp_path: Path) -> None:
     text = BODIES.format(mass=1).replace(
-        '<motor joint="wrist" gear="1 0 0"/>', '<general joint="slider" dyntype="integrator"/>'
+        '<motor joint="wrist" gear="1 0 0"/>', '<general name="odd" joint="slider" dyntype="user" actdim="2"/>'
     )
-    with pytest.raises(UnsupportedSystemError, match=r"1 internal states of actuators lie outside \[qpos, qvel\]; use"):
-        write(tmp_path / "muscle.xml", text)
+    with pytest.raises(
+        UnsupportedSystemError, match=r"the internal states of 'odd' lie outside \[qpos, qvel, act\]; use"
+    ):
+        write(tmp_path / "user.xml", text)
 
 
 def test_sources_that_name_nothing(tmp_path: Path) -> None:

@@ -122,6 +122,7 @@ def test_two_runs_have_a_version_each(tmp_path: Path, store: str, checkpoint) ->
     assert first.run_id != second.run_id
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_in_the_middle_gets_one_version(
     tmp_path: Path, server, checkpoint, eventually, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

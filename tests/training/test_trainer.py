@@ -63,7 +63,9 @@ def test_untrained_correctors_stay_out(unbroken: tuple[Path, list[Report]]) -> N
     assert not any(value.any() for value in corrector.values())
 
 
-@pytest.mark.parametrize("kill_at", [100, 300, 600])
+@pytest.mark.parametrize(
+    "kill_at", [pytest.param(100, marks=pytest.mark.slow), 300, pytest.param(600, marks=pytest.mark.slow)]
+)
 def test_killed_and_resumed_training_gives_the_same_weights(
     tmp_path: Path, unbroken: tuple[Path, list[Report]], kill_at: int
 ) -> None:

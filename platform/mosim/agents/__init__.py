@@ -3,9 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mosim.agents.explosions import COUNTS_FILE, EXPLOSIONS_FILE, ExplosionCounts, read_explosions
-from mosim.agents.film import PolicyEpisode, film_policy, true_episode
 from mosim.agents.judging import JUDGE_SEED, Judgement, judge, random_return
-from mosim.agents.plots import plot_returns
 from mosim.agents.policy import Policy, PolicyFacts, load_policy, save_policy
 from mosim.agents.progress import POLICY_FOLDER, PolicyProgress, PolicyResult
 from mosim.agents.returns import RETURNS_FILE, ReturnRow, read_returns
@@ -26,6 +24,8 @@ from mosim.agents.rllib.recipe import PolicyRecipe
 from mosim.core.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from mosim.agents.film import PolicyEpisode, film_policy, true_episode
+    from mosim.agents.plots import plot_returns
     from mosim.agents.rllib.side_by_side import PolicyJob, PolicyTrainer, train_side_by_side
     from mosim.agents.rllib.training import train_policy
 
@@ -70,12 +70,16 @@ __all__ = [
     "true_episode",
 ]
 
-# RLlib takes seconds to import, and a loaded policy has no need of it.
+# RLlib and matplotlib take seconds to import, and a loaded policy has no need of them.
 __getattr__ = lazy_names(
     __name__,
     {
         "PolicyJob": "rllib.side_by_side",
         "PolicyTrainer": "rllib.side_by_side",
+        "PolicyEpisode": "film",
+        "film_policy": "film",
+        "plot_returns": "plots",
+        "true_episode": "film",
         "train_policy": "rllib.training",
         "train_side_by_side": "rllib.side_by_side",
     },

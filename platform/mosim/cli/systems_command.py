@@ -17,7 +17,7 @@ from mosim.core.errors import MosimError
 from mosim.tasks import Task, load_task, task_names
 
 _COLUMNS = (
-    "task", "nq", "nv", "nu", "timestep", "control_step", "episode_steps", "observation_size", "unsupported",
+    "task", "nq", "nv", "na", "nu", "timestep", "control_step", "episode_steps", "observation_size", "unsupported",
 )  # fmt: skip
 
 
@@ -58,6 +58,7 @@ def _facts(task: Task) -> dict[str, object]:
     return {
         "nq": task.facts.nq,
         "nv": task.facts.nv,
+        "na": task.facts.layout.na,
         "nu": task.facts.nu,
         "timestep": task.facts.timestep,
         "control_step": task.control_timestep,

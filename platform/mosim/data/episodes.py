@@ -121,7 +121,7 @@ def _closed_loop(
 ) -> tuple[np.ndarray, np.ndarray]:
     model, facts = task.model_for(start.context), task.facts
     data = mujoco.MjData(model)
-    data.qpos[:], data.qvel[:] = np.split(start.state, [facts.nq])
+    facts.layout.write(start.state, data)
     evaluate = evaluator_for(task, exact=True)
     lower, upper = np.array(facts.control_lower), np.array(facts.control_upper)
     states, actions = np.empty((steps + 1, facts.state_size)), np.empty((steps, facts.nu))
@@ -137,7 +137,7 @@ def _closed_loop(
             data.ctrl[:] = np.clip(action + deviation, lower, upper)
         actions[step] = data.ctrl
         mujoco.mj_step(model, data)
-        states[step + 1] = np.concatenate([data.qpos, data.qvel])
+        states[step + 1] = facts.layout.read(data)
         if np.any(data.warning.number):
             raise _diverged(task, data, index, step)
     return _finite(task, states, index), actions

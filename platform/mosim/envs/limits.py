@@ -51,7 +51,10 @@ def limits_of(dynamics: DynamicsModel) -> StateLimits:
         statistics = dynamics.statistics
         _bound_positions(facts, statistics.qpos_lower.to(kind), statistics.qpos_upper.to(kind), lower, upper)
         speed = (SPEED_FACTOR * statistics.velocity_limit.to(kind)).clamp(max=STATE_LIMIT)
-        lower[facts.nq :], upper[facts.nq :] = -speed, speed
+        lower[facts.layout.qvel], upper[facts.layout.qvel] = -speed, speed
+    for place, activation in enumerate(facts.activations, facts.layout.act.start):
+        if activation.limited:
+            lower[place], upper[place] = activation.lower, activation.upper
     return StateLimits(lower, upper)
 
 

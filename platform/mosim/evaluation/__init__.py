@@ -1,8 +1,10 @@
 """What is measured of a simulator: horizon errors beside their baselines, films of it, and its masses as an MJCF's."""
 
+from typing import TYPE_CHECKING
+
+from mosim.core.lazy_names import lazy_names
 from mosim.evaluation.agreement import PAIRS, agreement
 from mosim.evaluation.comparison import Comparison, compare
-from mosim.evaluation.film import FilmStyle, error_strip, film_comparison, write_contact_sheet
 from mosim.evaluation.horizon import (
     STANDARD_HORIZONS,
     RolloutErrors,
@@ -17,7 +19,6 @@ from mosim.evaluation.identification.identified import Identification, identific
 from mosim.evaluation.identification.identified_numbers import Change, Identified, Known, Number, over_seeds
 from mosim.evaluation.identification.mjcf_mechanics import MjcfMechanics, mjcf_mechanics, require_same_drawing
 from mosim.evaluation.identification.written_model import WrittenModel, write_learned
-from mosim.evaluation.plots import knowledge_by_model, plot_horizon
 from mosim.evaluation.report import (
     HOLD_LAST,
     HORIZON_CURVE,
@@ -33,6 +34,10 @@ from mosim.evaluation.report import (
     write_tables,
 )
 from mosim.evaluation.speed import rollout_speed
+
+if TYPE_CHECKING:
+    from mosim.evaluation.film import FilmStyle, error_strip, film_comparison, write_contact_sheet
+    from mosim.evaluation.plots import knowledge_by_model, plot_horizon
 
 __all__ = [
     "HOLD_LAST",
@@ -79,3 +84,16 @@ __all__ = [
     "write_learned",
     "write_tables",
 ]
+
+# What draws plots imports matplotlib, which measuring in a worker has no need of.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "FilmStyle": "film",
+        "error_strip": "film",
+        "film_comparison": "film",
+        "knowledge_by_model": "plots",
+        "plot_horizon": "plots",
+        "write_contact_sheet": "film",
+    },
+)

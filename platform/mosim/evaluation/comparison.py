@@ -74,6 +74,9 @@ def compare(model: DynamicsModel, system: System, episode: Episode, device: str 
             *((name, baseline, "cpu") for name, baseline in baselines(system, seed=seed).items()),
         )
     }
-    errors = {name: squared_errors(each, truth[:, 1:])[0].mean(-1).numpy() for name, each in predictions.items()}
+    motion = system.facts.layout.motion
+    errors = {
+        name: squared_errors(each, truth[:, 1:])[0, :, motion].mean(-1).numpy() for name, each in predictions.items()
+    }
     predicted = np.concatenate([episode.states[:1], predictions[MODEL_NAME][0].numpy()])
     return Comparison(system.facts, episode.states, predicted, episode.context, errors, model.knowledge)

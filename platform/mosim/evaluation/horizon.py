@@ -104,7 +104,7 @@ def draw_starts(trajectories: Trajectories, steps: int, count: int, seed: int) -
 
 @torch.no_grad()
 def predict(model: DynamicsModel, starts: Tensor, actions: np.ndarray) -> Tensor:
-    """Rolls `model` out, from `(starts, nq + nv)` under `(starts, steps, nu)`: `(starts, steps, nq + nv)`, float64."""
+    """Rolls `model` out from `(starts, state)` under `(starts, steps, nu)`, to `(starts, steps, state)`, in float64."""
     # Physics start from the exact truth; a network predicts in its own precision.
     precision = next((weight.dtype for weight in model.parameters()), torch.float64)
     controls = torch.from_numpy(actions).to(starts.device, precision)
@@ -142,13 +142,14 @@ def measure_rollouts(
       device: where the model is.
       on_batch: told how many starts each finished batch had.
     """
+    motion = trajectories.facts.layout.motion
     by_start, by_dimension = [], np.zeros((steps, trajectories.states.shape[-1]))
     for batch in np.array_split(starts, max(1, -(-len(starts) * steps // _BATCH_STATES))):
         rows = batch[:, None] + np.arange(steps + 1)
         truth = torch.from_numpy(trajectories.states[rows]).to(device, torch.float64)
         predicted = predict(model, truth[:, 0], trajectories.actions[rows[:, :-1]])
         errors = squared_errors(predicted, truth[:, 1:])
-        by_start.append(errors.mean(-1).cpu().numpy())
+        by_start.append(errors[..., motion].mean(-1).cpu().numpy())
         by_dimension += errors.sum(0).cpu().numpy()
         on_batch(len(batch))
     return RolloutErrors(np.concatenate(by_start), by_dimension / len(starts))

@@ -19,7 +19,6 @@ from mosim.evaluation.horizon import (
     measure_rollouts,
     share_starts,
 )
-from mosim.evaluation.plots import plot_horizon
 from mosim.models import DynamicsModel, HoldLast, PerturbedTwin
 from mosim.robots import System, SystemFacts
 
@@ -99,6 +98,8 @@ def evaluate(
     }
     knowledge = {name: contender.knowledge for name, (contender, _) in contenders.items()}
     table, curve, files = write_tables(out, system.facts, dataset, measured, knowledge)
+    from mosim.evaluation.plots import plot_horizon  # Which brings matplotlib; a study's workers write tables alone.
+
     plot_horizon(curve, table, out / HORIZON_PLOT)
     # Horizons that share starts share their errors, and a start counts once.
     diverged = sum(errors.diverged for errors in {id(each): each for each in measured[MODEL_NAME].values()}.values())

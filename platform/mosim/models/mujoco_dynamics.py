@@ -61,14 +61,14 @@ class PerturbedTwin(MujocoDynamics):
 
     def rollout(self, state: State, actions: Actions) -> States:
         """As MuJoCo, from a start that is `perturbation` away in a random direction."""
-        nq, nv = self.facts.nq, self.facts.nv
-        moved = state.detach().double().cpu().numpy().reshape(-1, nq + nv).copy()
+        layout, nv = self.facts.layout, self.facts.nv
+        moved = state.detach().double().cpu().numpy().reshape(-1, layout.size).copy()
         for row in moved:
             direction = self._random.normal(size=2 * nv)
             direction *= self._perturbation / np.linalg.norm(direction)
-            qpos = np.ascontiguousarray(row[:nq])
+            qpos = np.ascontiguousarray(row[layout.qpos])
             mujoco.mj_integratePos(self._system.model, qpos, direction[:nv], 1.0)
-            row[:nq] = qpos
-            row[nq:] += direction[nv:]
+            row[layout.qpos] = qpos
+            row[layout.qvel] += direction[nv:]
         # Kept in float64: 1e-6 is close to what float32 cannot tell from nothing.
         return super().rollout(torch.from_numpy(moved).reshape(state.shape), actions).to(state)

@@ -51,7 +51,7 @@ class Renderer:
         _put_out_stars(self._model)
         self._model.vis.global_.offwidth = max(width, self._model.vis.global_.offwidth)
         self._model.vis.global_.offheight = max(height, self._model.vis.global_.offheight)
-        self._nq, self._size = system.facts.nq, system.facts.state_size
+        self._layout = system.facts.layout
         self._camera = Camera(system, camera)
         self._option, self._rect = mujoco.MjvOption(), mujoco.MjrRect(0, 0, width, height)
         self._opengl = offscreen_context(width, height)
@@ -70,7 +70,7 @@ class Renderer:
           The picture, `(height, width, 3)` uint8, and where it was taken from.
         """
         data = self._data
-        data.qpos[:], data.qvel[:] = state[: self._nq], state[self._nq : self._size]
+        self._layout.write(state, data)
         # Not mj_forward, which writes warnings of wild states into a log file, and whose forces nobody sees.
         mujoco.mj_kinematics(self._model, data)
         mujoco.mj_comPos(self._model, data)

@@ -3,10 +3,15 @@
 from mosim.robots.facts import SystemFacts, read_facts
 from mosim.robots.mjcf_file import editable_model, require_replaceable, write_mjcf
 from mosim.robots.physics import array_fields, physics_digests
+from mosim.robots.state_layout import ActivationFacts, Dimension, StateLayout, StateParts
 from mosim.robots.system import EpisodeStart, System, is_file, mjcf_system
 
 __all__ = [
+    "ActivationFacts",
+    "Dimension",
     "EpisodeStart",
+    "StateLayout",
+    "StateParts",
     "System",
     "SystemFacts",
     "array_fields",

@@ -1,8 +1,9 @@
 """What the rest of mosim needs to know of a MuJoCo model, read from the model itself."""
 
 import copy
-from collections.abc import Iterator, Mapping, Set
-from itertools import chain, count, zip_longest
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from itertools import zip_longest
 from typing import Literal, get_args
 
 import mujoco
@@ -10,8 +11,10 @@ import numpy as np
 
 from mosim.core.errors import UnsupportedSystemError
 from mosim.core.frozen import Frozen
-from mosim.geometry import DOF_WIDTH, QPOS_WIDTH, JointFacts, JointKind, Skeleton, Vector, read_skeleton
+from mosim.core.names import free_name
+from mosim.geometry import JointFacts, JointKind, Skeleton, Vector, read_skeleton
 from mosim.robots.physics import differing_fields, physics_digests
+from mosim.robots.state_layout import ActivationFacts, StateLayout
 
 IntegratorName = Literal["Euler", "RK4", "implicit", "implicitfast"]
 """In the order of MuJoCo's `mjtIntegrator`."""
@@ -26,6 +29,10 @@ _NO_LIMITS = int(mujoco.mjtDisableBit.mjDSBL_LIMIT | mujoco.mjtDisableBit.mjDSBL
 """Options of MuJoCo under which no joint is held at its limits."""
 
 _NO_GRAVITY = int(mujoco.mjtDisableBit.mjDSBL_GRAVITY)
+
+_DYNAMICS_NAMES = ("integrator", "filter", "filterexact", "muscle")
+_DYNAMICS = [int(getattr(mujoco.mjtDyn, f"mjDYN_{name.upper()}")) for name in _DYNAMICS_NAMES]
+"""Kinds of actuators' dynamics whose next state follows from the state and the control, one number each."""
 
 UNLIMITED_CONTROL = 1.0
 """Bound given to an actuator without a control range, in actuator units, so that actions can be drawn."""
@@ -45,6 +52,7 @@ class SystemFacts(Frozen):
       gravity: in the world's frame, metres a second squared; zero where it is switched off. Like the floor, it is of
         the place that a robot stands in, and no number of the robot's own.
       joints: in MuJoCo's order.
+      activations: internal states of actuators, in MuJoCo's order; most systems have none.
       control_lower, control_upper: of shape `(nu,)`, in actuator units.
       cyclic: indices into `qpos` of coordinates that no force depends on, such as a runner's distance, found by moving
         them and looking at MuJoCo's accelerations.
@@ -64,6 +72,7 @@ class SystemFacts(Frozen):
     integrator: IntegratorName
     gravity: Vector
     joints: tuple[JointFacts, ...]
+    activations: tuple[ActivationFacts, ...] = ()
     control_lower: tuple[float, ...]
     control_upper: tuple[float, ...]
     cyclic: tuple[int, ...]
@@ -72,15 +81,31 @@ class SystemFacts(Frozen):
     skeleton: Skeleton
     physics: dict[str, str]
 
+    @cached_property
+    def layout(self) -> StateLayout:
+        """What a state is made of."""
+        return StateLayout(joints=self.joints, activations=self.activations)
+
     @property
     def state_size(self) -> int:
-        """Width of a state `[qpos, qvel]`."""
-        return self.nq + self.nv
+        """Width of a state."""
+        return self.layout.size
 
     @property
     def state_names(self) -> tuple[str, ...]:
         """A name for each dimension of the state, such as `qpos/shoulder` or `qvel/root[3]`."""
-        return _names("qpos", self.joints, QPOS_WIDTH) + _names("qvel", self.joints, DOF_WIDTH)
+        return self.layout.names
+
+    @cached_property
+    def driven(self) -> "SystemFacts":
+        """The system with its activations as further controls, after its own, and no state but `[qpos, qvel]`."""
+        if not self.activations:
+            return self
+        bounds = {
+            "control_lower": self.control_lower + tuple(each.lower for each in self.activations),
+            "control_upper": self.control_upper + tuple(each.upper for each in self.activations),
+        }
+        return self.model_copy(update={"nu": self.nu + len(self.activations), "activations": (), **bounds})
 
     def differences(self, other: "SystemFacts") -> list[str]:
         """What tells two systems apart, a phrase each; what they and their joints are called does not count.
@@ -93,7 +118,9 @@ class SystemFacts(Frozen):
             phrases.append(f"joints differ ({', '.join(odd)})")
         if phrases:
             return phrases
-        phrases = self._odd_fields(other, "timestep", "integrator", "control_lower", "control_upper")
+        if self.activations != other.activations:
+            phrases.append("internal states of actuators differ")
+        phrases += self._odd_fields(other, "timestep", "integrator", "control_lower", "control_upper")
         if odd := differing_fields(self.physics, other.physics):
             more = f" and {len(odd) - _NAMED_FIELDS} more" if len(odd) > _NAMED_FIELDS else ""
             phrases.append(f"physical constants differ ({', '.join(odd[:_NAMED_FIELDS])}{more})")
@@ -116,9 +143,9 @@ def read_facts(model: mujoco.MjModel, name: str, varying: Mapping[str, np.ndarra
       varying: what of the model differs from episode to episode, see `physics_digests`.
 
     Raises:
-      UnsupportedSystemError: the state is more than `[qpos, qvel]`, or there is nothing that moves.
+      UnsupportedSystemError: the state is more than `[qpos, qvel, act]`, or there is nothing that moves.
     """
-    if hidden := "; ".join(f"{what} lie outside [qpos, qvel]; {advice}" for what, advice in _hidden_states(model)):
+    if hidden := "; ".join(f"{what} lie outside [qpos, qvel, act]; {advice}" for what, advice in _hidden_states(model)):
         raise UnsupportedSystemError(f"system {name!r} cannot be simulated: {hidden}.")
     if not model.nv:
         raise UnsupportedSystemError(f"system {name!r} cannot be simulated: its model has no joints.")
@@ -134,6 +161,7 @@ def read_facts(model: mujoco.MjModel, name: str, varying: Mapping[str, np.ndarra
         integrator=get_args(IntegratorName)[model.opt.integrator],
         gravity=(0.0, 0.0, 0.0) if model.opt.disableflags & _NO_GRAVITY else tuple(model.opt.gravity.tolist()),
         joints=tuple(_read_joints(model)),
+        activations=tuple(_read_activations(model)),
         control_lower=tuple(np.where(limited, model.actuator_ctrlrange[:, 0], -UNLIMITED_CONTROL).tolist()),
         control_upper=tuple(np.where(limited, model.actuator_ctrlrange[:, 1], UNLIMITED_CONTROL).tolist()),
         cyclic=_cyclic_coordinates(model),
@@ -145,13 +173,14 @@ def read_facts(model: mujoco.MjModel, name: str, varying: Mapping[str, np.ndarra
 
 
 def _hidden_states(model: mujoco.MjModel) -> Iterator[tuple[str, str]]:
-    """What decides motion beside `[qpos, qvel]` and the controls of one step, and how to do without.
+    """What decides motion beside `[qpos, qvel, act]` and the controls of one step, and how to do without.
 
     Not among them: positions of mocap bodies, which only an episode's context moves; user data, which no model reads;
     and the solver's warm start, which changes its result by no more than its tolerance.
     """
-    if model.na:
-        yield f"{model.na} internal states of actuators", "use actuators with dyntype 'none'"
+    if odd := np.flatnonzero((model.actuator_actnum > 0) & ~np.isin(model.actuator_dyntype, _DYNAMICS)).tolist():
+        names = ", ".join(repr(model.actuator(index).name or f"actuator {index}") for index in odd)
+        yield f"the internal states of {names}", f"use a dyntype of none, {', '.join(_DYNAMICS_NAMES)}"
     if delayed := np.flatnonzero((model.actuator_delay > 0) | (model.actuator_history[:, 0] > 0)).tolist():
         names = ", ".join(repr(model.actuator(index).name or f"actuator {index}") for index in delayed)
         yield f"the controls that {names} had before", "remove the delay"
@@ -161,10 +190,23 @@ def _hidden_states(model: mujoco.MjModel) -> Iterator[tuple[str, str]]:
         yield "the bodies that sleep", "switch the option sleep off"
 
 
+def _read_activations(model: mujoco.MjModel) -> Iterator[ActivationFacts]:
+    for actuator in np.flatnonzero(model.actuator_actnum > 0).tolist():
+        limited = bool(model.actuator_actlimited[actuator])
+        if limited:
+            lower, upper = model.actuator_actrange[actuator].tolist()
+        elif model.actuator_ctrllimited[actuator]:
+            lower, upper = model.actuator_ctrlrange[actuator].tolist()
+        else:
+            lower, upper = -UNLIMITED_CONTROL, UNLIMITED_CONTROL
+        name = model.actuator(actuator).name or f"actuator{actuator}"
+        yield ActivationFacts(name=name, actuator=actuator, limited=limited, lower=lower, upper=upper)
+
+
 def _read_joints(model: mujoco.MjModel) -> Iterator[JointFacts]:
     taken = {model.joint(index).name for index in range(model.njnt)}
     for index in range(model.njnt):
-        name = model.joint(index).name or _free_name(f"joint{index}", taken)
+        name = model.joint(index).name or free_name(f"joint{index}", taken)
         taken.add(name)
         lower, upper = model.jnt_range[index].tolist()
         yield JointFacts(
@@ -176,12 +218,6 @@ def _read_joints(model: mujoco.MjModel) -> Iterator[JointFacts]:
             lower=lower,
             upper=upper,
         )
-
-
-def _free_name(wanted: str, taken: Set[str]) -> str:
-    """The name itself, or, where it is taken, the first that is free of `name (2)`, `name (3)` and so on."""
-    names = chain([wanted], (f"{wanted} ({number})" for number in count(2)))
-    return next(name for name in names if name not in taken)
 
 
 def _same_joint(ours: JointFacts | None, theirs: JointFacts | None) -> bool:
@@ -255,16 +291,3 @@ def _limited(model: mujoco.MjModel, index: int) -> bool:
 
 def _joint_kind(model: mujoco.MjModel, index: int) -> JointKind:
     return get_args(JointKind)[model.jnt_type[index]]
-
-
-def _names(prefix: str, joints: tuple[JointFacts, ...], width: dict[JointKind, int]) -> tuple[str, ...]:
-    names = [
-        f"{prefix}/{joint.name}" if width[joint.kind] == 1 else f"{prefix}/{joint.name}[{index}]"
-        for joint in joints
-        for index in range(width[joint.kind])
-    ]
-    # A hinge may be called a[0] beside a ball joint a.
-    taken, distinct = set(names), dict[str, None]()
-    for name in names:
-        distinct[name if name not in distinct else _free_name(name, taken | distinct.keys())] = None
-    return tuple(distinct)

@@ -15,7 +15,7 @@ INITIAL_NOISE = 0.1
 
 
 class EpisodeStart(NamedTuple):
-    """Where an episode starts: `state` of shape `(nq + nv,)`, `context` of shape `(context_size,)`."""
+    """Where an episode starts: `state` of shape `(state_size,)`, `context` of shape `(context_size,)`."""
 
     state: np.ndarray
     context: np.ndarray
@@ -65,7 +65,7 @@ class System:
             if joint.limited and joint.kind in ("slide", "hinge"):
                 qpos[joint.qpos_address] = np.clip(qpos[joint.qpos_address], joint.lower, joint.upper)
         qvel = random.normal(0, INITIAL_NOISE, facts.nv)
-        return EpisodeStart(np.concatenate([qpos, qvel]), np.empty(0))
+        return EpisodeStart(np.concatenate([qpos, qvel, np.zeros(facts.layout.na)]), np.empty(0))
 
     def model_for(self, context: np.ndarray) -> mujoco.MjModel:
         """A model to run an episode of this context in; shared unless the physics depend on the context."""

@@ -35,10 +35,10 @@ class Evaluator(Protocol):
         """Evaluates the task.
 
         Args:
-          state: `(batch, nq + nv)`.
+          state: `(batch, state_size)`.
           action: `(batch, nu)`, the action that led here; None at the start of an episode.
           context: `(batch, context_size)`.
-          previous: `(batch, nq + nv)`, the state one physics step before, or None. dm_control reads the sensors of
+          previous: `(batch, state_size)`, the state one physics step before, or None. dm_control reads the sensors of
             forces and accelerations (hopper's touch) from the step that led to a state, not from the state.
         """
         ...
@@ -92,9 +92,7 @@ class ExactEvaluator:
             mujoco.mj_forward(model, data)
 
     def _set(self, state: np.ndarray) -> None:
-        nq = self._task.facts.nq
-        self._task.data.qpos[:] = state[:nq]
-        self._task.data.qvel[:] = state[nq:]
+        self._task.facts.layout.write(state, self._task.data)
 
 
 _BATCHED: dict[str, Callable[[Task], Evaluator]] = {}

@@ -13,7 +13,7 @@ def load_system(source: str) -> System:
     Raises:
       MosimError: there is no such file, or it does not compile.
       UnknownNameError: there is no such task; lists near names.
-      UnsupportedSystemError: its state is more than `[qpos, qvel]`.
+      UnsupportedSystemError: its state is more than `[qpos, qvel, act]`.
     """
     if is_file(source):
         return mjcf_system(Path(source))

@@ -60,8 +60,7 @@ class Task(System):
           seed: integers from 0 to 2**32 - 1 that determine the start; any length.
         """
         self._reset(seed)
-        state = np.concatenate([self.data.qpos, self.data.qvel])
-        return EpisodeStart(state, self.context_layout.read(self.model, self.data))
+        return EpisodeStart(self.facts.layout.read(self.data), self.context_layout.read(self.model, self.data))
 
     def set_context(self, context: np.ndarray) -> None:
         """Puts an episode's context, of shape `(context_size,)`, into the task's own model and data."""
@@ -103,11 +102,11 @@ class Task(System):
         for seed in range(_PROBED_RESETS):
             self.set_context(self.reset([seed]).context)
             mujoco.mj_resetData(self.model, self.data)
-            self.data.qpos[:], self.data.qvel[:] = np.split(start.state, [self.facts.nq])
+            self.facts.layout.write(start.state, self.data)
             for row in controls:
                 self.data.ctrl[:] = row
                 mujoco.mj_step(self.model, self.data)
-            ends.append(np.concatenate([self.data.qpos, self.data.qvel]))
+            ends.append(self.facts.layout.read(self.data))
         return not all(np.array_equal(end, ends[0]) for end in ends)
 
 
@@ -126,7 +125,7 @@ def load_task(name: str) -> Task:
 
     Raises:
       UnknownNameError: there is no such task; lists near names.
-      UnsupportedSystemError: its state is more than `[qpos, qvel]`, or MuJoCo cannot load it without a screen.
+      UnsupportedSystemError: its state is more than `[qpos, qvel, act]`, or MuJoCo cannot load it without a screen.
     """
     if name not in task_names():
         raise UnknownNameError.among("task", name, task_names())

@@ -12,15 +12,16 @@ def rollout_errors(model: NeuralSimulator, states: Window, actions: WindowAction
 
     Args:
       model: predicts.
-      states: true states, `(batch, horizon + 1, nq + nv)`; the first is where the rollout starts.
+      states: true states, `(batch, horizon + 1, state_size)`; the first is where the rollout starts.
       actions: `(batch, horizon, nu)`.
 
     Returns:
       `(batch, horizon, 2 nv)`: position errors in the tangent space, then velocity errors.
+      Activations follow the controls whatever the rest does, and have no part in it.
     """
     predicted = model.rollout(states[:, 0], actions)
-    qpos, qvel = model.space.split(predicted)
-    true_qpos, true_qvel = model.space.split(states[:, 1:])
+    qpos, qvel, _ = model.facts.layout.split(predicted)
+    true_qpos, true_qvel, _ = model.facts.layout.split(states[:, 1:])
     step_std = model.facts.timestep * model.statistics.acceleration_std
     return torch.cat(
         [

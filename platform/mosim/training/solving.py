@@ -47,7 +47,7 @@ def solve(
     found, fit = [], _fit_constraints if model.predictor.constrained else None
     if "predictor" in learns:
         with _on_cpu(model):
-            masses = identify(model, *_transitions(training, _FREE_CANDIDATES))
+            masses = identify(model, *_transitions(model, training, _FREE_CANDIDATES))
         found.append(str(masses))
         if not masses.unexplained < _EXACT:
             fit = _fit_all
@@ -77,17 +77,17 @@ def _undone_if_worse(
 
 
 def _fit_constraints(model: NeuralSimulator, training: WindowSampler) -> str:
-    return str(fit_constraints(model, *_transitions(training, _PUSHED_CANDIDATES)))
+    return str(fit_constraints(model, *_transitions(model, training, _PUSHED_CANDIDATES)))
 
 
 def _fit_all(model: NeuralSimulator, training: WindowSampler) -> str:
     """Masses, joint forces, contacts and limits together, from positions that their neighbours have made less noisy."""
     reach = min(_REACH, training.longest // 4)  # So that most steps of short episodes count.
     if not reach:
-        return str(fit_steps(model, *_transitions(training, _NOISY_CANDIDATES)))
-    states, actions = (part.cpu().double() for part in training.spread(_NOISY_CANDIDATES, 2 * reach))
+        return str(fit_steps(model, *_transitions(model, training, _NOISY_CANDIDATES)))
+    states, actions = _driven(model, *(part.cpu().double() for part in training.spread(_NOISY_CANDIDATES, 2 * reach)))
     sample = slice(None, None, max(1, len(states) // _NOISY_WINDOWS))
-    velocities = states[:, reach, model.facts.nq :]
+    _, velocities = model.space.split(states[:, reach])
     for _ in range(_ROUNDS):
         exact = deepcopy(model).double()
         noise = MeasurementNoise.of(exact, states[sample], actions[sample])
@@ -98,10 +98,18 @@ def _fit_all(model: NeuralSimulator, training: WindowSampler) -> str:
     return f"{noise}; {fit}"
 
 
-def _transitions(training: WindowSampler, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Single steps on the CPU, at most so many, evenly spread."""
-    states, actions = (part.cpu() for part in training.spread(count, 1))
+def _transitions(
+    model: NeuralSimulator, training: WindowSampler, count: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Single steps on the CPU, at most so many, evenly spread, as the model's parts see them."""
+    states, actions = _driven(model, *(part.cpu() for part in training.spread(count, 1)))
     return states[:, 0], actions[:, 0], states[:, 1]
+
+
+def _driven(model: NeuralSimulator, states: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Windows of states without activations, and of actions with those at the beginning of each step after them."""
+    _, driven = model.driven(states[:, :-1], actions)
+    return states[..., model.facts.layout.motion], driven
 
 
 @contextmanager

@@ -29,6 +29,9 @@ REPORT_STEPS = 100
 CHECKPOINT_SECONDS = 120.0
 """Wall clock between checkpoints within a stage."""
 
+_ACTIVATION_SAMPLE = 30_000
+"""Transitions from which it is found how activations follow their controls."""
+
 _VALIDATION_HORIZON = 16
 _VALIDATION_WINDOWS = 256
 _KEPT_CHECKPOINTS = 2
@@ -111,6 +114,9 @@ class Trainer:
         rows = (*data.tensors(self._device), data.offsets)
         self._training = WindowSampler(*rows, range(learned), recipe.seed)
         self._validation = WindowSampler(*rows, range(data.episodes - kept, data.episodes), recipe.seed)
+        if not existing and start is None:
+            states, actions = self._training.spread(_ACTIVATION_SAMPLE, 1)
+            self.model.fit_activations(states[:, 0], actions[:, 0], states[:, 1])
         if self._restored:
             self._training.generator.set_state(self._restored["generator"])
         self.model.to(self._device)
@@ -166,7 +172,8 @@ class Trainer:
         """
         longest = min(max(horizons), self._validation.longest)
         states, actions = self._validation.spread(_VALIDATION_WINDOWS, longest)
-        errors = (self.model.rollout(states[:, 0], actions) - states[:, 1:]).square().mean(dim=(0, 2))
+        errors = (self.model.rollout(states[:, 0], actions) - states[:, 1:])[..., self.model.facts.layout.motion]
+        errors = errors.square().mean(dim=(0, 2))
         return {horizon: errors[:horizon].mean().item() for horizon in horizons}
 
     def _validation_error(self) -> float:
@@ -174,7 +181,7 @@ class Trainer:
 
     def _persistence_error(self) -> float:
         states, _ = self._validation.spread(_VALIDATION_WINDOWS, min(_VALIDATION_HORIZON, self._validation.longest))
-        return (states[:, :1] - states[:, 1:]).square().mean().item()
+        return (states[:, :1] - states[:, 1:])[..., self.model.facts.layout.motion].square().mean().item()
 
     def _train_stage(self, stage: StageConfig) -> Iterator[Report]:
         learning = select_parts(self.model, self._recipe.stages, self._stage_index)
@@ -312,7 +319,7 @@ class Trainer:
     def _divergence(self, stage: StageConfig, errors: Tensor) -> str:
         """Which step and dimension went first: the first that is not finite, else the one with the largest error."""
         facts = self.model.facts
-        names = [f"qpos displacement {index}" for index in range(facts.nv)] + list(facts.state_names[facts.nq :])
+        names = [f"qpos displacement {index}" for index in range(facts.nv)] + list(facts.state_names[facts.layout.qvel])
         broken = ~torch.isfinite(errors).all(dim=0)
         step, dimension = (
             map(int, broken.nonzero()[0]) if broken.any() else (0, int(errors.abs().amax((0, 1)).argmax()))

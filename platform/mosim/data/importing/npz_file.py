@@ -12,7 +12,6 @@ import numpy as np
 from mosim.core.errors import MosimError
 from mosim.data.episodes import Episode
 from mosim.data.importing.episode_ends import KNOWN, Piece, find_pieces, unused_arrays
-from mosim.data.inspection.replay import quaternion_places
 from mosim.robots import SystemFacts
 
 _SAME_STATE = 1e-6
@@ -67,7 +66,7 @@ def read_npz(file: Path, facts: SystemFacts) -> NpzEpisodes:
 def odd_orientation(episodes: list[Episode], facts: SystemFacts) -> str | None:
     """A sentence on the first orientation that is not a unit quaternion; None where there is none."""
     for episode in episodes:
-        for place in quaternion_places(facts):
+        for place in facts.layout.quaternions:
             odd = np.abs(np.linalg.norm(episode.states[:, place], axis=1) - 1) > _UNIT
             if odd.any():
                 step = int(np.argmax(odd))
@@ -86,9 +85,9 @@ class _Arrays:
 
     def pieces(self) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[str]]:
         """States and actions of each unbroken piece, and the names of the arrays that they come from."""
-        size, nu = self._facts.state_size, self._facts.nu
+        size, nu, na = self._facts.state_size, self._facts.nu, self._facts.layout.na
         if "data" in self._archive:
-            rows = self._steps("data", 2 * size + nu, "[q, v, u, q', v']")
+            rows = self._steps("data", 2 * size + nu, "[q, v, act, u, q', v', act']" if na else "[q, v, u, q', v']")
             return [
                 part
                 for piece in self._found(rows)
@@ -99,7 +98,7 @@ class _Arrays:
                 f"{self._file} holds the arrays {', '.join(sorted(self._archive.files)) or 'none'}; "
                 f"it needs data, or states{' and actions' if nu else ''}."
             )
-        states = self._steps("states", size, "[q, v]")
+        states = self._steps("states", size, "[q, v, act]" if na else "[q, v]")
         if "actions" in self._archive:
             actions = self._steps("actions", nu, "u")
         else:
@@ -167,7 +166,7 @@ def _split_rows(rows: np.ndarray, size: int, nu: int) -> Iterator[tuple[np.ndarr
 def _turn_signs(states: np.ndarray, facts: SystemFacts) -> int:
     """Gives each quaternion the sign nearer to the one before it, in place; returns how many were turned."""
     turned = 0
-    for place in quaternion_places(facts):
+    for place in facts.layout.quaternions:
         opposite = (states[1:, place] * states[:-1, place]).sum(axis=1) < 0
         odd = np.append(False, np.cumsum(opposite) % 2 == 1)
         states[odd, place] *= -1

@@ -21,13 +21,13 @@ def contact_share(seen: Surveyor, system: System) -> tuple[float | None, int]:
     """
     finite = np.flatnonzero(np.isfinite(seen.sample).all(axis=1))
     rows = finite[np.unique(np.linspace(0, len(finite) - 1, min(len(finite), _LOOKED_AT)).astype(int))]
-    touching = 0
+    touching, positions = 0, system.facts.layout.qpos
     for episode, of_episode in groupby(rows.tolist(), key=lambda row: int(seen.sampled_episodes[row])):
         context = seen.contexts[episode]
         model = system.model_for(context) if context.size else system.model
         data = mujoco.MjData(model)
         for row in of_episode:
-            data.qpos[:] = seen.sample[row, : model.nq]
+            data.qpos[:] = seen.sample[row, positions]
             mujoco.mj_kinematics(model, data)
             mujoco.mj_comPos(model, data)
             mujoco.mj_collision(model, data)

@@ -69,20 +69,10 @@ def simulate(system: System, states: np.ndarray, actions: np.ndarray, contexts: 
 def state_difference(facts: SystemFacts, states: np.ndarray, others: np.ndarray) -> np.ndarray:
     """`others - states`, `(..., nq + nv)`; a quaternion and its opposite, the same orientation, do not differ."""
     difference = others - states
-    for place in quaternion_places(facts):
+    for place in facts.layout.quaternions:
         opposite = (states[..., place] * others[..., place]).sum(axis=-1, keepdims=True) < 0
         difference[..., place] = np.where(opposite, -others[..., place], others[..., place]) - states[..., place]
     return difference
-
-
-def quaternion_places(facts: SystemFacts) -> list[slice]:
-    """Where the orientations are in a state, each `(w, x, y, z)`."""
-    starts = [
-        joint.qpos_address + (3 if joint.kind == "free" else 0)
-        for joint in facts.joints
-        if joint.kind in ("free", "ball")
-    ]
-    return [slice(start, start + 4) for start in starts]
 
 
 def usual_change(facts: SystemFacts, steps: Steps) -> np.ndarray:

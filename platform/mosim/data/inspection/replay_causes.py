@@ -9,7 +9,6 @@ from mosim.data.inspection.replay import (
     Steps,
     losses,
     mean_square_root,
-    quaternion_places,
     simulate,
     state_difference,
     usual_change,
@@ -88,8 +87,10 @@ def _undone(
 def _columns(facts: SystemFacts) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Other orders and units of a state's columns: which column stands where, and what it is multiplied by."""
     order, same = np.arange(facts.state_size), np.ones(facts.state_size)
-    yield "Most likely velocities stand before positions: a state is [qpos, qvel].", np.roll(order, -facts.nv), same
-    places = quaternion_places(facts)
+    motion = order[facts.layout.motion]
+    turned = np.concatenate([np.roll(motion, -facts.nv), order[facts.layout.act]])
+    yield "Most likely velocities stand before positions: a state is [qpos, qvel].", turned, same
+    places = facts.layout.quaternions
     for chosen in ([places] if places else []) + [[place] for place in places[:_TRIED_ALONE] if len(places) > 1]:
         swapped = order.copy()
         for place in chosen:
@@ -98,7 +99,7 @@ def _columns(facts: SystemFacts) -> Iterator[tuple[str, np.ndarray, np.ndarray]]
     radians = same.copy()
     for joint in facts.joints:
         if joint.kind == "hinge":
-            radians[[joint.qpos_address, facts.nq + joint.dof_address]] = np.pi / 180
+            radians[[joint.qpos_address, facts.layout.qvel.start + joint.dof_address]] = np.pi / 180
     yield "Most likely angles are in degrees: MuJoCo's are in radians.", order, radians
 
 
@@ -125,12 +126,7 @@ def _losses(system: System, steps: Steps, turn: float | None = None) -> np.ndarr
 def _spacing(system: System, sample: Sequence[SampledStep]) -> str:
     """Tells from velocities how far apart rows lie."""
     facts, steps = system.facts, Steps.of([each for each in sample if each.drawn])
-    pairs = [
-        (joint.qpos_address + axis, facts.nq + joint.dof_address + axis)
-        for joint in facts.joints
-        if joint.kind != "ball"
-        for axis in range(3 if joint.kind == "free" else 1)
-    ]
+    pairs = facts.layout.rates
     if not pairs or not len(steps):
         return ""
     positions, velocities = (np.array(each) for each in zip(*pairs, strict=True))
@@ -157,8 +153,8 @@ def _breaks(system: System, sample: Sequence[SampledStep], loss: np.ndarray, wro
     drawn = np.array([each.drawn for each in sample])
     if not wrong.any() or wrong[drawn].mean() > _SELDOM or loss[~wrong].mean() > _BETTER:
         return ""
-    scale = usual_change(facts, steps)[: facts.nq]
-    jumps = state_difference(facts, steps.before, steps.after)[:, : facts.nq]
+    scale = usual_change(facts, steps)[facts.layout.qpos]
+    jumps = state_difference(facts, steps.before, steps.after)[:, facts.layout.qpos]
     if np.median(mean_square_root(jumps, scale)[wrong]) < 1 / _SELDOM**0.5:
         return ""
     return (

@@ -47,7 +47,7 @@ class StepSampler:
 
     def __init__(self, facts: SystemFacts, rows: int) -> None:
         """`rows` is how many states the dataset holds in all."""
-        self._nq = facts.nq
+        self._positions = facts.layout.qpos
         chosen = np.random.default_rng(_SEED).permutation(rows)[: 2 * RANDOM_STEPS]  # Some are the ends of episodes.
         self._chosen = np.sort(chosen)
         self._row = self._episodes = self._serial = 0
@@ -80,7 +80,7 @@ class StepSampler:
         change = np.abs(part.states[rows + 1] - part.states[rows])
         usual = np.sqrt((change**2).mean(axis=0))
         change /= np.where(usual > 0, usual, 1.0)
-        for kept, columns in zip(self._far, (slice(self._nq), slice(None)), strict=True):
+        for kept, columns in zip(self._far, (self._positions, slice(None)), strict=True):
             distance = change[:, columns].max(axis=1)
             for index in np.argsort(-distance, kind="stable")[:FAR_STEPS].tolist():
                 self._serial += 1

@@ -67,8 +67,12 @@ def articulated(simulator: NeuralSimulator, what: str) -> ArticulatedPredictor:
     """The simulator's predictor.
 
     Raises:
-      MosimError: it is another kind; says which of `what`, and what is needed.
+      MosimError: it is another kind, or its actuators have internal states; says so of `what`.
     """
+    if simulator.facts.activations:
+        raise MosimError(
+            f"{what} has actuators with internal states, whose numbers mosim cannot give in MuJoCo's words."
+        )
     predictor = simulator.predictor
     if isinstance(predictor, ArticulatedPredictor):
         return predictor

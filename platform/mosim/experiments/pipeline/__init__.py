@@ -23,8 +23,8 @@ if TYPE_CHECKING:
         train_policies,
         warn_of_hidden_physics,
     )
-    from mosim.experiments.pipeline.recipe_line import recipe_line
     from mosim.experiments.pipeline.run_settings import RunSettings
+    from mosim.experiments.pipeline.shown_recipes import recipe_line
     from mosim.experiments.pipeline.standard_data import (
         HELD_OUT_SUFFIX,
         STANDARD,
@@ -91,7 +91,7 @@ __getattr__ = lazy_names(
         "model_tags": "training",
         "note": "notes",
         "pick_device": "training",
-        "recipe_line": "recipe_line",
+        "recipe_line": "shown_recipes",
         "require_fit": "training",
         "return_summary": "policies",
         "track_curve": "measurement",

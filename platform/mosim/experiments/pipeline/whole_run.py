@@ -37,8 +37,8 @@ from mosim.experiments.pipeline.policies import (
     train_policies,
     warn_of_hidden_physics,
 )
-from mosim.experiments.pipeline.recipe_line import recipe_line
 from mosim.experiments.pipeline.run_settings import RunSettings
+from mosim.experiments.pipeline.shown_recipes import recipe_line
 from mosim.experiments.pipeline.training import pick_device, train_simulator
 from mosim.tasks import Task
 from mosim.tracking import TrackedRun, Tracker, environment_tags, ui_command

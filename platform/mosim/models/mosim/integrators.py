@@ -6,7 +6,6 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
-from torchdiffeq import odeint, odeint_adjoint
 
 from mosim.geometry import ConfigurationSpace
 from mosim.models.mosim.config import TORCHDIFFEQ_ADAPTIVE, TORCHDIFFEQ_FIXED, IntegratorConfig, resolve_integrator
@@ -112,6 +111,8 @@ class TorchdiffeqIntegrator:
 
     def __call__(self, acceleration: Acceleration, qpos: Tensor, qvel: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """See `Integrator`."""
+        from torchdiffeq import odeint, odeint_adjoint  # Which brings scipy, and most simulators have no need of it.
+
         flow = _Flow(self._space, acceleration, action)
         start = torch.cat([qpos, qvel], dim=-1)
         times = torch.tensor([0.0, self._timestep], dtype=start.dtype, device=start.device)

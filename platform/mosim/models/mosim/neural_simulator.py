@@ -7,6 +7,7 @@ from mosim.core.shapes import Action, Qpos, Qvel, State
 from mosim.core.threads import single_threaded
 from mosim.geometry import ConfigurationSpace
 from mosim.models.interface import DynamicsModel
+from mosim.models.mosim.activation import ActivationDynamics
 from mosim.models.mosim.config import ModelConfig
 from mosim.models.mosim.corrector import Corrector
 from mosim.models.mosim.integrators import make_integrator
@@ -23,7 +24,8 @@ class NeuralSimulator(DynamicsModel):
     Attributes:
       config: what decides the weights' shapes and the integrator.
       statistics: the scales taken from the training data.
-      predictor, correctors: the parts that stages train.
+      predictor, correctors: the parts that stages train. Activations of actuators are further controls to them.
+      activation: how these follow their controls; None where no actuator has one.
       active_correctors: how many correctors take part; a stage that trains an earlier part leaves later ones out, which
         saves their time and changes nothing, since an untrained corrector is zero.
       integrator: from accelerations to the next state.
@@ -43,11 +45,13 @@ class NeuralSimulator(DynamicsModel):
         self.config, self.knowledge = config, config.knowledge
         self.statistics = statistics
         self.space = ConfigurationSpace(facts.joints)
-        self.predictor = PREDICTORS[config.predictor](facts, config, statistics)
-        self.correctors = nn.ModuleList(Corrector(facts, part, statistics) for part in config.correctors)
+        driven = facts.driven
+        self.activation = ActivationDynamics(facts) if facts.activations else None
+        self.predictor = PREDICTORS[config.predictor](driven, config, statistics)
+        self.correctors = nn.ModuleList(Corrector(driven, part, statistics) for part in config.correctors)
         self.active_correctors = len(self.correctors)
         self.acceleration_calls = 0
-        lower, upper = torch.tensor(facts.control_lower), torch.tensor(facts.control_upper)
+        lower, upper = torch.tensor(driven.control_lower), torch.tensor(driven.control_upper)
         self.register_buffer("_action_middle", (lower + upper) / 2, persistent=False)
         self.register_buffer("_action_scale", 2 / (upper - lower), persistent=False)
         self.register_buffer("_velocity_scale", 1 / statistics.velocity_std, persistent=False)
@@ -58,7 +62,7 @@ class NeuralSimulator(DynamicsModel):
         self.integrator = make_integrator(config.integrator, facts, exact)
 
     def scaled(self, action: Action) -> Action:
-        """Actions of the control range as numbers from -1 to 1, as the parts see them."""
+        """Actions, with activations after them, of their range as numbers from -1 to 1, as the parts see them."""
         return (action - self._action_middle) * self._action_scale
 
     @single_threaded
@@ -79,8 +83,24 @@ class NeuralSimulator(DynamicsModel):
     @single_threaded
     def step(self, state: State, action: Action) -> State:
         """See `DynamicsModel`."""
-        qpos, qvel = self.space.split(state)
-        next_qpos, next_qvel = self.integrator(self.acceleration, qpos, qvel, action)
+        qpos, qvel, act = self.facts.layout.split(state)
+        control = action if self.activation is None else torch.cat([action, act], dim=-1)
+        next_qpos, next_qvel = self.integrator(self.acceleration, qpos, qvel, control)
         if self.predictor.bounded:
             next_qvel = torch.clamp(next_qvel, -self._velocity_limit, self._velocity_limit)
-        return torch.cat([next_qpos, next_qvel], dim=-1)
+        if self.activation is None:
+            return torch.cat([next_qpos, next_qvel], dim=-1)
+        return torch.cat([next_qpos, next_qvel, self.activation(action, act)], dim=-1)
+
+    def driven(self, state: State, action: Action) -> tuple[State, Action]:
+        """A state without its activations, and the action with them as further controls: what the parts see."""
+        if self.activation is None:
+            return state, action
+        layout = self.facts.layout
+        return state[..., layout.motion], torch.cat([action, state[..., layout.act]], dim=-1)
+
+    def fit_activations(self, state: State, action: Action, next_state: State) -> None:
+        """Finds how activations follow their controls, from transitions; where there are none, does nothing."""
+        if self.activation is not None:
+            layout = self.facts.layout
+            self.activation.fit(action, state[..., layout.act], next_state[..., layout.act])

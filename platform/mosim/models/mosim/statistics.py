@@ -64,11 +64,11 @@ class Statistics:
     @classmethod
     @single_threaded
     def of(cls, facts: SystemFacts, states: np.ndarray, next_states: np.ndarray) -> "Statistics":
-        """Measures transitions `states -> next_states`, both of shape `(n, nq + nv)`."""
+        """Measures transitions `states -> next_states`, both of shape `(n, state_size)`."""
         chosen = slice(None, None, max(1, len(states) // cls.SAMPLE))
         space = ConfigurationSpace(facts.joints)
-        qpos, qvel = space.split(torch.from_numpy(np.asarray(states[chosen], np.float64)))
-        next_qpos, next_qvel = space.split(torch.from_numpy(np.asarray(next_states[chosen], np.float64)))
+        qpos, qvel, _ = facts.layout.split(torch.from_numpy(np.asarray(states[chosen], np.float64)))
+        next_qpos, next_qvel, _ = facts.layout.split(torch.from_numpy(np.asarray(next_states[chosen], np.float64)))
         acceleration = (next_qvel - qvel).div_(facts.timestep)
         acceleration_std = _isotropic(facts, _spread(acceleration))
         lower, upper = qpos.amin(0), qpos.amax(0)

@@ -17,7 +17,7 @@ class StateEvaluator(nn.Module, abc.ABC):
 
     def __init__(self, task: Task) -> None:
         super().__init__()
-        self._nq, self._nu = task.facts.nq, task.facts.nu
+        self._layout, self._nu = task.facts.layout, task.facts.nu
         self._device = torch.device("cpu")
 
     def forward(self, state: Tensor, action: Tensor | None, context: Tensor, previous: Tensor | None) -> Evaluation:
@@ -28,7 +28,8 @@ class StateEvaluator(nn.Module, abc.ABC):
             self._device = state.device
         state = state.double()
         control = state.new_zeros(len(state), self._nu) if action is None else action.double()
-        observation, reward = self.evaluate(state[:, : self._nq], state[:, self._nq :], control)
+        qpos, qvel, _ = self._layout.split(state)
+        observation, reward = self.evaluate(qpos, qvel, control)
         return Evaluation(observation, reward, torch.zeros_like(reward, dtype=torch.bool))
 
     @abc.abstractmethod

@@ -34,7 +34,7 @@ class Excitation:
         if not isinstance(simulator.predictor, ArticulatedPredictor):
             raise TypeError(f"an articulated predictor has masses to tell, not a {type(simulator.predictor).__name__}.")
         self._simulator, self._predictor, self._parameters = simulator, simulator.predictor, parameters
-        self._facts, self._like = simulator.facts, parameters.scale
+        self._facts, self._like = simulator.facts.driven, parameters.scale
 
     @torch.no_grad()
     def everywhere(self) -> Tensor:

@@ -70,7 +70,7 @@ class MechanicalParameters:
         self.bodies = tuple(_body_name(facts, carrier) for carrier in carriers)
         self.sprung = tuple(joints.springs.tolist())
         self._positions, self._force_scale = facts.nq, joints.force_scale
-        self.dofs = tuple(name.removeprefix("qvel/") for name in facts.state_names[facts.nq :])
+        self.dofs = tuple(name.removeprefix("qvel/") for name in facts.layout.names[facts.layout.qvel])
         self.each = tuple(self._names(facts))
         none = tree.scale.new_zeros(0)
         gears = none if actuation is None else actuation.scale.flatten()
