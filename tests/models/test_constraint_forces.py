@@ -154,3 +154,13 @@ def test_without_the_library_torch_does_it_and_a_warning_says_so(monkeypatch: py
     monkeypatch.setattr(constraint_forces, "_EXTENSION", "mosim.models.mosim._nothing")
     with pytest.warns(RuntimeWarning, match="C compiler"):
         assert not constraint_forces.takes(lower)
+
+
+def test_rows_of_one_contact_alone_are_one_number_repeated() -> None:
+    """Which is a view without memory of its own for each row; what the compiled code reads must outlive the call."""
+    rows = 200_000  # So large that memory given back is no longer there.
+    order, start, place, most = constraint_forces._ordered_by_sample(torch.tensor([3]).expand(rows), 5)
+    assert order.tolist()[-1] == 3
+    assert start.tolist() == [0, 0, 0, 0, rows, rows]
+    assert (place == torch.arange(rows)).all()
+    assert most == rows

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mosim.core.frozen import Frozen
 from mosim.core.names import free_name
-from mosim.geometry import DOF_WIDTH, QPOS_WIDTH, JointFacts
+from mosim.geometry import DOF_WIDTH, QPOS_WIDTH, JointFacts, JointKind
 
 Quantity = Literal["length", "angle", "quaternion", "velocity", "angular velocity", "activation"]
 """What a dimension of a state is."""
@@ -123,7 +123,7 @@ class StateLayout(Frozen):
                 indexed = width[joint.kind] > 1
                 for index, quantity in enumerate(quantities[joint.kind]):
                     named.append((f"{prefix}/{joint.name}" + f"[{index}]" * indexed, quantity))
-        named += [(f"act/{activation.name}", "activation") for activation in self.activations]
+        named.extend((f"act/{activation.name}", "activation") for activation in self.activations)
         # A hinge may be called a[0] beside a ball joint a.
         taken, distinct = {name for name, _ in named}, dict[str, Quantity]()
         for name, quantity in named:
@@ -168,15 +168,15 @@ class StateLayout(Frozen):
         return np.concatenate([data.qpos, data.qvel, data.act])
 
 
-_POSITIONS: dict[str, tuple[Quantity, ...]] = {
-    "free": ("length",) * 3 + ("quaternion",) * 4,
-    "ball": ("quaternion",) * 4,
+_POSITIONS: dict[JointKind, tuple[Quantity, ...]] = {
+    "free": ("length", "length", "length", "quaternion", "quaternion", "quaternion", "quaternion"),
+    "ball": ("quaternion", "quaternion", "quaternion", "quaternion"),
     "slide": ("length",),
     "hinge": ("angle",),
 }
-_VELOCITIES: dict[str, tuple[Quantity, ...]] = {
-    "free": ("velocity",) * 3 + ("angular velocity",) * 3,
-    "ball": ("angular velocity",) * 3,
+_VELOCITIES: dict[JointKind, tuple[Quantity, ...]] = {
+    "free": ("velocity", "velocity", "velocity", "angular velocity", "angular velocity", "angular velocity"),
+    "ball": ("angular velocity", "angular velocity", "angular velocity"),
     "slide": ("velocity",),
     "hinge": ("angular velocity",),
 }

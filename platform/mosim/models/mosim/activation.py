@@ -30,6 +30,8 @@ class ActivationDynamics(nn.Module):
     _lower: Tensor
     _upper: Tensor
     _limited: Tensor
+    _control_lower: Tensor
+    _control_upper: Tensor
 
     def __init__(self, facts: SystemFacts) -> None:
         super().__init__()
@@ -42,7 +44,7 @@ class ActivationDynamics(nn.Module):
             ("_control_upper", [facts.control_upper[each.actuator] for each in activations]),
         ):
             buffer(self, name, values, torch.float64)
-        self._limited = torch.tensor([each.limited for each in activations])
+        self.register_buffer("_limited", torch.tensor([each.limited for each in activations]), persistent=False)
         self.register_buffer("weights", torch.zeros(len(activations), 3 + 2 * (_DEGREE + 1), dtype=torch.float64))
 
     def forward(self, control: Tensor, act: Tensor) -> Tensor:
@@ -55,7 +57,7 @@ class ActivationDynamics(nn.Module):
         moved = (self._features(control, act) * self.weights).sum(-1) * (self._upper - self._lower)
         following = act.double() + moved
         kept = torch.minimum(torch.maximum(following, self._lower), self._upper)
-        return torch.where(self._limited.to(act.device), kept, following).to(act)
+        return torch.where(self._limited, kept, following).to(act)
 
     @torch.no_grad()
     def fit(self, control: Tensor, act: Tensor, next_act: Tensor) -> None:

@@ -87,8 +87,9 @@ def _ordered_by_sample(sample: Tensor, batch: int) -> tuple[Tensor, Tensor, Tens
       these rows, `(n,)`; and how many the state has that has most.
     """
     library: Any = compiled.library(_EXTENSION)
+    sample = sample.contiguous()  # Kept here until the call is over; that of a single contact is one number repeated.
     order, start, place = (sample.new_empty(size) for size in (batch, batch + 1, len(sample)))
-    addresses = [ctypes.c_void_p(compiled.address(part)) for part in (sample.contiguous(), order, start, place)]
+    addresses = [ctypes.c_void_p(compiled.address(part)) for part in (sample, order, start, place)]
     return order, start, place, library.order_by_sample(ctypes.c_int64(len(sample)), ctypes.c_int64(batch), *addresses)
 
 
