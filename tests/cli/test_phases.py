@@ -90,15 +90,17 @@ def test_training_is_not_overwritten_and_a_finished_one_resumes_to_itself(folder
 
 def test_a_policy_s_folder_collects(folder: Path) -> None:
     policy = Policy(
-        PolicyFacts(task="pendulum-swingup", observation_size=3, action_size=1, hidden=(8,), clip=10.0, action_repeat=1)
+        PolicyFacts(task="pendulum-swingup", observation_size=3, action_size=1, hidden=(8,), clip=10.0, action_repeat=3)
     )
+    torch.nn.init.normal_(policy.layers[-1].weight)
     save_policy(policy, folder / "policy")
     mosim_command(
         folder, "collect", "pendulum-swingup", "--out", "swung", "--episodes", "2", "--steps", "30",
         "--workers", "1", "--behaviour", "policy", "--policy", "policy",
     )  # fmt: skip
-    actions = Dataset.open(folder / "swung").load().actions
+    actions = Dataset.open(folder / "swung").load().episode(0).actions.reshape(10, 3)
     assert abs(actions).max() > 0
+    assert (actions == actions[:, :1]).all(), "each is held for three control steps, as it was trained"
 
 
 def test_rllib_s_own_checkpoint_is_refused_and_the_way_round_is_told(folder: Path) -> None:

@@ -153,7 +153,7 @@ def test_the_caller_may_choose(checkpoint: Path, within: list) -> None:
 
 
 class Breaks(HoldLast):
-    def step(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+    def step(self, carry: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         raise RuntimeError(f"on {torch.get_num_threads()} threads")
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mosim.core.errors import MosimError
-from mosim.data import PoissonBehaviour, collect_episode, resolve_policy
+from mosim.data import PoissonBehaviour, PolicyBehaviour, collect_episode, resolve_policy
 from mosim.data.behaviours import poisson_actions
 from mosim.tasks import load_task
 
@@ -76,6 +76,36 @@ def test_episodes_and_actions_of_neighbouring_indices_and_seeds_differ() -> None
 def test_behaviours_refuse_what_makes_no_sense(values: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         PoissonBehaviour.model_validate(values)
+
+
+@pytest.mark.parametrize(("repeat", "noise"), [(1, 0.0), (4, 0.0), (4, 0.3)])
+def test_an_action_is_held_as_long_as_its_policy_says(repeat: int, noise: float) -> None:
+    task = load_task("cartpole-swingup")
+    seen = []
+
+    def act(observation: np.ndarray) -> np.ndarray:
+        seen.append(observation)
+        return np.array([np.sin(9.0 * len(seen))])
+
+    act.action_repeat = repeat
+    steps = 10 * repeat * task.n_substeps
+    episode = collect_episode(task, PolicyBehaviour(policy="act", noise=noise), steps, 0, 0, act)
+    held = episode.actions.reshape(10, repeat * task.n_substeps)
+    assert len(seen) == 10
+    np.testing.assert_array_equal(held, np.broadcast_to(held[:, :1], held.shape))
+    assert len(np.unique(held[:, 0])) == 10
+    alone = collect_episode(task, PolicyBehaviour(policy="act"), steps, 0, 0, lambda observation: observation[:1])
+    assert len(np.unique(alone.actions)) == steps // task.n_substeps, "without the attribute, a control step"
+
+
+@pytest.mark.parametrize("repeat", [0, -1, 2.5, True])
+def test_an_action_repeat_that_makes_no_sense_is_refused(repeat: object) -> None:
+    def act(observation: np.ndarray) -> np.ndarray:
+        return observation[:1]
+
+    act.action_repeat = repeat
+    with pytest.raises(MosimError, match=r"action_repeat is .*; it must be a whole number of 1 or more"):
+        collect_episode(load_task("cartpole-swingup"), PolicyBehaviour(policy="act"), 10, 0, 0, act)
 
 
 def test_policies_resolve_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 from mosim.envs import MoSimEnv, MoSimVectorEnv
-from mosim.models import DynamicsModel, MujocoDynamics
+from mosim.models import MarkovModel, MujocoDynamics
 from mosim.tasks import Task, load_task
 
 
@@ -14,15 +14,15 @@ def reacher() -> Task:
     return load_task("reacher-easy")
 
 
-class Exploding(DynamicsModel):
+class Exploding(MarkovModel):
     """MuJoCo until the shoulder of a row has turned left for `fuse` steps; then what `end` says."""
 
     def __init__(self, task: Task, end: float) -> None:
         super().__init__(task.facts)
         self.true, self.end = MujocoDynamics(task), end
 
-    def step(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        following = self.true.step(state, action)
+    def step(self, carry: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        following = self.true.step(carry, action)
         return torch.where(action[:, :1] < -0.5, torch.full_like(following, self.end), following)
 
 

@@ -19,7 +19,7 @@ from mosim.evaluation import (
     measure_rollouts,
     write_contact_sheet,
 )
-from mosim.models import DynamicsModel, MujocoDynamics
+from mosim.models import MarkovModel, MujocoDynamics
 from mosim.rendering import Renderer
 from mosim.tasks import Task, load_task
 
@@ -29,20 +29,20 @@ LABELLED = 40
 """Rows of a panel that words may stand in."""
 
 
-class Drifts(DynamicsModel):
+class Drifts(MarkovModel):
     """The truth, off by `drift * step` in every dimension; not finite from step `ends` on."""
 
     def __init__(self, task: Task, drift: float = 0.01, ends: int = 10**9) -> None:
         super().__init__(task.facts)
         self._truth, self._drift, self._ends = MujocoDynamics(task), drift, ends
 
-    def step(self, state: Tensor, action: Tensor) -> Tensor:
-        return self.rollout(state, action.unsqueeze(-2)).squeeze(-2)
+    def step(self, carry: Tensor, action: Tensor) -> Tensor:
+        return self.advance(carry, action.unsqueeze(-2))[0]
 
-    def rollout(self, state: Tensor, actions: Tensor) -> Tensor:
+    def advance(self, carry: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         steps = torch.arange(1, actions.shape[-2] + 1, dtype=torch.float64).unsqueeze(-1)
-        drifted = self._truth.rollout(state, actions) + self._drift * steps
-        return torch.where(steps >= self._ends, torch.nan, drifted)
+        carry, states = self._truth.advance(carry, actions)
+        return carry, torch.where(steps >= self._ends, torch.nan, states + self._drift * steps)
 
 
 @pytest.fixture(scope="module")

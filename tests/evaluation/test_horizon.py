@@ -12,7 +12,7 @@ from torch import Tensor
 from mosim.core.errors import MismatchError, MosimError
 from mosim.data import PoissonBehaviour, Trajectories, collect_episode
 from mosim.evaluation import draw_starts, evaluate, horizon_curve, horizon_table, measure_rollouts, plots, share_starts
-from mosim.models import DynamicsModel, HoldLast, MujocoDynamics
+from mosim.models import HoldLast, MarkovModel, MujocoDynamics
 from mosim.tasks import load_task
 
 TASK = load_task("acrobot-swingup")
@@ -26,7 +26,7 @@ def held_out() -> Trajectories:
     )
 
 
-class OffByAConstant(DynamicsModel):
+class OffByAConstant(MarkovModel):
     """Predicts the truth, off by `step * offset` in every dimension at each step of a rollout."""
 
     def __init__(self, offset: float) -> None:
@@ -34,20 +34,20 @@ class OffByAConstant(DynamicsModel):
         self._truth = MujocoDynamics(TASK)
         self._offset = offset
 
-    def step(self, state: Tensor, action: Tensor) -> Tensor:
-        return self.rollout(state, action.unsqueeze(-2)).squeeze(-2)
+    def step(self, carry: Tensor, action: Tensor) -> Tensor:
+        return self.advance(carry, action.unsqueeze(-2))[0]
 
-    def rollout(self, state: Tensor, actions: Tensor) -> Tensor:
-        truth = self._truth.rollout(state, actions)
+    def advance(self, carry: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        carry, truth = self._truth.advance(carry, actions)
         steps = torch.arange(1, actions.shape[-2] + 1, dtype=truth.dtype)
-        return truth + self._offset * steps.unsqueeze(-1)
+        return carry, truth + self._offset * steps.unsqueeze(-1)
 
 
 class Explodes(HoldLast):
     """Predicts infinity from states whose first coordinate is positive."""
 
-    def step(self, state: Tensor, action: Tensor) -> Tensor:
-        return torch.where(state[..., :1] > 0, torch.inf, state)
+    def step(self, carry: Tensor, action: Tensor) -> Tensor:
+        return torch.where(carry[..., :1] > 0, torch.inf, carry)
 
 
 def test_the_true_physics_have_no_error(held_out: Trajectories) -> None:

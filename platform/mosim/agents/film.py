@@ -125,10 +125,10 @@ class _Recorder(MujocoDynamics):
         super().__init__(task)
         self.states: list[np.ndarray] = []
 
-    def rollout(self, state: State, actions: Actions) -> States:
-        states = super().rollout(state, actions)
+    def advance(self, carry: State, actions: Actions) -> tuple[State, States]:
+        carry, states = super().advance(carry, actions)
         self.states.append(states[0].numpy().copy())
-        return states
+        return carry, states
 
 
 @torch.no_grad()

@@ -1,11 +1,7 @@
 """The true episode that `mosim show` holds a prediction against."""
 
-import itertools
-from pathlib import Path
-
 import numpy as np
 
-from mosim.agents import load_policy
 from mosim.core.console import warn
 from mosim.core.errors import MosimError
 from mosim.data import (
@@ -13,7 +9,6 @@ from mosim.data import (
     Dataset,
     Episode,
     PoissonBehaviour,
-    Policy,
     PolicyBehaviour,
     collect_episode,
 )
@@ -57,7 +52,7 @@ def shown_episode(
     if policy is None:
         return collect_episode(system, PoissonBehaviour(), steps, HELD_OUT_SEED_OFFSET, seed)
     behaviour = PolicyBehaviour(policy=policy)
-    return collect_episode(system, behaviour, steps, HELD_OUT_SEED_OFFSET, seed, _acting(policy))
+    return collect_episode(system, behaviour, steps, HELD_OUT_SEED_OFFSET, seed, load_any_policy(policy))
 
 
 def _stored(dataset: Dataset, steps: int, seed: int, at_most: bool) -> Episode:
@@ -68,18 +63,3 @@ def _stored(dataset: Dataset, steps: int, seed: int, at_most: bool) -> Episode:
     index = int(np.searchsorted(trajectories.offsets, row, side="right")) - 1
     states, actions = trajectories.states[row : row + steps + 1], trajectories.actions[row : row + steps]
     return Episode(index, states, actions, trajectories.contexts[index])
-
-
-def _acting(reference: str) -> Policy:
-    """The policy, each of whose actions is held for as many control steps as it was trained with."""
-    act = load_any_policy(reference)
-    repeat = load_policy(reference).facts.action_repeat if Path(reference).is_dir() else 1
-    calls, held = itertools.count(), np.empty(0)
-
-    def acting(observation: np.ndarray) -> np.ndarray:
-        nonlocal held
-        if next(calls) % repeat == 0:
-            held = act(observation)
-        return held
-
-    return acting

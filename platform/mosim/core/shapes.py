@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 State = Float[Tensor, "*batch state"]
-"""`[qpos, qvel]`, raw, in SI units."""
+"""`[qpos, qvel, act]`, raw, in SI units."""
 
 States = Float[Tensor, "*batch horizon state"]
 """States after each of `horizon` physics steps."""
@@ -17,6 +17,12 @@ Action = Float[Tensor, "*batch nu"]
 
 Actions = Float[Tensor, "*batch horizon nu"]
 """One action a physics step."""
+
+History = Float[Tensor, "*batch known state"]
+"""States that are known when a prediction begins, the last of them last."""
+
+HistoryActions = Float[Tensor, "*batch between nu"]
+"""The actions between them, one fewer."""
 
 Qpos = Float[Tensor, "*batch nq"]
 """Positions, with unit quaternions."""

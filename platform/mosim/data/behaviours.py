@@ -14,7 +14,10 @@ from mosim.core.frozen import Frozen
 from mosim.robots import SystemFacts
 
 Policy = Callable[[np.ndarray], np.ndarray]
-"""From a flat observation `(observation_size,)`, float64, to an action `(nu,)` in actuator units."""
+"""From a flat observation `(observation_size,)`, float64, to an action `(nu,)` in actuator units.
+
+One that has an attribute `action_repeat` acts once in so many control steps, and its action is held meanwhile.
+"""
 
 
 class PoissonBehaviour(Frozen):
@@ -28,7 +31,7 @@ class PoissonBehaviour(Frozen):
 
 
 class PolicyBehaviour(Frozen):
-    """A policy that acts once a control step on the task's own observation."""
+    """A policy that acts on the task's own observation, once a control step or in as many as its `action_repeat`."""
 
     kind: Literal["policy"] = "policy"
     policy: str = Field(description="A Python callable as module:function, or the folder of a trained policy.")
@@ -64,6 +67,18 @@ def poisson_actions(
     values = values_random.uniform(lower, upper, (drawn, facts.nu))
     values[zeros_random.random(drawn) < behaviour.zero_probability] = np.clip(0.0, lower, upper)
     return np.repeat(values, holds[:drawn], axis=0)[:steps]
+
+
+def action_repeat_of(policy: Policy) -> int:
+    """Control steps that each action of a policy is held.
+
+    Raises:
+      MosimError: its attribute `action_repeat` is no whole number of 1 or more.
+    """
+    repeat = getattr(policy, "action_repeat", 1)
+    if isinstance(repeat, bool) or not isinstance(repeat, int) or repeat < 1:
+        raise MosimError(f"the policy's action_repeat is {repeat!r}; it must be a whole number of 1 or more.")
+    return repeat
 
 
 def resolve_policy(reference: str) -> Policy:

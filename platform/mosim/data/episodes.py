@@ -11,7 +11,14 @@ import torch
 from mujoco import rollout as mujoco_rollout
 
 from mosim.core.errors import DivergenceError, MosimError
-from mosim.data.behaviours import Behaviour, PoissonBehaviour, Policy, PolicyBehaviour, poisson_actions
+from mosim.data.behaviours import (
+    Behaviour,
+    PoissonBehaviour,
+    Policy,
+    PolicyBehaviour,
+    action_repeat_of,
+    poisson_actions,
+)
 from mosim.robots import EpisodeStart, System
 from mosim.tasks import Task, evaluator_for
 
@@ -127,8 +134,9 @@ def _closed_loop(
     states, actions = np.empty((steps + 1, facts.state_size)), np.empty((steps, facts.nu))
     states[0] = start.state
     context = torch.from_numpy(start.context[None])
+    held = task.n_substeps * action_repeat_of(policy)
     for step in range(steps):
-        if step % task.n_substeps == 0:
+        if step % held == 0:
             led_here = None if step == 0 else torch.from_numpy(actions[step - 1][None])
             before = None if step == 0 else torch.from_numpy(states[step - 1][None])
             evaluation = evaluate(torch.from_numpy(states[step][None]), led_here, context, before)

@@ -1,5 +1,6 @@
 """Gymnasium environments over a dynamics model, and the true task with the same interface."""
 
+from mosim.envs.core import ControlStep, EnvironmentCore, EnvState
 from mosim.envs.creation import TRUE_DYNAMICS, check_fit, load_dynamics, make_env, make_vector_env
 from mosim.envs.explosions import Explosion
 from mosim.envs.limits import STATE_LIMIT, StateLimits, limits_of
@@ -10,7 +11,10 @@ from mosim.envs.vector_env import Ending, MoSimVectorEnv
 __all__ = [
     "STATE_LIMIT",
     "TRUE_DYNAMICS",
+    "ControlStep",
     "Ending",
+    "EnvState",
+    "EnvironmentCore",
     "Explosion",
     "MoSimEnv",
     "MoSimVectorEnv",

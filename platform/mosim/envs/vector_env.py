@@ -15,13 +15,14 @@ from typing_extensions import TypedDict
 from mosim.core.arguments import LARGEST_SEED, Count, Index, Seed, checked
 from mosim.core.errors import MosimError
 from mosim.core.threads import single_threaded
+from mosim.envs.core import EnvironmentCore, EnvState
 from mosim.envs.explosions import evaluation_explosion, state_explosion
 from mosim.envs.inputs import require_numbers, require_shape, seeds_of
-from mosim.envs.limits import StateLimits, limits_of
+from mosim.envs.limits import StateLimits
 from mosim.envs.pictures import RENDER_MODE, Pictures, pictures_of
 from mosim.envs.starts import Starts
-from mosim.models import DynamicsModel, MujocoDynamics
-from mosim.tasks import Evaluation, Evaluator, Task, evaluator_for
+from mosim.models import DynamicsModel, flat_carry, unflat_carry
+from mosim.tasks import Evaluation, Evaluator, Task
 
 Ending = Callable[[Tensor, Evaluation], Tensor]
 """Says which episodes end, `(batch,)` bool, of the states `(batch, nq + nv)` and what the task says of them."""
@@ -63,10 +64,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
     Attributes:
       task, dynamics: as given.
       control_lower, control_upper: bounds of an action, `(nu,)`, in actuator units.
-      state: `[qpos, qvel]` of all envs, `(num_envs, nq + nv)`.
-      context: of all envs, `(num_envs, context_size)`.
       ended: `(num_envs,)` bool, whose episode is over and whose next step is a reset.
-      limits: of a state, `(nq + nv,)` each.
       first_index: of the first env; env i draws its starts from the seed, `first_index + i` and the episode's number.
       explosions: how many episodes have ended by an explosion so far.
     """
@@ -130,16 +128,12 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._action_repeat = action_repeat
         self._horizon = horizon or task.step_limit or np.inf
-        self._evaluator = evaluator or evaluator_for(task)
+        self._core = EnvironmentCore(task, dynamics, evaluator, limits)
+        self._now = self._core.idle(num_envs)
         self._starts = starts or task.reset
         self._ending = ending
-        self.limits = limits or limits_of(dynamics)
         self.first_index = first_index
         self._seeds = [_drawn_seed() if seed is None else seed] * num_envs
-        weight = next(dynamics.parameters(), None)
-        kind = torch.empty(0, dtype=torch.float64) if weight is None else weight.detach()
-        self.state = kind.new_zeros(num_envs, facts.state_size)
-        self.context = torch.zeros(num_envs, task.context_size, dtype=torch.float64, device=kind.device)
         self._observation = np.zeros(self.observation_space.shape or (), np.float32)
         self._episodes = np.full(num_envs, -1)
         self._steps = np.zeros(num_envs, int)
@@ -147,6 +141,21 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         self.explosions = 0
         self.render_mode = render_mode
         self.metadata = self.metadata | {"render_fps": 1.0 / (task.control_timestep * action_repeat)}
+
+    @property
+    def state(self) -> Tensor:
+        """`[qpos, qvel, act]` of all envs, `(num_envs, state_size)`."""
+        return self._core.states_of(self._now)
+
+    @property
+    def context(self) -> Tensor:
+        """Of all envs, `(num_envs, context_size)`."""
+        return self._now.context
+
+    @property
+    def limits(self) -> StateLimits:
+        """Of a state, `(state_size,)` each."""
+        return self._core.limits
 
     @single_threaded
     def reset(
@@ -196,14 +205,13 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         actions = require_shape(actions, (self.num_envs, self.task.facts.nu), "(num_envs, nu)")
         require_numbers(actions, self.ended)
         control = torch.as_tensor(np.clip(actions, self.control_lower, self.control_upper)).to(self.state)
-        controls = control.unsqueeze(-2).expand(-1, self.task.n_substeps, -1)
         reset = np.flatnonzero(self.ended)
         alive = ~self.ended
         rewards = np.zeros(self.num_envs)
         terminated, truncated, exploded = (np.zeros(self.num_envs, bool) for _ in range(3))
         explosions: np.ndarray = np.full(self.num_envs, None, object)
         for _ in range(self._action_repeat):
-            evaluation, moved = self._advance(control, controls, alive, explosions)
+            evaluation, moved = self._advance(control, alive, explosions)
             self._steps += alive
             exploded |= alive & ~moved
             alive = alive & moved
@@ -241,7 +249,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
     def snapshot(self) -> dict[str, np.ndarray]:
         """Everything that the next step depends on, but the dynamics; for `restore`."""
         return {
-            "state": self.state.cpu().numpy().copy(),
+            **{name: tensor.cpu().numpy().copy() for name, tensor in flat_carry(self._now.carry).items()},
             "context": self.context.cpu().numpy().copy(),
             "observation": self._observation.copy(),
             "seeds": np.array(self._seeds, np.int64),
@@ -253,36 +261,30 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
 
     def restore(self, snapshot: dict[str, np.ndarray]) -> None:
         """Goes on from a `snapshot` of as many envs of the same task."""
-        self.state = torch.from_numpy(snapshot["state"].copy()).to(self.state)
-        self.context = torch.from_numpy(snapshot["context"].copy()).to(self.context)
+        flat = flat_carry(self._now.carry)
+        carried = {name: torch.from_numpy(snapshot[name].copy()).to(tensor) for name, tensor in flat.items()}
+        context = torch.from_numpy(snapshot["context"].copy()).to(self.context)
+        self._now = EnvState(unflat_carry(carried, self._now.carry), context)
         self._observation = snapshot["observation"].copy()
         self._seeds = snapshot["seeds"].tolist()
         self._episodes, self._steps = snapshot["episodes"].copy(), snapshot["steps"].copy()
         self.ended = snapshot["ended"].copy()
         self.explosions = int(snapshot["explosions"])
-        self._tell_contexts()
+        self._core.use_contexts(self._now)
 
-    def _advance(
-        self, control: Tensor, controls: Tensor, alive: np.ndarray, explosions: np.ndarray
-    ) -> tuple[Evaluation, np.ndarray]:
+    def _advance(self, control: Tensor, alive: np.ndarray, explosions: np.ndarray) -> tuple[Evaluation, np.ndarray]:
         """One control step of the rows that are alive; says which are where a motion can be, and why others are not."""
-        states = self.dynamics.rollout(self.state, controls)
-        sane = self.limits.hold(states).flatten(1).all(dim=-1).cpu().numpy() & alive
-        for row in np.flatnonzero(alive & ~sane):
+        before = self.state
+        moving = torch.from_numpy(alive).to(control.device)
+        self._now, (states, evaluation, valid) = self._core.step(self._now, control, moving)
+        moved = valid.cpu().numpy()
+        for row in np.flatnonzero(alive & ~moved).tolist():
             step = int(self._steps[row]) + 1
-            explosions[row] = state_explosion(self.task.facts, self.limits, states[row], self.state[row], step)
-        if sane.all():
-            state, previous = states[:, -1], states[:, -2] if states.shape[1] > 1 else self.state
-        else:
-            keep = torch.from_numpy(sane).to(states.device).unsqueeze(-1)
-            state = torch.where(keep, states[:, -1], self.state)
-            previous = torch.where(keep, states[:, -2] if states.shape[1] > 1 else self.state, self.state)
-        evaluation = self._evaluator(state, control, self.context, previous)
-        told = torch.isfinite(evaluation.reward) & torch.isfinite(evaluation.observation).all(dim=-1)
-        for row in np.flatnonzero(sane & ~told.cpu().numpy()):
-            explosions[row] = evaluation_explosion(evaluation, int(row), state[row], int(self._steps[row]) + 1)
-        self.state = state
-        return evaluation, sane & told.cpu().numpy()
+            if self.limits.hold(states[row]).all():
+                explosions[row] = evaluation_explosion(evaluation, row, self.state[row], step)
+            else:
+                explosions[row] = state_explosion(self.task.facts, self.limits, states[row], before[row], step)
+        return evaluation, moved & alive
 
     def _begin(self, rows: np.ndarray) -> None:
         """Starts the next episode of the envs in `rows`."""
@@ -290,12 +292,9 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         starts = [
             self._starts((self._seeds[row], self.first_index + int(row), int(self._episodes[row]))) for row in rows
         ]
-        # A new tensor, since the old one may be shared with whoever looked at it.
-        self.state, self.context = self.state.clone(), self.context.clone()
-        self.state[rows] = torch.from_numpy(np.stack([start.state for start in starts])).to(self.state)
-        self.context[rows] = torch.from_numpy(np.stack([start.context for start in starts])).to(self.context)
-        self._tell_contexts()
-        evaluation = self._evaluator(self.state[rows], None, self.context[rows], None)
+        states, contexts = (torch.from_numpy(np.stack(part)) for part in zip(*starts, strict=True))
+        where = torch.from_numpy(rows).to(self.context.device)
+        self._now, evaluation = self._core.begin(self._now, where, states, contexts)
         self._observation[rows] = evaluation.observation.cpu().numpy()
         self._steps[rows] = 0
         self.ended[rows] = False
@@ -309,10 +308,6 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
             raise MosimError(f"reset_mask must be an array of {self.num_envs} bools, one an env, not {mask!r}.")
         return np.flatnonzero(mask)
-
-    def _tell_contexts(self) -> None:
-        if isinstance(self.dynamics, MujocoDynamics):
-            self.dynamics.use_contexts(self.context.cpu().numpy())
 
 
 def _drawn_seed() -> int:

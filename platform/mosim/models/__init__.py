@@ -1,6 +1,7 @@
 """Dynamics models: the interface, the neural simulator, the baselines, and MuJoCo itself."""
 
-from mosim.models.interface import DynamicsModel, HoldLast
+from mosim.models.carry import Carry, flat_carry, map_carry, unflat_carry
+from mosim.models.interface import DynamicsModel, HoldLast, MarkovModel
 from mosim.models.mosim.config import ConstraintsConfig, CorrectorConfig, IntegratorConfig, ModelConfig, NetworkConfig
 from mosim.models.mosim.constraints.compliance import Impedances
 from mosim.models.mosim.identification.base_parameters import BaseParameters, base_parameters
@@ -26,6 +27,7 @@ __all__ = [
     "INERTIAL",
     "ArticulatedPredictor",
     "BaseParameters",
+    "Carry",
     "Certainty",
     "ConstraintsConfig",
     "CorrectorConfig",
@@ -35,6 +37,7 @@ __all__ = [
     "Impedances",
     "Integrator",
     "IntegratorConfig",
+    "MarkovModel",
     "MassFit",
     "MeasurementNoise",
     "MechanicalParameters",
@@ -52,8 +55,11 @@ __all__ = [
     "certainty_of",
     "fit_constraints",
     "fit_steps",
+    "flat_carry",
     "full_inertia",
     "identify",
     "make_integrator",
+    "map_carry",
     "smoothed_positions",
+    "unflat_carry",
 ]

@@ -5,8 +5,9 @@ import abc
 import torch
 from torch import nn
 
-from mosim.core.shapes import Action, Actions, State, States
+from mosim.core.shapes import Action, Actions, History, HistoryActions, State, States
 from mosim.core.threads import single_threaded
+from mosim.models.carry import Carry
 from mosim.robots import SystemFacts
 
 
@@ -16,51 +17,89 @@ class DynamicsModel(nn.Module, abc.ABC):
     Attributes:
       facts: the system that is modelled.
       knowledge: how much it is told of its robot, see `ModelConfig.knowledge`; empty of what is not learned.
+      history: states that a prediction begins with; 1 for a model that needs but the last.
     """
 
     knowledge: str = ""
+    history: int = 1
 
     def __init__(self, facts: SystemFacts) -> None:
         super().__init__()
         self.facts = facts
 
     @abc.abstractmethod
-    def step(self, state: State, action: Action) -> State:
+    def init(self, states: History, actions: HistoryActions) -> Carry:
+        """What a prediction begins with.
+
+        Args:
+          states: the last `history` states or fewer, one at least, of shape `(..., known, state_size)`: `[qpos, qvel,
+            act]`, in SI units, with unit quaternions.
+          actions: between them, of shape `(..., known - 1, nu)`.
+        """
+
+    @abc.abstractmethod
+    def step(self, carry: Carry, action: Action) -> Carry:
         """Predicts one physics step.
 
         Args:
-          state: `[qpos, qvel]`, of shape `(..., nq + nv)`, in SI units, with unit quaternions.
+          carry: from `init` or an earlier step; it stays as it is.
           action: `ctrl`, of shape `(..., nu)`, in actuator units, held during the step.
 
         Returns:
-          The next state, of shape `(..., nq + nv)`. Never raises for a diverging prediction: it is not finite.
+          What the next step needs. Never raises for a diverging prediction: its state is not finite.
         """
+
+    @abc.abstractmethod
+    def state(self, carry: Carry) -> State:
+        """The predicted state, of shape `(..., state_size)`."""
+
+    def advance(self, carry: Carry, actions: Actions) -> tuple[Carry, States]:
+        """Predicts open loop: steps under actions of shape `(..., horizon, nu)`, and the states after each of them."""
+        states = []
+        for action in actions.unbind(-2):
+            carry = self.step(carry, action)
+            states.append(self.state(carry))
+        return carry, torch.stack(states, dim=-2)
 
     @single_threaded
     def rollout(self, state: State, actions: Actions) -> States:
-        """Predicts open loop.
+        """Predicts open loop from one state.
 
         Differentiable where `step` is. The prediction is computed on one of torch's threads, unless within
         `mosim.torch_threads`; a backward pass through it is the caller's own, on as many as torch has there.
 
         Args:
-          state: where to start, of shape `(..., nq + nv)`.
+          state: where to start, of shape `(..., state_size)`.
           actions: one a physics step, of shape `(..., horizon, nu)`.
 
         Returns:
-          The states after each action, of shape `(..., horizon, nq + nv)`; the start is not among them.
+          The states after each action, of shape `(..., horizon, state_size)`; the start is not among them.
         """
-        states = []
-        for action in actions.unbind(-2):
-            state = self.step(state, action)
-            states.append(state)
-        return torch.stack(states, dim=-2)
+        _, states = self.advance(self.init(state.unsqueeze(-2), actions[..., :0, :]), actions)
+        return states
 
 
-class HoldLast(DynamicsModel):
+class MarkovModel(DynamicsModel):
+    """A model whose next state follows from the last one and the action: it carries that state and nothing else."""
+
+    @abc.abstractmethod
+    def step(self, carry: State, action: Action) -> State:
+        """Predicts the state after a physics step, `(..., state_size)`, from the one before; see `DynamicsModel`."""
+
+    def init(self, states: History, actions: HistoryActions) -> State:
+        """See `DynamicsModel`."""
+        del actions
+        return states[..., -1, :]
+
+    def state(self, carry: State) -> State:
+        """See `DynamicsModel`."""
+        return carry
+
+
+class HoldLast(MarkovModel):
     """The baseline that predicts no change."""
 
-    def step(self, state: State, action: Action) -> State:
+    def step(self, carry: State, action: Action) -> State:
         """Returns the state itself."""
         del action
-        return state
+        return carry

@@ -6,13 +6,13 @@ import torch
 from mujoco import rollout as mujoco_rollout
 
 from mosim.core.shapes import Action, Actions, State, States
-from mosim.models.interface import DynamicsModel
+from mosim.models.interface import MarkovModel
 from mosim.robots import System
 
 _STATE = mujoco.mjtState.mjSTATE_FULLPHYSICS
 
 
-class MujocoDynamics(DynamicsModel):
+class MujocoDynamics(MarkovModel):
     """The true physics, on `threads` threads of MuJoCo's own `rollout`.
 
     Not differentiable; float64 inside. The contact solver starts cold at every call, so states agree with an unbroken
@@ -30,14 +30,14 @@ class MujocoDynamics(DynamicsModel):
         """Sets the context of each row of the batches to come: `(batch, context_size)`, for physics that need it."""
         self._contexts = contexts if self._system.context_in_dynamics else None
 
-    def step(self, state: State, action: Action) -> State:
+    def step(self, carry: State, action: Action) -> State:
         """One `mj_step` for each row."""
-        return self.rollout(state, action.unsqueeze(-2)).squeeze(-2)
+        return self.advance(carry, action.unsqueeze(-2))[0]
 
-    def rollout(self, state: State, actions: Actions) -> States:
+    def advance(self, carry: State, actions: Actions) -> tuple[State, States]:
         """One `mj_step` for each row and action."""
         size = self.facts.state_size
-        start = state.detach().double().cpu().numpy().reshape(-1, size)
+        start = carry.detach().double().cpu().numpy().reshape(-1, size)
         control = actions.detach().double().cpu().numpy().reshape(len(start), *actions.shape[-2:])
         full = np.zeros((len(start), mujoco.mj_stateSize(self._system.model, _STATE)))
         full[:, 1 : 1 + size] = start  # mjSTATE_FULLPHYSICS starts with the time.
@@ -47,7 +47,8 @@ class MujocoDynamics(DynamicsModel):
             models = [self._system.model_for(context) for context in self._contexts]
         states, _ = self._pool.rollout(models, self._data, full, control)
         result = torch.from_numpy(np.ascontiguousarray(states[..., 1 : 1 + size]))
-        return result.reshape(*state.shape[:-1], actions.shape[-2], size).to(state)
+        states = result.reshape(*carry.shape[:-1], actions.shape[-2], size).to(carry)
+        return states[..., -1, :], states
 
 
 class PerturbedTwin(MujocoDynamics):

@@ -3,6 +3,8 @@
 import time
 from pathlib import Path
 
+import numpy as np
+
 from mosim.agents import load_policy
 from mosim.core.console import progress_bar
 from mosim.core.errors import MosimError
@@ -59,7 +61,23 @@ def load_any_policy(reference: str) -> Policy:
             f"{folder} is a checkpoint of RLlib's own, which is pickled: loading it could run any code. If you trust "
             "it, load it in a function of yours and give that as module:function."
         )
-    return load_policy(folder).act
+    return TrainedPolicy(folder)
+
+
+class TrainedPolicy:
+    """A policy that mosim trained, as `mosim.data.collect` takes it.
+
+    Attributes:
+      action_repeat: control steps that it was trained to hold an action.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        policy = load_policy(folder)
+        self._act, self.action_repeat = policy.act, policy.facts.action_repeat
+
+    def __call__(self, observation: np.ndarray) -> np.ndarray:
+        """The action, `(nu,)`, in actuator units."""
+        return self._act(observation)
 
 
 class EpisodeClock:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from mosim.core.shapes import Action, Qpos, Qvel, State
 from mosim.core.threads import single_threaded
 from mosim.geometry import ConfigurationSpace
-from mosim.models.interface import DynamicsModel
+from mosim.models.interface import MarkovModel
 from mosim.models.mosim.activation import ActivationDynamics
 from mosim.models.mosim.config import ModelConfig
 from mosim.models.mosim.corrector import Corrector
@@ -16,7 +16,7 @@ from mosim.models.mosim.statistics import Statistics
 from mosim.robots import SystemFacts
 
 
-class NeuralSimulator(DynamicsModel):
+class NeuralSimulator(MarkovModel):
     """`dv/dt = M(q) [b(q, v) + tau(u)] + sum_k eps_k(q, v, u)`, integrated over physics steps.
 
     States and actions are raw at every border; they are standardised inside.
@@ -81,9 +81,9 @@ class NeuralSimulator(DynamicsModel):
         return torch.clamp(total, -self._acceleration_limit, self._acceleration_limit)
 
     @single_threaded
-    def step(self, state: State, action: Action) -> State:
+    def step(self, carry: State, action: Action) -> State:
         """See `DynamicsModel`."""
-        qpos, qvel, act = self.facts.layout.split(state)
+        qpos, qvel, act = self.facts.layout.split(carry)
         control = action if self.activation is None else torch.cat([action, act], dim=-1)
         next_qpos, next_qvel = self.integrator(self.acceleration, qpos, qvel, control)
         if self.predictor.bounded:

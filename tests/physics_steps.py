@@ -2,11 +2,11 @@
 
 import numpy as np
 import torch
-from true_mechanics import true_mechanics
 
 from mosim.data import PoissonBehaviour, collect_episode
 from mosim.models import ConstraintsConfig, ModelConfig, NeuralSimulator, Statistics
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
+from true_mechanics import true_mechanics
 
 CONFIG = ModelConfig(predictor="articulated", constraints=ConstraintsConfig(), correctors=())
 

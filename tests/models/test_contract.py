@@ -1,0 +1,150 @@
+"""What every dynamics model promises: one test over all of them."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from mechanisms import ACTUATORS, EVERY_JOINT, compiled
+from mosim.models import (
+    ConstraintsConfig,
+    CorrectorConfig,
+    DynamicsModel,
+    HoldLast,
+    ModelConfig,
+    MujocoDynamics,
+    NeuralSimulator,
+    Statistics,
+    flat_carry,
+    unflat_carry,
+)
+from mosim.models.mosim.predictor import PREDICTORS
+from mosim.robots import System
+from mosim.training import part_names
+
+BATCH, HORIZON = 5, 7
+
+
+def system_of(xml: str) -> System:
+    model, _ = compiled(xml)
+    return System("mechanism.xml", "mechanism", model)
+
+
+def simulator(config: ModelConfig) -> Callable[[System], DynamicsModel]:
+    def make(system: System) -> DynamicsModel:
+        torch.manual_seed(0)
+        return NeuralSimulator(system.facts, config, Statistics.neutral(system.facts)).double()
+
+    return make
+
+
+KINDS: dict[str, Callable[[System], DynamicsModel]] = {
+    "no change": lambda system: HoldLast(system.facts),
+    "mujoco": MujocoDynamics,
+    **{
+        f"{predictor}{', constrained' if constraints else ''}": simulator(
+            ModelConfig(predictor=predictor, constraints=constraints, correctors=(CorrectorConfig(),))
+        )
+        for predictor in PREDICTORS
+        for constraints in (None, ConstraintsConfig())
+        if constraints is None or predictor != "network"
+    },
+}
+
+
+@pytest.fixture(scope="module", params=[EVERY_JOINT, ACTUATORS], ids=["every joint", "actuators"])
+def system(request: pytest.FixtureRequest) -> System:
+    return system_of(request.param)
+
+
+@pytest.fixture(params=KINDS)
+def model(request: pytest.FixtureRequest, system: System) -> DynamicsModel:
+    return KINDS[request.param](system)
+
+
+@pytest.fixture
+def states(system: System) -> torch.Tensor:
+    return torch.stack([torch.from_numpy(system.reset([index]).state) for index in range(BATCH)])
+
+
+@pytest.fixture
+def actions(system: System) -> torch.Tensor:
+    random = torch.Generator().manual_seed(1)
+    lower, upper = (torch.tensor(bound) for bound in (system.facts.control_lower, system.facts.control_upper))
+    share = torch.rand(BATCH, HORIZON, system.facts.nu, generator=random, dtype=torch.float64)
+    return lower + share * (upper - lower)
+
+
+def begun(model: DynamicsModel, states: torch.Tensor, actions: torch.Tensor):
+    return model.init(states.unsqueeze(1), actions[:, :0])
+
+
+def test_a_rollout_is_its_steps(model: DynamicsModel, states: torch.Tensor, actions: torch.Tensor) -> None:
+    together = model.rollout(states, actions)
+    assert together.shape == (BATCH, HORIZON, model.facts.state_size)
+    assert together.dtype == states.dtype
+    carry = begun(model, states, actions)
+    torch.testing.assert_close(model.state(carry), states, rtol=0, atol=0)
+    for step in range(HORIZON):
+        carry = model.step(carry, actions[:, step])
+        torch.testing.assert_close(model.state(carry), together[:, step], rtol=0, atol=1e-7)
+
+
+def test_rows_do_not_know_of_one_another(model: DynamicsModel, states: torch.Tensor, actions: torch.Tensor) -> None:
+    together = model.rollout(states, actions)
+    alone = torch.cat([model.rollout(states[row : row + 1], actions[row : row + 1]) for row in range(BATCH)])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-7)
+
+
+def test_a_carry_can_be_kept_and_gone_on_from(
+    model: DynamicsModel, states: torch.Tensor, actions: torch.Tensor
+) -> None:
+    carry, _ = model.advance(begun(model, states, actions), actions[:, :3])
+    kept = {name: tensor.clone() for name, tensor in flat_carry(carry).items()}
+    _, whole = model.advance(carry, actions[:, 3:])
+    _, again = model.advance(unflat_carry(kept, begun(model, states, actions)), actions[:, 3:])
+    torch.testing.assert_close(again, whole, rtol=0, atol=1e-7)
+    assert all((tensor == kept[name]).all() for name, tensor in flat_carry(carry).items()), "a step changes no carry"
+
+
+def test_gradients_are_those_of_finite_differences(
+    model: DynamicsModel, states: torch.Tensor, actions: torch.Tensor
+) -> None:
+    if isinstance(model, MujocoDynamics):
+        pytest.skip("MuJoCo itself has no gradients here")
+    if model.facts.driven is not model.facts:
+        model = model if isinstance(model, HoldLast) else model.requires_grad_(False)
+    random = torch.Generator().manual_seed(2)
+    weights = torch.randn(BATCH, HORIZON, model.facts.state_size, generator=random, dtype=torch.float64)
+
+    def value(start: torch.Tensor) -> torch.Tensor:
+        return (model.rollout(start, actions) * weights).sum()
+
+    start = states.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(value(start), start)
+    direction = torch.zeros_like(states)
+    velocities = model.facts.layout.qvel
+    direction[:, velocities] = torch.randn(BATCH, model.facts.nv, generator=random, dtype=torch.float64)
+    with torch.no_grad():
+        more, less = (value(states + sign * 1e-6 * direction) for sign in (1, -1))
+    expected = float((more - less) / 2e-6)
+    assert float((gradient * direction).sum()) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_parts_cover_every_weight_once(model: DynamicsModel) -> None:
+    if not isinstance(model, NeuralSimulator):
+        assert not list(model.parameters())
+        return
+    names = part_names(model.config)
+    assert len(set(names)) == len(names)
+    owners = {name: [part for part in names if _holds(part, name, names)] for name, _ in model.named_parameters()}
+    assert owners
+    assert all(len(of) == 1 for of in owners.values()), {name: of for name, of in owners.items() if len(of) != 1}
+
+
+def _holds(part: str, weight: str, parts: tuple[str, ...]) -> bool:
+    if part == "constraints":
+        return weight.startswith("predictor.constraints.")
+    if part == "predictor":
+        return weight.startswith("predictor.") and not ("constraints" in parts and ".constraints." in weight)
+    return weight.startswith(f"correctors.{part.removeprefix('corrector/')}.")
