@@ -111,8 +111,8 @@ def test_several_seeds_show_their_spread(capfd: pytest.CaptureFixture[str]) -> N
     ("arguments", "sentence"),
     [
         (("networks",), "the simulator in networks has the predictor rigid_body, whose weights are no masses"),
-        (("one", "pendulum"), "the simulator in pendulum is of another system than reacher"),
-        (("one", "--data", "swings"), "is of another system than reacher"),
+        (("one", "pendulum"), "the simulator in pendulum does not fit system reacher"),
+        (("one", "--data", "swings"), "does not fit system reacher"),
         (("one", "--data", "nowhere"), "there is no dataset at"),
         (("one", "--against", "gone.xml"), "there is no MJCF file at gone.xml"),
         (

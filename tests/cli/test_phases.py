@@ -92,7 +92,8 @@ def test_a_policy_s_folder_collects(folder: Path) -> None:
     policy = Policy(
         PolicyFacts(task="pendulum-swingup", observation_size=3, action_size=1, hidden=(8,), clip=10.0, action_repeat=3)
     )
-    torch.nn.init.normal_(policy.layers[-1].weight)
+    for weight in policy.parameters():
+        torch.nn.init.normal_(weight)
     save_policy(policy, folder / "policy")
     mosim_command(
         folder, "collect", "pendulum-swingup", "--out", "swung", "--episodes", "2", "--steps", "30",

@@ -48,4 +48,4 @@ def test_what_is_there_is_used_if_it_is_of_the_system(
     with pytest.raises(SystemExit) as end:
         main(["evaluate", "runs/acrobot-swingup", "--data", "other", *OFF])
     assert end.value.code == 2
-    assert "is of another system than acrobot" in capfd.readouterr().err
+    assert "does not fit system acrobot" in capfd.readouterr().err

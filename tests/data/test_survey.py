@@ -328,7 +328,7 @@ class TestCommand:
         reacher = load_task("reacher-easy")
         other = write_dataset(tmp_path / "other", reacher, collected(reacher, episodes=2, steps=5))
         assert self.mosim(dataset.uri, "--against", other.uri) == 2
-        assert "is of another system than hopper" in capfd.readouterr().err
+        assert "does not fit system hopper" in capfd.readouterr().err
 
     def test_a_robot_whose_file_is_gone_has_all_but_contacts(
         self, tmp_path: Path, capfd: pytest.CaptureFixture[str]

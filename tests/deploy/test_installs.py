@@ -57,7 +57,8 @@ def image() -> Shipment:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     return Shipment(
         sources=[source for *sources, _ in copied for source in sources],
-        left_out=[pattern.removeprefix("**/") for pattern in ignored if not pattern.startswith("#")],
+        # Others lie beside what is copied: Docker takes a pattern without stars for a name in the repository's root.
+        left_out=[pattern.removeprefix("**/") for pattern in ignored if pattern.startswith("**/")],
         commands=[words[2:] for words in instructions if words[:2] == ["RUN", "python"]],
     )
 

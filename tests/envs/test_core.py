@@ -58,7 +58,10 @@ def on_the_floor(core: EnvironmentCore) -> np.ndarray:
     """The state of an episode, with a foot on the floor, in which the cheetah runs fastest: running alone is paid."""
     states = collect_episode(core.task, PoissonBehaviour(), 600, 0, 1).states
     layout = core.task.facts.layout
-    constraints = core.dynamics.predictor.constraints  # pyright: ignore[reportAttributeAccessIssue]
+    assert isinstance(core.dynamics, NeuralSimulator)
+    constraints = core.dynamics.predictor.constraints
+    assert constraints is not None
+    assert constraints.contacts is not None
     touching, _ = constraints.contacts.acting(torch.from_numpy(states[:, layout.qpos]))
     rows = touching.unique().numpy()
     return states[rows[np.argmax(states[rows, layout.qvel.start])]]

@@ -12,7 +12,7 @@ from mosim.data import PoissonBehaviour, Trajectories, collect_episode
 from mosim.envs import STATE_LIMIT, Explosion, MoSimVectorEnv, limits_of, make_vector_env
 from mosim.envs.explosions import state_explosion
 from mosim.models import ModelConfig, MujocoDynamics, NeuralSimulator
-from mosim.tasks import Task, load_task
+from mosim.tasks import Task, evaluator_for, load_task
 from mosim.training import Recipe, Trainer, TrainingData
 
 TINY_MODEL = {name: {"width": 16, "depth": 1} for name in ("inertia", "bias")}
@@ -113,8 +113,7 @@ def test_a_reward_that_is_not_finite_is_an_explosion_too() -> None:
         reward = torch.where(torch.arange(3) == 1, torch.nan, evaluation.reward)
         return evaluation if action is None else evaluation._replace(reward=reward)
 
-    plain = MoSimVectorEnv(task, MujocoDynamics(task), 3)
-    sound = plain._evaluator
+    sound = evaluator_for(task)
     envs = MoSimVectorEnv(task, MujocoDynamics(task), 3, evaluator=spoilt)
     envs.reset(seed=0)
     _, reward, terminated, _, info = envs.step(np.zeros((3, 2), np.float32))

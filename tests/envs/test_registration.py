@@ -7,8 +7,9 @@ from gymnasium.utils.env_checker import check_env
 
 import mosim
 from mosim.core.errors import MismatchError, MosimError
-from mosim.envs import MoSimVectorEnv, check_fit
+from mosim.envs import MoSimVectorEnv
 from mosim.registration import SUITE_TASKS, environment_id
+from mosim.robots import require_fit
 from mosim.tasks import load_task, task_names
 
 
@@ -51,6 +52,7 @@ def test_a_simulated_task_needs_a_checkpoint() -> None:
 
 
 def test_a_checkpoint_of_another_system_is_refused_with_what_differs() -> None:
+    reacher = load_task("reacher-easy")
     with pytest.raises(MismatchError, match=r"does not fit task cartpole-swingup: nu is 2 against 1"):
-        check_fit(load_task("reacher-easy").facts, load_task("cartpole-swingup"))
-    check_fit(load_task("reacher-hard").facts, load_task("reacher-easy"))
+        require_fit(reacher.facts, load_task("cartpole-swingup").facts, "the simulator", "cartpole-swingup")
+    require_fit(load_task("reacher-hard").facts, reacher.facts, "the simulator")

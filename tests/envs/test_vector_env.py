@@ -6,7 +6,7 @@ from gymnasium.vector import AutoresetMode
 
 from mosim.envs import MoSimEnv, MoSimVectorEnv
 from mosim.models import MarkovModel, MujocoDynamics
-from mosim.tasks import Task, load_task
+from mosim.tasks import Task, evaluator_for, load_task
 
 
 @pytest.fixture(scope="module")
@@ -168,10 +168,10 @@ def test_evaluator_starts_and_ending_may_be_others(reacher: Task) -> None:
         return state[:, 0] > start.state[0] + 0.05
 
     def halved(state, action, context, previous):
-        evaluation = made._evaluator(state, action, context, previous)
+        evaluation = own(state, action, context, previous)
         return evaluation._replace(reward=torch.full_like(evaluation.reward, 0.5))
 
-    made = make(reacher, 1)
+    own = evaluator_for(reacher)
     envs = make(reacher, 2, starts=lambda seed: start, ending=ends_high, evaluator=halved)
     observation, _ = envs.reset(seed=0)
     np.testing.assert_array_equal(observation[0], observation[1])

@@ -74,7 +74,7 @@ def test_errors_are_horizon_errors(task: Task, episode: Episode, comparison: Com
 def test_a_simulator_of_something_else_is_refused(task: Task) -> None:
     other = load_task("acrobot-swingup")
     episode = collect_episode(other, PoissonBehaviour(), 3, 0, 0)
-    with pytest.raises(MismatchError, match="does not fit acrobot-swingup"):
+    with pytest.raises(MismatchError, match="does not fit system acrobot"):
         compare(Drifts(task), other, episode)
 
 

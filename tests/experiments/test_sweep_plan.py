@@ -164,7 +164,7 @@ def test_data_lie_beside_the_file_and_are_of_the_system(tmp_path: Path) -> None:
     given = ("{episodes: 4, steps: 20}", "{path: data}")
     planned = plan(tmp_path, given)
     assert (planned.dataset, planned.steps) == (str(tmp_path / "data"), 20)
-    with pytest.raises(MosimError, match=r"line 5: key 'data\.path': the dataset is of another system than acrobot: "):
+    with pytest.raises(MosimError, match=r"line 5: key 'data\.path': the dataset does not fit system acrobot: "):
         plan(tmp_path, given, ("pendulum-swingup", "acrobot-swingup"))
 
 

@@ -28,8 +28,7 @@ from mosim.data import (
     contact_share,
     overlap,
 )
-from mosim.experiments.pipeline import require_fit
-from mosim.robots import System
+from mosim.robots import System, require_fit
 from mosim.tasks import find_system, load_system
 
 _QUANTILES = {"0.01": "1%", "0.5": "median", "0.99": "99%"}

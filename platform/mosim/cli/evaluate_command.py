@@ -21,8 +21,8 @@ from mosim.experiments.pipeline import (
     horizon_summary,
     measure_simulator,
     pick_device,
-    require_fit,
 )
+from mosim.robots import require_fit
 from mosim.tasks import find_system
 from mosim.training import read_checkpoint
 

@@ -27,9 +27,9 @@ from mosim.evaluation import (
     require_same_drawing,
     write_learned,
 )
-from mosim.experiments.pipeline import complete_dataset, require_fit
+from mosim.experiments.pipeline import complete_dataset
 from mosim.models import Mechanics, NeuralSimulator
-from mosim.robots import System, require_replaceable
+from mosim.robots import System, require_fit, require_replaceable
 from mosim.tasks import find_system, load_system
 from mosim.training import Checkpoint, load_simulator, read_checkpoint
 

@@ -15,9 +15,9 @@ from mosim.core.errors import MosimError
 from mosim.core.threads import torch_threads
 from mosim.data import Dataset
 from mosim.evaluation import MODEL_NAME, Comparison, FilmStyle, compare, film_comparison, write_contact_sheet
-from mosim.experiments.pipeline import pick_device, require_fit
+from mosim.experiments.pipeline import pick_device
 from mosim.rendering import FILM_SUFFIX, SHEET_SUFFIX, Camera, require_film_name, require_opengl, require_sheet_name
-from mosim.robots import System
+from mosim.robots import System, require_fit
 from mosim.tasks import find_system
 from mosim.training import Checkpoint, load_simulator, read_checkpoint
 from mosim_analysis.names import with_knowledge

@@ -13,8 +13,8 @@ from mosim.data import (
     collect_episode,
 )
 from mosim.evaluation import draw_starts
-from mosim.experiments.pipeline import load_any_policy, require_fit
-from mosim.robots import System
+from mosim.experiments.pipeline import load_any_policy
+from mosim.robots import System, require_fit
 
 
 def shown_episode(

@@ -21,10 +21,9 @@ from mosim.experiments.pipeline import (
     default_dataset,
     pick_device,
     recipe_line,
-    require_fit,
     train_simulator,
 )
-from mosim.robots import System
+from mosim.robots import System, require_fit
 from mosim.tasks import load_system
 from mosim.training import Recipe, find_recipe, run_identity
 

@@ -21,7 +21,7 @@ from mosim.cli.parsing import given_flags, parse_with_recipes, with_recipe
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
 from mosim.core.configuration import with_values
 from mosim.core.console import console
-from mosim.core.errors import MismatchError, MosimError
+from mosim.core.errors import MosimError
 from mosim.core.locks import locked
 from mosim.data import Dataset
 from mosim.envs import TRUE_DYNAMICS, find_dataset
@@ -38,6 +38,7 @@ from mosim.experiments.pipeline import (
     train_policies,
     warn_of_hidden_physics,
 )
+from mosim.robots import require_fit
 from mosim.tasks import Task, load_task
 from mosim.tracking import TrackedRun
 from mosim.training import Checkpoint, read_checkpoint
@@ -150,8 +151,7 @@ def _starts(options: Options, checkpoint: Path, task: Task) -> str | None:
     if options.recipe.start == "initial":
         return None
     dataset = find_dataset(checkpoint) if options.data is None else Dataset.open(options.data)
-    if odd := dataset.facts.differences(task.facts):
-        raise MismatchError(f"the dataset at {dataset.uri} does not fit task {task.name}: {'; '.join(odd)}.")
+    require_fit(dataset.facts, task.facts, f"the dataset at {dataset.uri}", task.name)
     return dataset.uri
 
 

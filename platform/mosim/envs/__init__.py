@@ -1,7 +1,7 @@
 """Gymnasium environments over a dynamics model, and the true task with the same interface."""
 
 from mosim.envs.core import ControlStep, EnvironmentCore, EnvState
-from mosim.envs.creation import TRUE_DYNAMICS, check_fit, load_dynamics, make_env, make_vector_env
+from mosim.envs.creation import TRUE_DYNAMICS, load_dynamics, make_env, make_vector_env
 from mosim.envs.explosions import Explosion
 from mosim.envs.limits import STATE_LIMIT, StateLimits, limits_of
 from mosim.envs.single_env import MoSimEnv
@@ -22,7 +22,6 @@ __all__ = [
     "StartStates",
     "Starts",
     "StateLimits",
-    "check_fit",
     "find_dataset",
     "limits_of",
     "load_dynamics",

@@ -61,7 +61,7 @@ class EnvironmentCore:
 
         Args:
           task: whose observations, rewards and ends these are.
-          dynamics: predicts the motion; must model the task's system, see `check_fit`.
+          dynamics: predicts the motion; must model the task's system, see `mosim.robots.require_fit`.
           evaluator: gives observation and reward; None is the task's own.
           limits: of a state; None is those of the dynamics, see `limits_of`.
         """

@@ -4,29 +4,16 @@ from pathlib import Path
 from typing import Unpack
 
 from mosim.core.arguments import Count, Device, Location, checked
-from mosim.core.errors import MismatchError, MosimError
+from mosim.core.errors import MosimError
 from mosim.envs.single_env import MoSimEnv
 from mosim.envs.starts import StartKind, make_starts, start_states
 from mosim.envs.vector_env import EnvOptions, MoSimVectorEnv
 from mosim.models import DynamicsModel, MujocoDynamics
-from mosim.robots import SystemFacts
+from mosim.robots import require_fit
 from mosim.tasks import Task, load_task
 
 TRUE_DYNAMICS = "true"
 """Stands for MuJoCo itself where a simulator's checkpoint is expected."""
-
-
-def check_fit(model_facts: SystemFacts, task: Task) -> None:
-    """Checks that a dynamics model models the task's system.
-
-    Raises:
-      MismatchError: it does not; says which facts differ.
-    """
-    if differences := model_facts.differences(task.facts):
-        raise MismatchError(
-            f"a simulator of {model_facts.name} does not fit task {task.name}: {'; '.join(differences)}; "
-            f"use one that was trained on data of {task.facts.name}."
-        )
 
 
 def load_dynamics(source: str | Path | None, task: Task, device: str = "cpu") -> DynamicsModel:
@@ -47,7 +34,7 @@ def load_dynamics(source: str | Path | None, task: Task, device: str = "cpu") ->
     from mosim.training import load_simulator
 
     dynamics = load_simulator(source, device)
-    check_fit(dynamics.facts, task)
+    require_fit(dynamics.facts, task.facts, f"the simulator in {source}", task.name)
     return dynamics.eval().requires_grad_(False)
 
 

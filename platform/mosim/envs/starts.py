@@ -11,10 +11,10 @@ from pydantic import InstanceOf
 from safetensors.numpy import load_file, save_file
 
 from mosim.core.arguments import checked
-from mosim.core.errors import DamagedFileError, MismatchError, MosimError
+from mosim.core.errors import DamagedFileError, MosimError
 from mosim.core.files import atomic_path
 from mosim.data import Dataset
-from mosim.robots import EpisodeStart
+from mosim.robots import EpisodeStart, require_fit
 from mosim.tasks import Task
 
 StartKind = Literal["initial", "data", "mixed"]
@@ -56,8 +56,7 @@ class StartStates:
           MismatchError: the dataset is of another system than the task's.
           DamagedFileError: a file of it is missing or damaged.
         """
-        if odd := dataset.facts.differences(task.facts):
-            raise MismatchError(f"the dataset at {dataset.uri} does not fit task {task.name}: {'; '.join(odd)}.")
+        require_fit(dataset.facts, task.facts, f"the dataset at {dataset.uri}", task.name)
         rows = sum(shard.rows for shard in dataset.metadata.shards)
         random = np.random.default_rng(_STATES_SEED)
         chosen = np.sort(random.choice(rows, min(count, rows), replace=False))

@@ -100,7 +100,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
 
         Args:
           task: whose spaces, starts, rewards and time limit these are.
-          dynamics: predicts the motion; must model the task's system, see `check_fit`.
+          dynamics: predicts the motion; must model the task's system, see `mosim.robots.require_fit`.
           num_envs: size of the batch, at least 1.
           seed: of a first `reset` without a seed; None draws one.
           action_repeat: control steps that an action is held, at least 1; the rewards are summed.

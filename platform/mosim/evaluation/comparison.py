@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mosim.core.errors import MismatchError
 from mosim.core.threads import single_threaded
 from mosim.data import Episode
 from mosim.evaluation.horizon import predict, running_mean, squared_errors
 from mosim.evaluation.report import MODEL_NAME, baselines
 from mosim.models import DynamicsModel
-from mosim.robots import System, SystemFacts
+from mosim.robots import System, SystemFacts, require_fit
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,8 +63,7 @@ def compare(model: DynamicsModel, system: System, episode: Episode, device: str 
     Raises:
       MismatchError: the model is of another system; says which fact differs.
     """
-    if wrong := model.facts.differences(system.facts):
-        raise MismatchError(f"the simulator does not fit {system.source}: {'; '.join(wrong)}.")
+    require_fit(model.facts, system.facts, "the simulator")
     truth = torch.from_numpy(episode.states[None])
     predictions = {
         name: predict(contender, truth[:, 0].to(place), episode.actions[None]).cpu()

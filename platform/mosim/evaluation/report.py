@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from mosim.core.errors import MismatchError
 from mosim.core.files import atomic_path
 from mosim.data import Trajectories
 from mosim.evaluation.horizon import (
@@ -20,7 +19,7 @@ from mosim.evaluation.horizon import (
     share_starts,
 )
 from mosim.models import DynamicsModel, HoldLast, PerturbedTwin
-from mosim.robots import System, SystemFacts
+from mosim.robots import System, SystemFacts, require_fit
 
 MODEL_NAME, HOLD_LAST, PERTURBED_TWIN = "mosim", "hold-last", "perturbed-twin"
 
@@ -78,8 +77,7 @@ def evaluate(
       MismatchError: the model is of another system; says which fact differs.
       MosimError: no episode is as long as a horizon.
     """
-    if wrong := model.facts.differences(system.facts):
-        raise MismatchError(f"the simulator does not fit {system.source}: {'; '.join(wrong)}.")
+    require_fit(model.facts, system.facts, "the simulator")
     contenders: dict[str, tuple[DynamicsModel, str]] = {
         MODEL_NAME: (model, device),
         **{name: (baseline, "cpu") for name, baseline in baselines(system, threads, seed).items()},

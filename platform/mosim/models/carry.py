@@ -1,21 +1,21 @@
 """What a dynamics model carries from step to step: a tensor, or tensors in tuples and dicts, batched alike."""
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from torch import Tensor
 
-Carry: TypeAlias = "Tensor | tuple[Carry, ...] | dict[str, Carry]"
+Carry: TypeAlias = Tensor | tuple[Any, ...] | dict[str, Any]
 """Every tensor has the batch as its first dimension. That of a model without memory is the state itself."""
 
 
-def map_carry(function: Callable[..., Tensor], carry: Carry, *others: Carry) -> Carry:
+def map_carry(function: Callable[..., Tensor], carry: Carry, *others: Any) -> Carry:
     """The carry of what a function makes of each tensor, and of those in the same place of carries of the same make."""
     if isinstance(carry, Tensor):
         return function(carry, *others)
     if isinstance(carry, dict):
-        return {name: map_carry(function, part, *(other[name] for other in others)) for name, part in carry.items()}  # pyright: ignore[reportArgumentType, reportCallIssue]
-    return tuple(map_carry(function, *parts) for parts in zip(carry, *others, strict=True))  # pyright: ignore[reportArgumentType]
+        return {name: map_carry(function, part, *(other[name] for other in others)) for name, part in carry.items()}
+    return tuple(map_carry(function, *parts) for parts in zip(carry, *others, strict=True))
 
 
 def flat_carry(carry: Carry, name: str = "carry") -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """What is simulated: a MuJoCo model, and what the rest of mosim knows of it."""
 
-from mosim.robots.facts import SystemFacts, read_facts
+from mosim.robots.facts import SystemFacts, read_facts, require_fit
 from mosim.robots.mjcf_file import editable_model, require_replaceable, write_mjcf
 from mosim.robots.physics import array_fields, physics_digests
 from mosim.robots.state_layout import ActivationFacts, Dimension, StateLayout, StateParts
@@ -20,6 +20,7 @@ __all__ = [
     "mjcf_system",
     "physics_digests",
     "read_facts",
+    "require_fit",
     "require_replaceable",
     "write_mjcf",
 ]

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import mujoco
 import numpy as np
 
-from mosim.core.errors import UnsupportedSystemError
+from mosim.core.errors import MismatchError, UnsupportedSystemError
 from mosim.core.frozen import Frozen
 from mosim.core.names import free_name
 from mosim.geometry import JointFacts, JointKind, Skeleton, Vector, read_skeleton
@@ -132,6 +132,23 @@ class SystemFacts(Frozen):
             for field in fields
             if getattr(self, field) != getattr(other, field)
         ]
+
+
+def require_fit(found: SystemFacts, wanted: SystemFacts, what: str, task: str = "") -> None:
+    """Checks that two descriptions are of one system.
+
+    Args:
+      found: of what is checked.
+      wanted: what it must be.
+      what: is checked, such as "the dataset at data/arm".
+      task: whose system `wanted` is; empty for a system without a task.
+
+    Raises:
+      MismatchError: they are not; names `what` and each fact that differs.
+    """
+    if wrong := found.differences(wanted):
+        whose = f"task {task}" if task else f"system {wanted.name}"
+        raise MismatchError(f"{what} does not fit {whose}: {'; '.join(wrong)}.")
 
 
 def read_facts(model: mujoco.MjModel, name: str, varying: Mapping[str, np.ndarray] | None = None) -> SystemFacts:

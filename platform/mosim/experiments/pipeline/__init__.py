@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         complete_dataset,
         default_dataset,
     )
-    from mosim.experiments.pipeline.training import model_tags, pick_device, require_fit, track_report, train_simulator
+    from mosim.experiments.pipeline.training import model_tags, pick_device, track_report, train_simulator
     from mosim.experiments.pipeline.whole_run import WholeRun
 
 __all__ = [
@@ -57,7 +57,6 @@ __all__ = [
     "note",
     "pick_device",
     "recipe_line",
-    "require_fit",
     "return_summary",
     "track_curve",
     "track_dimensions",
@@ -92,7 +91,6 @@ __getattr__ = lazy_names(
         "note": "notes",
         "pick_device": "training",
         "recipe_line": "shown_recipes",
-        "require_fit": "training",
         "return_summary": "policies",
         "track_curve": "measurement",
         "track_dimensions": "measurement",

@@ -10,12 +10,12 @@ import torch
 from rich.progress import Progress, TaskID
 
 from mosim.core.console import console, progress_bar, warn
-from mosim.core.errors import MismatchError, MosimError
+from mosim.core.errors import MosimError
 from mosim.core.threads import torch_threads
 from mosim.data import Dataset
 from mosim.jobs import ray_cluster
 from mosim.models import ModelConfig
-from mosim.robots import SystemFacts
+from mosim.robots import SystemFacts, require_fit
 from mosim.tracking import TrackedRun
 from mosim.training import Recipe, Report, Trainer, TrainingData, read_checkpoint, train_data_parallel
 
@@ -100,16 +100,6 @@ def _train_in_workers(
 ) -> Path:
     with ray_cluster.started(address=address):
         return train_data_parallel(data=ray.put(TrainingData.load(dataset)), on_report=on_report, **options)
-
-
-def require_fit(found: SystemFacts, wanted: SystemFacts, what: str) -> None:
-    """Checks that two descriptions are of one system.
-
-    Raises:
-      MismatchError: they are not; names `what` and each fact that differs.
-    """
-    if wrong := found.differences(wanted):
-        raise MismatchError(f"{what} is of another system than {wanted.name}: {'; '.join(wrong)}.")
 
 
 def model_tags(model: ModelConfig) -> dict[str, str]:

@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 from mosim.agents import PolicyRecipe, find_policy_recipe, require_import_allowed
 from mosim.core.configuration import Location, YamlFile, read_yaml_file, with_values
-from mosim.core.errors import MismatchError, MosimError
+from mosim.core.errors import MosimError
 from mosim.data import Dataset
-from mosim.envs import check_fit, find_dataset
+from mosim.envs import find_dataset
 from mosim.experiments.sweep.config import Sweep
 from mosim.experiments.sweep.dimensions import Scalar
 from mosim.experiments.sweep.space import Draw, Space
 from mosim.experiments.sweep.strategies import Pbt
-from mosim.robots import SystemFacts, is_file
+from mosim.robots import SystemFacts, is_file, require_fit
 from mosim.tasks import load_system, load_task
 from mosim.training import Recipe, find_checkpoint, find_recipe, read_checkpoint
 
@@ -301,7 +301,7 @@ def _simulator(sweep: Sweep, yaml: YamlFile) -> Path:
         task = load_task(sweep.task)
     with _said_of(yaml, "simulator"):
         checkpoint = read_checkpoint(find_checkpoint(str(sweep.simulator)))
-        check_fit(checkpoint.facts, task)
+        require_fit(checkpoint.facts, task.facts, f"a simulator of {checkpoint.facts.name}", task.name)
     return checkpoint.path.absolute()
 
 
@@ -311,8 +311,7 @@ def _dataset(sweep: Sweep, facts: SystemFacts, yaml: YamlFile) -> Dataset | None
         return None
     with _said_of(yaml, "data", "path"):
         dataset = Dataset.open(path if "://" in path else yaml.path.parent / path)
-        if odd := dataset.facts.differences(facts):
-            raise MismatchError(f"the dataset is of another system than {facts.name}: {'; '.join(odd)}.")
+        require_fit(dataset.facts, facts, "the dataset")
         if not dataset.metadata.complete:
             command = dataset.metadata.command(dataset.uri)
             raise MosimError(f"the dataset at {dataset.uri} is not complete; go on with: {command}")
