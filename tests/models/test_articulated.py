@@ -6,13 +6,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from true_mechanics import true_mechanics
 
 from mechanisms import EVERY_JOINT, PENDULUM, WELDED_AND_MASSLESS, compiled
 from mosim.models import ConstraintsConfig, ModelConfig, NeuralSimulator, Statistics
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 from mosim.robots import SystemFacts, read_facts
 from mosim.tasks import load_task
+from true_mechanics import true_mechanics
 
 CONFIG = ModelConfig(predictor="articulated", correctors=())
 MECHANISMS = {"every joint": EVERY_JOINT, "pendulum": PENDULUM, "welded and massless": WELDED_AND_MASSLESS}

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 from dm_control import suite
-from true_mechanics import true_mechanics
 
 from mechanisms import EVERY_JOINT, PENDULUM, WELDED_AND_MASSLESS, compiled
 from mosim.models import ModelConfig, NeuralSimulator, Statistics, identify
@@ -15,6 +14,7 @@ from mosim.models.mosim.identification.linear_estimate import LinearEstimate
 from mosim.models.mosim.identification.mechanical_belief import MechanicalBelief
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 from mosim.robots import SystemFacts, read_facts
+from true_mechanics import true_mechanics
 
 CONFIG = ModelConfig(predictor="articulated", correctors=())
 MECHANISMS = {"every joint": EVERY_JOINT, "pendulum": PENDULUM, "welded and massless": WELDED_AND_MASSLESS}

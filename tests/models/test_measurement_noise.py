@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from physics_steps import CONFIG, transitions, with_true_masses
 
 from mosim.data import PoissonBehaviour, collect_episode
 from mosim.models import MeasurementNoise, NeuralSimulator, Statistics, fit_steps, identify, smoothed_positions
 from mosim.tasks import load_task
+from physics_steps import CONFIG, transitions, with_true_masses
 
 REACH = 8
 

@@ -4,12 +4,12 @@ import mujoco
 import numpy as np
 import pytest
 import torch
-from physics_steps import transitions, with_true_masses
 
 from mosim.models import Statistics, fit_constraints
 from mosim.models.mosim.constraints.compliance import FRICTION, WEIGHT, Compliance, Impedances
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 from mosim.tasks import load_task
+from physics_steps import transitions, with_true_masses
 
 
 @pytest.mark.parametrize("solimp", [(0.9, 0.95, 0.001, 0.5, 2), (0.1, 0.8, 0.03, 0.3, 4), (0.5, 0.99, 0.01, 0.7, 1.5)])

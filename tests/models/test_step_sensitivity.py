@@ -4,7 +4,6 @@ from copy import deepcopy
 
 import pytest
 import torch
-from physics_steps import transitions, with_true_masses
 
 from mosim.models import Statistics
 from mosim.models.mosim.constraints.compliance import NUMBERS
@@ -13,6 +12,7 @@ from mosim.models.mosim.identification.step_sensitivity import StepSensitivity
 from mosim.models.mosim.neural_simulator import NeuralSimulator
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 from mosim.tasks import load_task
+from physics_steps import transitions, with_true_masses
 
 STEP = 1e-6
 

@@ -1,0 +1,26 @@
+"""What mosim uses of Ray's and Ray Tune's private names."""
+
+from mosim.core.private_names import PrivateName
+
+_SEEN = "ray 2.60.0"
+
+PRIVATE_NAMES = (
+    PrivateName(
+        "ray._private.state",
+        "state",
+        "there is no public way to ask how large a cluster can grow, which decides whether a trial fits at all",
+        _SEEN,
+    ),
+    PrivateName(
+        "ray.tune.schedulers.pbt:PopulationBasedTraining",
+        "_num_perturbations",
+        "what a population copies next is drawn by how often it has, so that a resumed sweep draws the same",
+        _SEEN,
+    ),
+    PrivateName(
+        "ray.tune.schedulers.median_stopping_rule:MedianStoppingRule",
+        "_results",
+        "a resumed sweep gives the scheduler back what trials had reported",
+        _SEEN,
+    ),
+)
