@@ -69,6 +69,7 @@ def test_a_recipe_with_a_wrong_key_names_file_key_and_what_is_allowed(tmp_path: 
     assert "learning_rate" in result.stderr
 
 
+@pytest.mark.slow
 def test_systems_lists_tasks() -> None:
     result = mosim("systems")
     assert result.returncode == 0

@@ -100,7 +100,7 @@ def runs(store: str) -> dict[str, tuple[str, bool]]:
     return {str(run.info.run_name): (run.info.status, "failure" in run.data.tags) for run in found}
 
 
-LONG = {"run", "study"}
+LONG = {"run", "study", "sweep"}
 CASES = [
     pytest.param(name, tracked, marks=[pytest.mark.slow] if name in LONG or not (tracked or name == "train") else [])
     for name in COMMANDS

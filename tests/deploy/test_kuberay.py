@@ -88,7 +88,7 @@ def test_the_image_has_the_projects_python_and_the_lock() -> None:
     instructions = [shlex.split(line) for line in DOCKERFILE.replace("\\\n", " ").splitlines() if line[:1].isupper()]
     (base,) = [words[1] for words in instructions if words[0] == "FROM"]
     assert base == "python:3.11-slim"
-    assert PROJECT["requires-python"] == ">=3.11,<3.12"
+    assert PROJECT["requires-python"] == ">=3.11"
     (install,) = [words for words in instructions if "pip" in words]
     assert install[install.index("--constraint") + 1] == "constraints.txt"
     assert install[-1] == ".[cluster]"

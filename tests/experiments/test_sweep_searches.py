@@ -44,6 +44,7 @@ def swept(tmp_path: Path, tiny_sweep: dict[str, Any], pendulum_data: Path, ray_o
     return run
 
 
+@pytest.mark.slow
 def test_optuna_draws_what_exists_and_halving_has_its_metric(swept: Any) -> None:
     search, scheduler = {"kind": "optuna", "startup_trials": 2}, {"kind": "asha", "grace_minutes": 0.01}
     plan, results, _ = swept(space=CONDITIONAL, search=search, scheduler=scheduler)

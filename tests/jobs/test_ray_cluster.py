@@ -11,7 +11,7 @@ from mosim.jobs import ray_cluster
 
 SCRIPT = """
 import os, ray
-from mosim import ray_cluster
+from mosim.jobs import ray_cluster
 
 @ray.remote
 def threads():

@@ -145,7 +145,7 @@ def test_no_module_of_the_working_folder_runs_in_ray_s_workers(hostile_folder: P
 def test_the_user_s_own_script_is_where_its_workers_import_from(tmp_path: Path) -> None:
     (tmp_path / "helper.py").write_text("def answer():\n    return 42\n")
     (tmp_path / "script.py").write_text(
-        "import ray\nimport helper\nfrom mosim import ray_cluster\n"
+        "import ray\nimport helper\nfrom mosim.jobs import ray_cluster\n"
         "with ray_cluster.started(num_cpus=1):\n    print(ray.get(ray.remote(helper.answer).remote()))\n"
     )
     command = [sys.executable, "script.py"]

@@ -96,6 +96,7 @@ def test_an_interrupted_training_of_two_workers_is_finished_by_one(alone: Path, 
     assert_same(tmp_path, alone)
 
 
+@pytest.mark.slow
 def test_a_worker_s_mistake_is_the_caller_s_and_is_not_tried_again(tmp_path: Path) -> None:
     stage = SHORT.stages[0].model_copy(update={"learning_rate": 1e30, "warmup_steps": 0})
     reports: list[Report] = []
