@@ -1,7 +1,8 @@
 """The environment itself, in tensors: a batch of episodes on the dynamics' device, differentiable where its parts are.
 
-Gymnasium's environments, RLlib's runners and whatever else acts in a task stand on it. Nothing is copied to the host,
-and no gradient is stopped, so that one flows from rewards to actions where the dynamics and the task have it.
+Gymnasium's environments, RLlib's runners and whatever else acts in a task stand on it. It stops no gradient. Where the
+dynamics are a simulator and the task has torch forms, nothing is copied to the host, and a gradient flows from rewards
+to actions.
 """
 
 from typing import NamedTuple

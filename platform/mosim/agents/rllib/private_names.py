@@ -14,9 +14,11 @@ PRIVATE_NAMES = (
         _SEEN,
     ),
     PrivateName(_LEARNER, "_update", "the update of one minibatch is needed without the loop around it", _SEEN),
-    PrivateName(_LEARNER, "_log_steps_trained_metrics", "these metrics cost as much as a small update", _SEEN),
+    PrivateName(
+        _LEARNER, "_log_steps_trained_metrics", "nobody reads these metrics, which RLlib logs for each minibatch", _SEEN
+    ),
     PrivateName(_LEARNER, "_weights_seq_no", "runners are told by it that there are new weights", _SEEN),
-    PrivateName(_LEARNER, "_make_batch_if_necessary", "episodes become one batch once, not once an epoch", _SEEN),
+    PrivateName(_LEARNER, "_make_batch_if_necessary", "a lean update makes one batch of episodes by itself", _SEEN),
     PrivateName(
         "ray.rllib.algorithms.sac.torch.sac_torch_learner:SACTorchLearner",
         "_temp_losses",
@@ -26,7 +28,7 @@ PRIVATE_NAMES = (
     PrivateName(
         "ray.rllib.core.rl_module.torch.torch_rl_module:TorchRLModule",
         "_forward_train",
-        "the public method checks what a lean update knows",
+        "the lean update calls the forward pass of training by itself",
         _SEEN,
     ),
     PrivateName(_RUNNER, "_env_to_module", "a runner of one batch asks its connectors itself", _SEEN),
@@ -42,7 +44,7 @@ PRIVATE_NAMES = (
     PrivateName(
         "ray.rllib.algorithms.algorithm_config:AlgorithmConfig",
         "_model_config",
-        "it says whether a user has described networks; the public property makes a description where there is none",
+        "it says whether a user has described networks, which are then left as they are",
         _SEEN,
     ),
 )

@@ -111,8 +111,9 @@ class ModelConfig(Frozen):
     def knowledge(self) -> Knowledge:
         """How much its parts are told of the robot beside the data; each level has what is told at those before it.
 
-        arrays: the kind of each joint, so that angles and quaternions are known from lengths; the control range; and
-        how the data were stepped: time step and MuJoCo's integrator.
+        arrays: the kind of each joint, so that angles and quaternions are known from lengths; the ranges of controls
+        and of actuators' internal states, and whose control these follow; and how the data were stepped: time step and
+        MuJoCo's integrator.
         geometry: the drawing: how links hang together, the shapes on them, which of these may touch, joint ranges; and
         which coordinates no force depends on and whether the heading matters, found by moving them in MuJoCo.
         tree: that links have masses, joints armature, damping and springs, and controls gears; and gravity. None of
