@@ -36,7 +36,7 @@ bench: bench-speed
 	$(BIN)/mosim study studies/ablation.yaml --workers 2 --results benchmarks/results/ablation.csv --resume
 	$(BIN)/python benchmarks/zero_shot.py
 	$(BIN)/python benchmarks/episode_returns.py
-	$(BIN)/python benchmarks/horizons.py
+	$(BIN)/python benchmarks/episode_lengths.py
 
 bench-speed: $(VENV)/.installed
 	$(BIN)/python benchmarks/speed.py

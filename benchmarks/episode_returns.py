@@ -1,4 +1,4 @@
-"""What policies are worth in the true task by how many episodes of data their simulators were trained on.
+"""Returns in the true task against the number of episodes that a policy's simulator was trained on.
 
     python benchmarks/episode_returns.py
     python benchmarks/episode_returns.py --only cheetah --workers 1
@@ -14,9 +14,9 @@ import statistics
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import matplotlib as mpl
 import tyro
 from common import RESULTS
+from return_plots import draw_points, print_markdown, return_panels, spread
 from zero_shot_runs import (
     Simulator,
     Table,
@@ -30,14 +30,8 @@ from zero_shot_runs import (
 )
 
 from mosim.core.configuration import read_yaml_model
-from mosim.core.files import atomic_path
 from mosim.core.frozen import Frozen
 from mosim_analysis import names
-
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 
 KEY = ("task", "trained_in", "episodes", "seed")
 """Columns that tell the trainings apart; a policy of the true task has no episodes."""
@@ -146,57 +140,29 @@ def _returns(
 
 
 def _print_table(benchmark: Benchmark, known: Table) -> None:
-    """Prints means over seeds as Markdown, with the lowest and the highest where there are several."""
+    """Prints medians over seeds as Markdown, with the lowest and the highest where there are several."""
     table = [["task", *(f"{episodes} episodes" for episodes in benchmark.episodes), "true-trained", "random", "seeds"]]
-    table.append(["---", *("---:" for _ in table[0][1:])])
     for task in benchmark.tasks:
-        cells = [_cell(_returns(known, task, SIMULATOR, episodes)) for episodes in benchmark.episodes]
+        cells = [spread(_returns(known, task, SIMULATOR, episodes)) for episodes in benchmark.episodes]
         trained = _returns(known, task, TRUE_TASK)
         random = _returns(known, task, TRUE_TASK, column="random")
-        table.append([task, *cells, _cell(trained), _cell(random[:1]), str(len(trained))])
-    print("", *(f"| {' | '.join(cells)} |" for cells in table), sep="\n")
-
-
-def _cell(returns: list[float]) -> str:
-    if not returns:
-        return ""
-    spread = f" ({min(returns):.0f} to {max(returns):.0f})" if len(returns) > 1 else ""
-    return f"{statistics.mean(returns):.0f}{spread}"
+        table.append([task, *cells, spread(trained), spread(random[:1]), str(len(trained))])
+    print_markdown(table, labels=1)
 
 
 def _draw(benchmark: Benchmark, known: Table, path: Path) -> None:
-    """Draws a panel a task: means over seeds as a line, seeds as points, true-trained policies as a dashed line."""
-    width = 4.0 * len(benchmark.tasks)
-    figure, panels = plt.subplots(1, len(benchmark.tasks), figsize=(width, 3.6), layout="constrained", squeeze=False)
-    for axes, task in zip(panels[0], benchmark.tasks, strict=True):
-        _draw_task(axes, benchmark, known, task)
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=max(len(labels), 1), frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as aside:
-        figure.savefig(aside, dpi=150)
-    plt.close(figure)
-
-
-def _draw_task(axes: Axes, benchmark: Benchmark, known: Table, task: str) -> None:
+    """Draws a panel a task, with true-trained policies as a dashed line."""
     style = names.styles([SIMULATOR, TRUE_TASK])
-    points = {episodes: _returns(known, task, SIMULATOR, episodes) for episodes in benchmark.episodes}
-    points = {episodes: returns for episodes, returns in points.items() if returns}
-    means = [statistics.mean(returns) for returns in points.values()]
-    axes.plot(list(points), means, color=style[SIMULATOR].colour, label="zero-shot")
-    for episodes, returns in points.items():
-        axes.plot([episodes] * len(returns), returns, "o", color=style[SIMULATOR].colour, markersize=4)
-    if trained := _returns(known, task, TRUE_TASK):
-        colour = style[TRUE_TASK].colour
-        axes.axhline(statistics.mean(trained), color=colour, linestyle="--", label="true-trained")
-        axes.axhspan(min(trained), max(trained), color=colour, alpha=0.15)
-        random = _returns(known, task, TRUE_TASK, column="random")
-        axes.axhline(statistics.mean(random), color=names.GREY, linestyle=":", label="random actions")
-    axes.set(xscale="log", xlabel="episodes of random actions", ylabel="return in the true task", title=task)
-    axes.set_xticks(benchmark.episodes, [str(episodes) for episodes in benchmark.episodes])
-    axes.minorticks_off()
-    axes.set_ylim(bottom=0)
-    axes.grid(visible=True, alpha=0.3)
+    with return_panels(path, benchmark.tasks, benchmark.episodes, "episodes of random actions") as panels:
+        for task, axes in panels.items():
+            points = {episodes: _returns(known, task, SIMULATOR, episodes) for episodes in benchmark.episodes}
+            draw_points(axes, points, style[SIMULATOR].colour, "zero-shot")
+            if trained := _returns(known, task, TRUE_TASK):
+                colour = style[TRUE_TASK].colour
+                axes.axhline(statistics.median(trained), color=colour, linestyle="--", label="true-trained")
+                axes.axhspan(min(trained), max(trained), color=colour, alpha=0.15)
+                random = _returns(known, task, TRUE_TASK, column="random")
+                axes.axhline(statistics.median(random), color=names.GREY, linestyle=":", label="random actions")
 
 
 if __name__ == "__main__":

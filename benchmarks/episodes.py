@@ -4,7 +4,7 @@
     python benchmarks/episodes.py
 
 Draws the CSV: a picture a system, docs/episodes/SYSTEM.png, with a panel for each horizon; and prints the same as
-Markdown. Lines are medians over seeds, points the seeds themselves, and a dashed line hold-last.
+Markdown. Lines are medians over seeds, points the seeds themselves, and a dashed line persistence.
 """
 
 import sys
@@ -53,9 +53,9 @@ def errors(rows: pd.DataFrame, level: str, horizon: int) -> pd.DataFrame:
     return chosen[["episodes", "mse"]].dropna().sort_values("episodes")
 
 
-def hold_last(rows: pd.DataFrame, horizon: int) -> float:
-    """Hold-last's error; nan where it is not there."""
-    found = rows.loc[(rows["model"] == names.HOLD_LAST) & (rows["horizon"] == horizon), "mse"]
+def persistence(rows: pd.DataFrame, horizon: int) -> float:
+    """Persistence's error; nan where it is not there."""
+    found = rows.loc[(rows["model"] == names.PERSISTENCE) & (rows["horizon"] == horizon), "mse"]
     return float(found.iloc[0]) if len(found) else float("nan")
 
 
@@ -79,8 +79,8 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, horizon: int) -> None:
             median = points.groupby("episodes")["mse"].median()
             axes.plot(median.index, median.to_numpy(), color=style.colour, label=level)
             axes.plot(points["episodes"], points["mse"], "o", color=style.colour, markersize=4)
-    if np.isfinite(floor := hold_last(rows, horizon)):
-        axes.axhline(floor, color=names.GREY, linestyle="--", label="hold-last")
+    if np.isfinite(floor := persistence(rows, horizon)):
+        axes.axhline(floor, color=names.GREY, linestyle="--", label="persistence")
     axes.set(xscale="log", yscale="log", xlabel="training episodes", title=f"over {names.steps_of(horizon)}")
     axes.set_ylabel("mean squared error, raw [q, v]")
     counts = sorted(rows["episodes"].dropna().astype(int).unique())

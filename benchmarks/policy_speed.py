@@ -61,21 +61,21 @@ _TARGET, _TARGET_ENVS = 5000, 256
 _NO_PHYSICS = "no_physics"
 
 _PARTS: tuple[Part, ...] = (
-    ("episodes' starts", "mosim/environments/vector_env.py", ("_begin",)),
-    ("simulator", "mosim/dynamics/", ()),
-    ("observation and reward", "mosim/systems/", ()),
-    ("limits and the rest of the env", "mosim/environments/", ()),
-    ("observation filter", "mosim/policies/observation_filter.py", ()),
-    ("policy's actions", "mosim/policies/env_runner.py", ("_act", "to_control")),
-    ("episodes for RLlib", "mosim/policies/env_runner.py", ("_episodes",)),
+    ("episodes' starts", "mosim/envs/vector_env.py", ("_begin",)),
+    ("simulator", "mosim/models/", ()),
+    ("observation and reward", "mosim/tasks/", ()),
+    ("limits and the rest of the env", "mosim/envs/", ()),
+    ("observation filter", "mosim/agents/rllib/observation_filter.py", ()),
+    ("policy's actions", "mosim/agents/rllib/env_runner.py", ("_act", "to_control")),
+    ("episodes for RLlib", "mosim/agents/rllib/env_runner.py", ("_episodes",)),
     ("metrics", "ray/rllib/utils/metrics/", ()),
-    ("rest of the env runner", "mosim/policies/env_runner.py", ()),
-    ("replay", "mosim/policies/replay_buffer.py", ()),
+    ("rest of the env runner", "mosim/agents/rllib/env_runner.py", ()),
+    ("replay", "mosim/agents/rllib/replay_buffer.py", ()),
     ("learner's connectors", "ray/rllib/connectors/", ()),
     ("minibatches", "ray/rllib/utils/minibatch_utils.py", ()),
-    ("loss, gradients, Adam", "mosim/policies/learner", ()),
+    ("loss, gradients, Adam", "mosim/agents/rllib/learners", ()),
     ("rest of RLlib's learner", "ray/rllib/core/learner/", ()),
-    ("rest of the replay", "mosim/policies/replay_training.py", ()),
+    ("rest of the replay", "mosim/agents/rllib/replay_training.py", ()),
 )
 """Parts of an iteration; the first that a stack is in has it."""
 
@@ -98,7 +98,14 @@ class _Scale(NamedTuple):
 
 
 _FULL = _Scale(rounds=3, seconds=2.0, episodes=50, steps=1000, changes={})
-_TINY = {"fragment": 8, "minibatch": 16, "epochs": 1, "updates": 1, "batch_size": 16, "warm_up": 0}
+_TINY = {
+    "rollout_fragment_length": 8,
+    "minibatch_size": 16,
+    "num_epochs": 1,
+    "gradient_steps": 1,
+    "batch_size": 16,
+    "learning_starts": 0,
+}
 _QUICK = _Scale(rounds=1, seconds=0.05, episodes=2, steps=40, changes=_TINY)
 
 
@@ -120,12 +127,13 @@ class _Subject(NamedTuple):
     scale: _Scale
 
     def recipe(self, algorithm: str) -> PolicyRecipe:
-        """The task's recipe with so many envs; one that replays makes as many updates an action and an iteration."""
+        """The task's recipe with so many envs, and as many gradient steps per action and per iteration."""
         shipped = load_policy_recipe(self.task.name, algorithm=algorithm)
         wanted: dict[str, Any] = {"num_envs": self.envs}
         if isinstance(shipped, SACRecipe):
-            wanted["updates"] = max(1, shipped.updates * self.envs // shipped.num_envs)
-            wanted["rounds"] = max(1, shipped.rounds * shipped.num_envs // self.envs)
+            rollouts = shipped.rollouts_per_iteration * shipped.num_envs // self.envs
+            wanted["gradient_steps"] = max(1, shipped.gradient_steps * self.envs // shipped.num_envs)
+            wanted["rollouts_per_iteration"] = max(1, rollouts)
         wanted |= self.scale.changes
         changes = {name: value for name, value in wanted.items() if name in type(shipped).model_fields}
         return type(shipped).model_validate(shipped.model_dump() | changes)
@@ -138,13 +146,13 @@ class _Item(NamedTuple):
       name: see the table above.
       algorithm: whose it is, or empty.
       work: does some of it, and returns how many control steps.
-      explosions: how many episodes have ended by one so far.
+      divergences: how many episodes have ended by one so far.
     """
 
     name: str
     algorithm: str
     work: Callable[[], int]
-    explosions: Callable[[], int]
+    divergences: Callable[[], int]
 
 
 class _NoPhysics(MoSimVectorEnv):
@@ -253,7 +261,7 @@ def _measured(subject: _Subject, algorithms: Sequence[str]) -> Iterator[dict[str
                 "target": _TARGET if goal else "",
                 "rounds": len(found),
                 "action_repeat": subject.recipe(item.algorithm or ALGORITHMS[0]).action_repeat,
-                "explosions": item.explosions(),
+                "divergences": item.divergences(),
             }
 
 
@@ -291,7 +299,7 @@ def _bare(subject: _Subject) -> Iterator[_Item]:
         return len(actions) * repeat * subject.envs
 
     yield _Item("rollout", "", model_steps, lambda: 0)
-    yield _Item("environment", "", env_steps, lambda: envs.explosions)
+    yield _Item("environment", "", env_steps, lambda: envs.divergences)
 
 
 @contextmanager
@@ -319,7 +327,7 @@ def _algorithms(subject: _Subject, algorithms: Sequence[str]) -> Iterator[list[_
 def _of_algorithm(algorithm: Algorithm, recipe: PolicyRecipe, name: str, ending: str) -> Iterator[_Item]:
     runner: Any = algorithm.env_runner
     trained = _train_once(algorithm, recipe)
-    while trained < getattr(recipe, "warm_up", 0):
+    while trained < getattr(recipe, "learning_starts", 0):
         trained += _train_once(algorithm, recipe)
     _train_once(algorithm, recipe)
     if not ending:
@@ -329,7 +337,7 @@ def _of_algorithm(algorithm: Algorithm, recipe: PolicyRecipe, name: str, ending:
 
     def sample() -> int:
         if isinstance(recipe, SACRecipe):
-            actions = int(runner.sample_transitions(recipe.fragment)["valid"].sum())
+            actions = int(runner.sample_transitions(recipe.rollout_fragment_length)["valid"].sum())
         else:
             actions = sum(map(len, runner.sample(num_timesteps=recipe.batch)))
         runner.get_metrics()  # Or the next iteration would count these actions as its own.
@@ -338,11 +346,11 @@ def _of_algorithm(algorithm: Algorithm, recipe: PolicyRecipe, name: str, ending:
     def train() -> int:
         return _train_once(algorithm, recipe)
 
-    def explosions() -> int:
-        return runner.env.unwrapped.explosions
+    def divergences() -> int:
+        return runner.env.unwrapped.divergences
 
-    yield _Item(f"sampling{ending}", name, sample, explosions)
-    yield _Item(f"training{ending}", name, train, explosions)
+    yield _Item(f"sampling{ending}", name, sample, divergences)
+    yield _Item(f"training{ending}", name, train, divergences)
 
 
 def _train_once(algorithm: Algorithm, recipe: PolicyRecipe) -> int:

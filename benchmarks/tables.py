@@ -3,8 +3,8 @@
     python benchmarks/tables.py benchmarks/results/accuracy.csv
     python benchmarks/tables.py benchmarks/results/ablation.csv
 
-Errors are medians over seeds: beside hold-last's, in parentheses, where a study has one variant, or variants that
-differ in what they are told of the robot; where it has others, with the lowest and the highest seed, and hold-last in a
+Errors are medians over seeds: beside persistence's, in parentheses, where a study has one variant, or variants that
+differ in their level of knowledge; where it has others, with the lowest and the highest seed, and persistence in a
 row of its own.
 """
 
@@ -18,7 +18,7 @@ import tyro
 HORIZONS = (1, 16, 100, 1000)
 
 BOUND = 10
-"""Times hold-last's error that the worst start may come to."""
+"""Times persistence's error that the worst start may come to."""
 
 _LEVELS = {"tree", "geometry", "arrays"}
 
@@ -38,7 +38,7 @@ def main(results: tyro.conf.Positional[Path]) -> None:
         if row["model"] == "mosim":
             ours.setdefault((row["system"], row["variant"]), []).append(row)
     horizons = [horizon for horizon in HORIZONS if any(int(row["horizon"]) == horizon for row in rows)]
-    floor = {(row["system"], int(row["horizon"])): float(row["mse"]) for row in rows if row["model"] == "hold-last"}
+    floor = {(row["system"], int(row["horizon"])): float(row["mse"]) for row in rows if row["model"] == "persistence"}
     variants = {variant for _, variant in ours}
     if len(variants) == 1 or variants <= _LEVELS:
         _print_systems(ours, horizons, floor)
@@ -74,7 +74,7 @@ def _print_variants(
                 counts = [_median(of_model, name, horizons[0]) for name in ("gradient_steps", "parameters")]
                 cells = [_spread(of_model, horizon) for horizon in horizons]
                 _print_row([variant, *cells, *("" if math.isnan(count) else f"{count:,.0f}" for count in counts)])
-        _print_row(["hold-last", *(f"{floor[system, horizon]:.2g}" for horizon in horizons), "", ""])
+        _print_row(["persistence", *(f"{floor[system, horizon]:.2g}" for horizon in horizons), "", ""])
         print()
 
 
@@ -97,8 +97,8 @@ def _spread(rows: Rows, horizon: int) -> str:
 
 
 def _bounded(row: dict[str, str]) -> bool:
-    """Whether every start stayed finite and none came to more than `BOUND` times hold-last's error."""
-    return row["diverged"] == "0" and float(row["worst_over_hold_last"]) <= BOUND
+    """Whether every start stayed finite and none came to more than `BOUND` times persistence's error."""
+    return row["diverged"] == "0" and float(row["worst_over_persistence"]) <= BOUND
 
 
 if __name__ == "__main__":

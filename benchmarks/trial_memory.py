@@ -96,7 +96,7 @@ def _measured(folder: Path, task: str, data: TrainingData, trials: int, minutes:
     with ray_cluster.started(num_cpus=max(1, round(trials * _CPUS))):
         trainable = tune.with_parameters(_train, plan=plan, data={"reference": ray.put(data)}, seen=seen)
         stored: list[float] = []
-        results = run_sweep(plan, str(folder), trainable=trainable, on_news=lambda news: stored.append(_stored()))
+        results = run_sweep(plan, str(folder), trainable=trainable, on_event=lambda event: stored.append(_stored()))
     if odd := [result for result in results if result.status != "finished"]:
         raise RuntimeError(f"not all trials finished: {odd}")
     looks = [json.loads(each.read_text()) for each in seen.iterdir()]

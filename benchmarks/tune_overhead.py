@@ -2,7 +2,7 @@
 
     python benchmarks/tune_overhead.py
 
-A sweep whose trials do nothing but report runs as `mosim sweep` has it, with the same settings, news and copies of
+A sweep whose trials do nothing but report runs as `mosim sweep` has it, with the same settings, events and copies of
 Tune's state: with one trial a CPU, with many, and with many that report often, so that what a sweep, a trial and a
 report cost come apart. Trials run one a CPU, hand their processes on to one another, and make no checkpoints.
 
@@ -45,7 +45,7 @@ from ray.tune.execution.tune_controller import TuneController
 from mosim.core.console import console, quiet
 from mosim.data import EPISODE_STEPS, TRAINING_EPISODES
 from mosim.experiments.sweep import FINISHED, TRAIN_SECONDS, plan_sweep, read_sweep
-from mosim.experiments.tune import TrialNews, run_sweep
+from mosim.experiments.tune import TrialEvent, run_sweep
 from mosim.jobs import ray_cluster
 from mosim.tasks import load_task
 from mosim.training import Recipe, Trainer, TrainingData, load_recipe, load_simulator
@@ -171,7 +171,7 @@ def _sweep(folder: Path, trials: int, reports: int, concurrent: int, seed: int) 
     told = _told(f"{folder.name}, {reports} reports a trial", plan.trial_count)
     resident, cpu = _resident(), _cpu_seconds()
     with _timed(TuneController, "save_to_dir") as snapshots, _timed(CallbackList, "on_step_end") as copies:
-        seconds = _seconds(lambda: run_sweep(plan, str(folder), resume=True, on_news=told, trainable=trainable))
+        seconds = _seconds(lambda: run_sweep(plan, str(folder), resume=True, on_event=told, trainable=trainable))
     return Sweep(seconds, _cpu_seconds() - cpu, _resident() - resident, snapshots, sum(copies), folder)
 
 
@@ -181,12 +181,12 @@ def _report(config: dict[str, Any], reports: int) -> None:
         tune.report({_METRIC: error, TRAIN_SECONDS: float(number), FINISHED: number + 1 == reports})
 
 
-def _told(what: str, trials: int) -> Callable[[TrialNews], None]:
+def _told(what: str, trials: int) -> Callable[[TrialEvent], None]:
     """Says, a few times, how many trials of a sweep have ended."""
     numbers, began = itertools.count(1), time.perf_counter()
 
-    def tell(news: TrialNews) -> None:
-        if news.kind == "finished" and (number := next(numbers)) % max(1, trials // _TOLD) == 0:
+    def tell(event: TrialEvent) -> None:
+        if event.kind == "finished" and (number := next(numbers)) % max(1, trials // _TOLD) == 0:
             console.print(f"{what}: {number} of {trials} trials in {time.perf_counter() - began:.0f} s")
 
     return tell

@@ -29,7 +29,7 @@ from zero_shot_runs import (
     write_trainings,
 )
 
-from mosim.agents import plot_returns, read_explosions, read_returns
+from mosim.agents import plot_returns, read_divergences, read_returns
 from mosim.core.configuration import read_yaml_model
 from mosim.core.frozen import Frozen
 
@@ -109,7 +109,7 @@ def _training(row: Row, seed: int, out: Path) -> Training:
 
 def _measured(row: Row, folder: Path) -> dict[str, Any]:
     ours, theirs = (read_returns(each / "returns.csv")[-1] for each in (folder, folder / "true-trained"))
-    exploded = read_explosions(folder)
+    diverged = read_divergences(folder)
     return {
         "algorithm": recipe_of(folder)["algorithm"],
         "true_return": ours.return_true_mean,
@@ -120,9 +120,9 @@ def _measured(row: Row, folder: Path) -> dict[str, Any]:
         "control_steps": ours.steps,
         "seconds": ours.wall_seconds,
         "true_trained_seconds": theirs.wall_seconds,
-        "judged_episodes": ours.episodes,
-        "training_episodes": exploded.episodes,
-        "explosions": exploded.explosions,
+        "eval_episodes": ours.episodes,
+        "training_episodes": diverged.episodes,
+        "divergences": diverged.total,
         "asked_return": "" if row.asked_return is None else row.asked_return,
         "asked_ratio": "" if row.asked_ratio is None else row.asked_ratio,
         "random": random_of(row.task, folder),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from common import commit, hardware, write_table
 
-from mosim.agents import random_return, read_explosions, read_returns
+from mosim.agents import random_return, read_divergences, read_returns
 from mosim.core.frozen import Frozen
 from mosim.tasks import load_task
 
@@ -100,7 +100,7 @@ def random_of(task: str, folder: Path) -> float:
 
 def measured_policy(task: str, folder: Path) -> dict[str, Any]:
     """What a training has come to."""
-    last, exploded = read_returns(folder / "returns.csv")[-1], read_explosions(folder)
+    last, diverged = read_returns(folder / "returns.csv")[-1], read_divergences(folder)
     return {
         "algorithm": recipe_of(folder)["algorithm"],
         "true_return": last.return_true_mean,
@@ -108,9 +108,9 @@ def measured_policy(task: str, folder: Path) -> dict[str, Any]:
         "simulated_return": last.return_simulated,
         "control_steps": last.steps,
         "seconds": last.wall_seconds,
-        "judged_episodes": last.episodes,
-        "training_episodes": exploded.episodes,
-        "explosions": exploded.explosions,
+        "eval_episodes": last.episodes,
+        "training_episodes": diverged.episodes,
+        "divergences": diverged.total,
         "random": random_of(task, folder),
     }
 

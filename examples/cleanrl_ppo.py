@@ -1,9 +1,9 @@
-"""A loop of your own: PPO in one file, in the manner of CleanRL, trained in a simulator and judged in the true task.
+"""A loop of your own: PPO in one file, in the manner of CleanRL, trained in a simulator and evaluated in the true task.
 
     python examples/cleanrl_ppo.py --checkpoint runs/reacher-easy   # what `mosim run reacher-easy` has left
     python examples/cleanrl_ppo.py --checkpoint true                # the same, trained in the true task
 
-All that it needs of mosim are an environment, made by Gymnasium, and at the end the true task's judgement. Two things
+All that it needs of mosim are an environment, made by Gymnasium, and at the end the true task's evaluation. Two things
 are easily got wrong in a loop over a vector environment. The step after an episode's end resets it (Gymnasium's
 next-step autoreset), so it is no action to learn from. And an episode that is cut (`truncated`) goes on as far as
 values are concerned, while one that has ended (`terminated`) is worth nothing more.
@@ -21,7 +21,7 @@ from gymnasium.wrappers.vector import NormalizeObservation
 from torch import nn
 
 import mosim  # noqa: F401 It registers the environments.
-from mosim.agents import judge
+from mosim.agents import evaluate_policy
 from mosim.tasks import load_task
 
 
@@ -43,7 +43,7 @@ class Settings:
     clip: float = 0.3
     entropy: float = 0.003
     hidden: int = 64
-    judge_episodes: int = 20
+    eval_episodes: int = 20
     seed: int = 0
 
 
@@ -116,8 +116,10 @@ def main(settings: Settings) -> None:
     def act(observation: np.ndarray) -> np.ndarray:
         return control(actor(torch.from_numpy(envs.observations(observation)).float())).numpy()
 
-    judgement = judge(act, load_task(settings.task), settings.judge_episodes, action_repeat=settings.action_repeat)
-    print(f"true return {judgement.mean:.0f} +- {judgement.std:.0f} over {settings.judge_episodes} episodes")
+    evaluation = evaluate_policy(
+        act, load_task(settings.task), settings.eval_episodes, action_repeat=settings.action_repeat
+    )
+    print(f"true return {evaluation.mean:.0f} +- {evaluation.std:.0f} over {settings.eval_episodes} episodes")
 
 
 def estimated(

@@ -1,4 +1,4 @@
-"""A trainer that is there already: Stable-Baselines3's SAC, trained in a simulator and judged in the true task.
+"""A trainer that is there already: Stable-Baselines3's SAC, trained in a simulator and evaluated in the true task.
 
     pip install 'mosim[examples]'
     python examples/stable_baselines3_sac.py --checkpoint runs/reacher-easy   # what `mosim run reacher-easy` has left
@@ -20,7 +20,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 import mosim  # noqa: F401 It registers the environments.
-from mosim.agents import judge
+from mosim.agents import evaluate_policy
 from mosim.envs import MoSimVectorEnv
 from mosim.tasks import load_task
 
@@ -51,8 +51,8 @@ class BatchVecEnv(VecEnv):
         observation, reward, terminated, truncated, info = self.envs.step(self._actions)
         ended = terminated | truncated
         infos: list[dict[str, Any]] = [{"TimeLimit.truncated": bool(cut)} for cut in truncated & ~terminated]
-        for row in np.flatnonzero(info.get("exploded", ())):
-            infos[row]["explosion"] = info["explosion"][row]
+        for row in np.flatnonzero(info.get("diverged", ())):
+            infos[row]["divergence"] = info["divergence"][row]
         if ended.any():
             for row in np.flatnonzero(ended):
                 infos[row]["terminal_observation"] = observation[row]
@@ -94,7 +94,7 @@ class Settings:
     gamma: float = 0.95
     learning_rate: float = 1e-3
     hidden: int = 128
-    judge_episodes: int = 20
+    eval_episodes: int = 20
     seed: int = 0
 
 
@@ -126,8 +126,8 @@ def main(settings: Settings) -> None:
     def act(observation: np.ndarray) -> np.ndarray:
         return model.predict(observation, deterministic=True)[0]
 
-    judgement = judge(act, load_task(settings.task), settings.judge_episodes, action_repeat=repeat)
-    print(f"true return {judgement.mean:.0f} +- {judgement.std:.0f} over {settings.judge_episodes} episodes")
+    evaluation = evaluate_policy(act, load_task(settings.task), settings.eval_episodes, action_repeat=repeat)
+    print(f"true return {evaluation.mean:.0f} +- {evaluation.std:.0f} over {settings.eval_episodes} episodes")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ README = (Path(__file__).parent.parent / "README.md").read_text()
 
 STAGES = [flag for stage in range(1) for flag in (f"stages.{stage}.steps", "100")]
 POLICY = [
-    "control-steps", "4000", "judge-every", "2000", "judge-episodes", "2",
-    "num-envs", "8", "fragment", "32", "minibatch", "64",
+    "control-steps", "4000", "eval-interval", "2000", "eval-episodes", "2",
+    "num-envs", "8", "rollout-fragment-length", "32", "minibatch-size", "64",
 ]  # fmt: skip
 
 QUICK = {

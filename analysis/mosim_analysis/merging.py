@@ -45,7 +45,7 @@ class Merged:
       variant: the name that a study or a sweep has for what it tries, or empty.
       sweep: the name of the sweep that it is a trial of, or empty.
       seed: where it has one.
-      baselines: whether it measures hold-last and the perturbed twin alone.
+      baselines: whether it measures persistence and the chaos floor alone.
       status, failure, started: MLflow's status, why it failed, and when it began.
       parameters: of all parts; those of policies under `policy.`.
       parts: the uppermost first.

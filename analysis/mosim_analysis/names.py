@@ -35,17 +35,17 @@ class Style(NamedTuple):
     marker: str = "circle"
 
 
-SIMULATOR, HOLD_LAST, PERTURBED_TWIN, VALIDATION = "mosim", "hold-last", "perturbed-twin", "validation"
+SIMULATOR, PERSISTENCE, CHAOS_FLOOR, VALIDATION = "mosim", "persistence", "chaos-floor", "validation"
 """What is measured of a horizon; `validation` is the simulator on episodes that were kept from its training."""
 
 MODELS = {
     SIMULATOR: "neural simulator",
     VALIDATION: "neural simulator, on validation episodes",
-    HOLD_LAST: "hold-last (predict no change)",
-    PERTURBED_TWIN: "perturbed twin (MuJoCo, started 1e-6 away)",
+    PERSISTENCE: "persistence (predict no change)",
+    CHAOS_FLOOR: "chaos floor (MuJoCo, started 1e-6 away)",
 }
 
-BASELINES = {HOLD_LAST: Style(GREY, "dash"), PERTURBED_TWIN: Style(VERMILLION, "dot")}
+BASELINES = {PERSISTENCE: Style(GREY, "dash"), CHAOS_FLOOR: Style(VERMILLION, "dot")}
 
 ZERO_SHOT, TRUE_TRAINED = "zero-shot", "true-trained"
 """Policies: trained in a simulator alone, and in the true task."""

@@ -18,7 +18,7 @@ from mosim_analysis.task_frames import TaskFrames, task_frames
 _LEADS = {
     "horizon": "Mean squared error of open-loop predictions over steps 1..H. Thick lines are medians over a group's "
     "runs, shaded the 95% interval of the bootstrap over them, thin lines the runs; a cross marks where a run "
-    "diverges. A simulator near hold-last knows nothing; none can stay below where chaos carries the perturbed twin.",
+    "diverges. A simulator near persistence has learned nothing; none can stay below the chaos floor.",
     "dimensions": "The median over each group's runs; light is a large error. Positions and velocities have units of "
     "their own.",
     "loss": "Loss against gradient steps, thin for each run, thick the median of a group. A diamond marks where a "
@@ -29,8 +29,8 @@ _LEADS = {
     "sweep": "A line a trial, through its settings to its error; the darker, the better.",
     "importance": "The share of the variance of log error that each setting explains over what was searched, by "
     "itself and with others.",
-    "returns": "Policies trained in a simulator alone, while they train: solid as judged in the true task, dashed as "
-    "the simulator has it, and shaded the gap between; dotted, the same recipe trained in the true task. Over several "
+    "returns": "Policies trained in a simulator alone, while they train: solid in the true task, dashed in the "
+    "simulator, and shaded the gap between; dotted, the same recipe trained in the true task. Over several "
     "runs, the interquartile mean with its 95% interval.",
 }
 

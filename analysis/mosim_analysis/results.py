@@ -160,10 +160,10 @@ def _training(histories: pd.DataFrame) -> pd.DataFrame:
 
 
 def _returns(histories: pd.DataFrame) -> pd.DataFrame:
-    judged = histories[histories["part"].isin(histories.loc[histories["metric"].isin(list(_RETURNS)[:4]), "part"])]
-    wide = _wide(judged, _RETURNS, ["run", "policy", "step"])
+    evaluated = histories[histories["part"].isin(histories.loc[histories["metric"].isin(list(_RETURNS)[:4]), "part"])]
+    wide = _wide(evaluated, _RETURNS, ["run", "policy", "step"])
     wide = wide[["run", "policy", "step", "simulated", "true", "seconds"]].dropna(subset=["true"])
-    # Trainings say their last judgement again with every report.
+    # Trainings say their last evaluation again with every report.
     said = wide.groupby(["run", "policy"])[["simulated", "true"]]
     return wide[(wide[["simulated", "true"]] != said.shift()).any(axis=1)].reset_index(drop=True)
 

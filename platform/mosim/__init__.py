@@ -1,4 +1,4 @@
-"""Neural motion simulators: learn a robot's dynamics, train policies inside them, judge them in the true task.
+"""Neural motion simulators: learn a robot's dynamics, train policies inside them, evaluate them in the true task.
 
 `mosim.load(path)` reads a simulator, `mosim.load_policy(path)` a policy; `gymnasium.make("MoSim/<task>-v0",
 checkpoint=path)` makes an environment. All of them compute on one of torch's threads, unless within `with

@@ -22,7 +22,7 @@ TRUE_NAMESPACE = "MoSimTrue"
 
 
 def environment_id(task: str, true: bool = False) -> str:
-    """The Gymnasium id of a task in the simulator, or with `true` the task itself in the same clothes."""
+    """The Gymnasium id of a task in the simulator, or, with `true`, of the task itself with the same interface."""
     return f"{TRUE_NAMESPACE if true else SIMULATED_NAMESPACE}/{task}-v0"
 
 

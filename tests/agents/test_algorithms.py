@@ -117,11 +117,11 @@ def test_env_runners_sample_for_it(name: str, tmp_path: Path) -> None:
 
 
 def test_a_replayed_cut_bootstraps_and_a_replayed_end_does_not() -> None:
-    recipe = RECIPES["SAC"].model_copy(update={"horizon": 20, "warm_up": 0, "n_step": 1})
+    recipe = RECIPES["SAC"].model_copy(update={"max_episode_steps": 10, "learning_starts": 0, "n_step": 1})
     algorithm: Any = make_algorithm(recipe, TASK, "true")
     try:
         sampled = algorithm._sampled(random_actions=True)
-        assert sampled["ended"].sum() == 4, "one of each env, 20 control steps in 10 actions"
+        assert sampled["ended"].sum() == 4, "one of each env, after 10 actions"
         assert not sampled["terminated"].any()
         assert (~sampled["valid"]).sum() == 4
         sampled["terminated"][9, 0] = True  # As if the first env's episode had been over.
@@ -151,7 +151,15 @@ def test_a_replayed_cut_bootstraps_and_a_replayed_end_does_not() -> None:
 
 @pytest.mark.parametrize("kind", [SACRecipe, TQCRecipe])
 def test_targets_may_sum_more_actions_than_a_fragment_has(kind: type[SACRecipe]) -> None:
-    recipe = kind(fragment=1, n_step=3, num_envs=4, updates=2, batch_size=8, warm_up=0, action_repeat=4)
+    recipe = kind(
+        rollout_fragment_length=1,
+        n_step=3,
+        num_envs=4,
+        gradient_steps=2,
+        batch_size=8,
+        learning_starts=0,
+        action_repeat=4,
+    )
     algorithm: Any = make_algorithm(recipe, TASK, "true")
     try:
         algorithm.train()
@@ -161,7 +169,9 @@ def test_targets_may_sum_more_actions_than_a_fragment_has(kind: type[SACRecipe])
 
 
 def test_vtrace_of_a_policy_that_has_not_changed_is_the_discounted_return_of_the_scaled_rewards() -> None:
-    recipe = RECIPES["IMPALA"].model_copy(update={"minibatch": 64, "gamma": 0.9, "horizon": 32, "reward_scale": 0.5})
+    recipe = RECIPES["IMPALA"].model_copy(
+        update={"minibatch_size": 64, "gamma": 0.9, "max_episode_steps": 16, "reward_scale": 0.5}
+    )
     algorithm: Any = make_algorithm(recipe, TASK, "true")
     try:
         learner = learner_of(algorithm)
@@ -216,7 +226,7 @@ def test_an_algorithm_has_its_name_in_any_case_and_its_own_recipe(tmp_path: Path
     assert isinstance(load_policy_recipe(TASK), PPORecipe)
     file = tmp_path / "recipe.yaml"
     file.write_text("algorithm: tqc\nquantiles: 7\n")
-    assert load_policy_recipe(TASK, file) == load_policy_recipe(TASK, file, "TQC") == TQCRecipe(quantiles=7)
+    assert load_policy_recipe(TASK, file) == load_policy_recipe(TASK, file, "TQC") == TQCRecipe(n_quantiles=7)
     with pytest.raises(MosimError, match=r"recipe\.yaml, line 1: the recipe is one of tqc, and sac was asked for"):
         load_policy_recipe(TASK, file, "sac")
     file.write_text("tau: 0.1\n")
@@ -234,9 +244,12 @@ def test_an_algorithm_has_its_name_in_any_case_and_its_own_recipe(tmp_path: Path
         ("algorithm: no.such.module:Config\n", "cannot be imported: No module named 'no'"),
         ("algorithm: os.path:join\n", "is no config class of RLlib's"),
         ("algorithm: PPOConfig\nsettings: {clip: 0.1}\n", "settings do not fit PPOConfig: .*unexpected keyword"),
-        ("algorithm: tqc\nquantiles: 3\ndropped_quantiles: 3\n", "dropped_quantiles must be less than quantiles"),
-        ("algorithm: sac\nreplay_capacity: 10\n", "replay_capacity must be at least"),
-        ("algorithm: impala\nminibatch: 100\n", "minibatch must be a multiple of fragment"),
+        (
+            "algorithm: tqc\nn_quantiles: 3\ntop_quantiles_to_drop_per_net: 3\n",
+            "top_quantiles_to_drop_per_net must be less than n_quantiles",
+        ),
+        ("algorithm: sac\nbuffer_size: 10\n", "buffer_size must be at least"),
+        ("algorithm: impala\nminibatch_size: 100\n", "minibatch_size must be a multiple of rollout_fragment_length"),
     ],
 )
 def test_what_an_algorithm_does_not_have_is_told(tmp_path: Path, text: str, sentence: str) -> None:
@@ -252,7 +265,7 @@ def test_what_rllib_does_not_take_is_told(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_exported_is_told(tmp_path: Path) -> None:
-    recipe = OtherRecipe(**SHORT, algorithm=f"{__name__}:RecurrentConfig", fragment=16)
+    recipe = OtherRecipe(**SHORT, algorithm=f"{__name__}:RecurrentConfig", rollout_fragment_length=16)
     with pytest.raises(MosimError, match="cannot be exported"):
         train_policy(recipe, TASK, "true", tmp_path)
 
@@ -264,6 +277,6 @@ def test_it_learns_to_swing_the_true_pole_up(name: str, tmp_path: Path) -> None:
     task = load_task("cartpole-swingup")
     recipe = load_policy_recipe(task.name, algorithm=name)
     steps = 60_000 if isinstance(recipe, SACRecipe) else 1_300_000
-    short = recipe.model_copy(update={"control_steps": steps, "judge_every": steps, "checkpoint_every": steps})
+    short = recipe.model_copy(update={"control_steps": steps, "eval_interval": steps, "checkpoint_interval": steps})
     random = random_return(task, action_repeat=recipe.action_repeat).mean
     assert train_policy(short, task.name, "true", tmp_path).return_true_mean > 2 * random

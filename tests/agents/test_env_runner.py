@@ -17,7 +17,9 @@ from mosim.agents.rllib.export import export_policy
 from mosim.agents.rllib.observation_filter import observation_filter
 from mosim.tasks import load_task
 
-RECIPE = PPORecipe(num_envs=3, fragment=30, minibatch=16, epochs=1, hidden=(8, 5), horizon=50)
+RECIPE = PPORecipe(
+    num_envs=3, rollout_fragment_length=30, minibatch_size=16, num_epochs=1, hidden=(8, 5), max_episode_steps=25
+)
 
 pytestmark = pytest.mark.usefixtures("ray_of_two")
 
@@ -41,7 +43,7 @@ def test_the_episodes_are_those_of_rllibs_own_runner(algorithm: Any) -> None:
             sampled.append(runner.sample(explore=True))
         ours, theirs = ({key(episode): episode for episode in episodes} for episodes in sampled)
         assert ours.keys() == theirs.keys()
-        assert len(ours) > RECIPE.num_envs  # Some episodes ended, at 50 control steps.
+        assert len(ours) > RECIPE.num_envs  # Some episodes ended, after 25 actions.
         for start, episode in ours.items():
             other = theirs[start]
             assert (episode.is_terminated, episode.is_truncated) == (other.is_terminated, other.is_truncated)

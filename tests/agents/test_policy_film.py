@@ -1,4 +1,4 @@
-"""Films of a policy: the episode that is filmed is one that is judged."""
+"""Films of a policy: the episode that is filmed is one that is evaluated."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mosim.agents import Policy, PolicyFacts, film_policy, judge, save_policy, true_episode
+from mosim.agents import Policy, PolicyFacts, evaluate_policy, film_policy, save_policy, true_episode
 from mosim.core.errors import MismatchError
 from mosim.tasks import Task, load_task
 
@@ -29,15 +29,15 @@ def policy(task: Task) -> Policy:
     return made
 
 
-def test_the_episode_is_one_that_is_judged(task: Task, policy: Policy) -> None:
+def test_the_episode_is_one_that_is_evaluated(task: Task, policy: Policy) -> None:
     def act_by_row(observations: np.ndarray) -> np.ndarray:
         # The last digits of a batch's products depend on its size, on some processors, and an episode magnifies them.
         return np.concatenate([policy.act(row[None]) for row in observations])
 
-    judged = judge(act_by_row, task, 3, action_repeat=2)
+    evaluated = evaluate_policy(act_by_row, task, 3, action_repeat=2)
     for index in range(3):
         episode = true_episode(policy, task, episode=index)
-        assert episode.rewards.sum() == pytest.approx(judged.returns[index], rel=1e-12)
+        assert episode.rewards.sum() == pytest.approx(evaluated.returns[index], rel=1e-12)
         assert len(episode.rewards) == task.step_limit
         assert len(episode.states) == 1 + len(episode.rewards) * task.n_substeps
 

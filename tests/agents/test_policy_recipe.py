@@ -56,8 +56,8 @@ def test_a_file_takes_the_place_of_the_shipped_recipe(tmp_path: Path) -> None:
         ("gamma: 1.5\n", r"recipe\.yaml, line 1: key 'gamma' is 1\.5; input should be less than or equal to 1"),
         ("algorithm: DQN\n", "unknown algorithm 'DQN'; allowed are: ppo, appo"),
         (
-            "num_envs: 2\nfragment: 4\nminibatch: 16\n",
-            r"recipe\.yaml: .*minibatch must be at most num_envs \* fragment",
+            "num_envs: 2\nrollout_fragment_length: 4\nminibatch_size: 16\n",
+            r"recipe\.yaml: .*minibatch_size must be at most num_envs \* rollout_fragment_length",
         ),
         ("num_envs: 63\nnum_env_runners: 2\n", "num_envs must be a multiple of num_env_runners"),
         ("- gamma\n", "must hold keys and values.*it holds a list"),

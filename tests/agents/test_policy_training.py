@@ -15,7 +15,7 @@ from mosim.agents import (
     PolicyResult,
     PolicyTrainer,
     PPORecipe,
-    judge,
+    evaluate_policy,
     load_policy,
     read_returns,
     train_policy,
@@ -31,15 +31,15 @@ TASK = "reacher-easy"
 TINY = PPORecipe(
     control_steps=1400,
     num_envs=4,
-    fragment=16,
-    minibatch=32,
-    epochs=2,
+    rollout_fragment_length=16,
+    minibatch_size=32,
+    num_epochs=2,
     hidden=(8,),
-    horizon=100,
+    max_episode_steps=50,
     final_learning_rate=1e-4,
-    judge_every=512,
-    judge_episodes=2,
-    checkpoint_every=256,
+    eval_interval=512,
+    eval_episodes=2,
+    checkpoint_interval=256,
 )
 """Eleven updates of 128 control steps, with checkpoints after every other."""
 
@@ -78,7 +78,7 @@ def test_a_training_leaves_a_policy_and_the_record_of_its_returns(unbroken) -> N
     assert not any(progress.finished for progress in told[:-1])
     assert told[-1].return_training is not None
     policy = load_policy(result.policy)
-    again = judge(policy.act, load_task(TASK), episodes=2, action_repeat=policy.facts.action_repeat)
+    again = evaluate_policy(policy.act, load_task(TASK), episodes=2, action_repeat=policy.facts.action_repeat)
     assert again.mean == result.return_true_mean
     assert len(list((result.policy.parent / "checkpoints").iterdir())) == 2
 
@@ -179,7 +179,7 @@ def test_a_policy_is_trained_in_an_untamed_simulator(tmp_path: Path) -> None:
     recipe = TINY.model_copy(update={"control_steps": 200})
     told: list[PolicyProgress] = []
     result = train_policy(recipe, task, path, tmp_path / "out", on_progress=told.append)
-    assert told[-1].explosions.explosions > 0
+    assert told[-1].divergences.total > 0
     assert np.isfinite([result.return_simulated, result.return_true_mean]).all()
     weights = load_file(result.policy / "policy.safetensors")
     assert all(torch.isfinite(tensor).all() for tensor in weights.values())

@@ -1,4 +1,4 @@
-"""Training episodes: where they start, where they are cut, and what a simulator's explosions leave in them."""
+"""Training episodes: where they start, where they are cut, and what a simulator's divergences leave in them."""
 
 import csv
 from pathlib import Path
@@ -10,9 +10,9 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 
-from mosim.agents import PolicyProgress, PolicyResult, PPORecipe, read_explosions, train_policy
+from mosim.agents import PolicyProgress, PolicyResult, PPORecipe, read_divergences, train_policy
 from mosim.agents.rllib.algorithm import make_algorithm
-from mosim.agents.rllib.env_runner import EXPLOSIONS
+from mosim.agents.rllib.env_runner import DIVERGENCES
 from mosim.core.errors import MosimError
 from mosim.data import Dataset, collect
 from mosim.tasks import load_task
@@ -21,13 +21,13 @@ from mosim.training import Recipe, Trainer, TrainingData
 TINY = PPORecipe(
     control_steps=2400,
     num_envs=4,
-    fragment=16,
-    minibatch=32,
-    epochs=1,
+    rollout_fragment_length=16,
+    minibatch_size=32,
+    num_epochs=1,
     hidden=(8,),
-    judge_every=1024,
-    judge_episodes=2,
-    checkpoint_every=256,
+    eval_interval=1024,
+    eval_episodes=2,
+    checkpoint_interval=256,
 )
 """Nineteen updates of 128 control steps, with a checkpoint after every other."""
 
@@ -55,7 +55,7 @@ def learner_batch(algorithm: Any, episodes: list[Any]) -> dict[str, torch.Tensor
     )[DEFAULT_MODULE_ID]
 
 
-def exploding_training(run: Path, out: Path, **options: Any) -> tuple[PolicyResult, list[PolicyProgress]]:
+def diverging_training(run: Path, out: Path, **options: Any) -> tuple[PolicyResult, list[PolicyProgress]]:
     told: list[PolicyProgress] = []
 
     def note(progress: PolicyProgress) -> None:
@@ -68,17 +68,17 @@ def exploding_training(run: Path, out: Path, **options: Any) -> tuple[PolicyResu
 
 
 def rows_of(out: Path) -> list[dict[str, str]]:
-    with (out / "explosions.csv").open(newline="") as file:
+    with (out / "divergences.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def test_the_cut_at_the_horizon_bootstraps() -> None:
-    recipe = TINY.model_copy(update={"horizon": 20, "gae_lambda": 0.0, "gamma": 0.9})
+def test_the_cut_at_the_time_limit_bootstraps() -> None:
+    recipe = TINY.model_copy(update={"max_episode_steps": 10, "gae_lambda": 0.0, "gamma": 0.9})
     algorithm = make_algorithm(recipe, "reacher-easy", "true")
     try:
         episodes: Any = algorithm.env_runner.sample(explore=True)  # pyright: ignore[reportOptionalMemberAccess]
         cut = [episode for episode in episodes if len(episode) == 10]
-        assert len(cut) == 4, "one of each env, 20 control steps in 10 actions"
+        assert len(cut) == 4, "one of each env, after 10 actions"
         assert all(episode.is_truncated and not episode.is_terminated for episode in cut)
         group: Any = algorithm.learner_group
         module = group._learner.module[DEFAULT_MODULE_ID]  # The one that samples has no value function.
@@ -112,15 +112,15 @@ def test_env_runners_share_the_starts_of_one() -> None:
     assert len(np.unique(targets[0], axis=0)) == 4
 
 
-def test_nothing_of_an_explosion_reaches_the_learner(barely_trained: Path) -> None:
+def test_nothing_of_a_divergence_reaches_the_learner(barely_trained: Path) -> None:
     algorithm = make_algorithm(TINY, "hopper-stand", barely_trained)
     try:
         runner: Any = algorithm.env_runner
         episodes = runner.sample(num_timesteps=400, explore=True)
-        exploded = runner.get_metrics()[EXPLOSIONS].peek()
-        assert len(exploded) > 5
+        diverged = runner.get_metrics()[DIVERGENCES].peek()
+        assert len(diverged) > 5
         ended = [episode for episode in episodes if episode.is_terminated]
-        assert len(ended) == len(exploded)
+        assert len(ended) == len(diverged)
         assert all(episode.get_rewards(-1) == 0.0 for episode in ended)
         for name, values in learner_batch(algorithm, episodes).items():
             assert torch.isfinite(values.float()).all(), name
@@ -130,20 +130,20 @@ def test_nothing_of_an_explosion_reaches_the_learner(barely_trained: Path) -> No
 
 
 @pytest.mark.slow
-def test_explosions_are_counted_and_named_and_training_goes_on(barely_trained: Path, tmp_path: Path) -> None:
-    result, told = exploding_training(barely_trained, tmp_path / "out")
-    counts = told[-1].explosions
+def test_divergences_are_counted_and_named_and_training_goes_on(barely_trained: Path, tmp_path: Path) -> None:
+    result, told = diverging_training(barely_trained, tmp_path / "out")
+    counts = told[-1].divergences
     assert result.steps >= TINY.control_steps
-    assert 0 < counts.explosions <= counts.episodes
-    assert counts == read_explosions(tmp_path / "out")
+    assert 0 < counts.total <= counts.episodes
+    assert counts == read_divergences(tmp_path / "out")
     task = load_task("hopper-stand")
     assert set(counts.first_in) <= set(task.facts.state_names)
     most = next(iter(counts.first_in))
     assert str(counts).startswith(
-        f"explosions {counts.explosions} in {counts.episodes} episodes, first in: {most} ({counts.first_in[most]})"
+        f"divergences {counts.total} in {counts.episodes} episodes, first in: {most} ({counts.first_in[most]})"
     )
     rows = rows_of(tmp_path / "out")
-    assert len(rows) == counts.explosions
+    assert len(rows) == counts.total
     assert sum(row["dimension"] == most for row in rows) == counts.first_in[most]
     for row in rows:
         assert 1 <= int(row["control_step"]) <= 1000
@@ -153,16 +153,16 @@ def test_explosions_are_counted_and_named_and_training_goes_on(barely_trained: P
         assert value != before
 
     with pytest.raises(KeyboardInterrupt):
-        exploding_training(barely_trained, tmp_path / "again", stop_after=7)
-    exploding_training(barely_trained, tmp_path / "again", resume=True)
+        diverging_training(barely_trained, tmp_path / "again", stop_after=7)
+    diverging_training(barely_trained, tmp_path / "again", resume=True)
     assert rows_of(tmp_path / "again") == rows
-    assert read_explosions(tmp_path / "again") == counts
-    _, repeated = exploding_training(barely_trained, tmp_path / "again", resume=True)
-    assert [each.explosions for each in repeated] == [counts]
+    assert read_divergences(tmp_path / "again") == counts
+    _, repeated = diverging_training(barely_trained, tmp_path / "again", resume=True)
+    assert [each.divergences for each in repeated] == [counts]
 
 
 def test_a_training_that_starts_from_data_is_the_same_when_it_is_resumed(barely_trained: Path, tmp_path: Path) -> None:
-    recipe = TINY.model_copy(update={"control_steps": 400, "start": "mixed", "horizon": 40})
+    recipe = TINY.model_copy(update={"control_steps": 400, "start": "mixed", "max_episode_steps": 20})
     results = []
     for out in (tmp_path / "whole", tmp_path / "broken"):
         if out.name == "broken":

@@ -10,32 +10,32 @@ SHORT: dict[str, Any] = {
     "control_steps": 1400,
     "num_envs": 4,
     "hidden": (8, 6),
-    "horizon": 100,
-    "judge_every": 512,
-    "judge_episodes": 2,
-    "checkpoint_every": 256,
+    "max_episode_steps": 50,
+    "eval_interval": 512,
+    "eval_episodes": 2,
+    "checkpoint_interval": 256,
 }
-SAMPLED: dict[str, Any] = {"fragment": 16, "minibatch": 32, "epochs": 2}
+SAMPLED: dict[str, Any] = {"rollout_fragment_length": 16, "minibatch_size": 32, "num_epochs": 2}
 REPLAYED: dict[str, Any] = {
-    "fragment": 16,
-    "updates": 3,
-    "rounds": 2,
+    "rollout_fragment_length": 16,
+    "gradient_steps": 3,
+    "rollouts_per_iteration": 2,
     "batch_size": 16,
-    "warm_up": 256,
-    "replay_capacity": 300,
+    "learning_starts": 256,
+    "buffer_size": 300,
     "n_step": 2,
 }
 
 RECIPES: dict[str, PolicyRecipe] = {
     "PPO": PPORecipe(**SHORT, **SAMPLED),
-    "APPO": APPORecipe(**SHORT, **SAMPLED, copy_every=2),
+    "APPO": APPORecipe(**SHORT, **SAMPLED, target_network_update_freq=2),
     "IMPALA": IMPALARecipe(**SHORT, **SAMPLED),
     "SAC": SACRecipe(**SHORT, **REPLAYED),
-    "TQC": TQCRecipe(**SHORT, **REPLAYED, quantiles=5),
+    "TQC": TQCRecipe(**SHORT, **REPLAYED, n_quantiles=5),
     "PPOConfig": OtherRecipe(
         **SHORT,
         algorithm="PPOConfig",
-        fragment=16,
+        rollout_fragment_length=16,
         settings={"lr": 1e-3, "train_batch_size_per_learner": 64, "minibatch_size": 32, "num_epochs": 2},
     ),
 }

@@ -75,8 +75,8 @@ def study(seeds: int = 3, task: str = "reacher-easy") -> list[Logged]:
     baselines = Logged(
         f"{task} baselines",
         metrics={
-            "horizon_mse/hold-last": (steps, 0.3 * np.sqrt(steps)),
-            "horizon_mse/perturbed-twin": (steps, np.full(100, 1e-12)),
+            "horizon_mse/persistence": (steps, 0.3 * np.sqrt(steps)),
+            "horizon_mse/chaos-floor": (steps, np.full(100, 1e-12)),
         },
         tags={"phase": "study run", "task": task, "variant": "baselines"},
         parent=parent.id,
@@ -145,7 +145,7 @@ def whole_run(seed: int) -> list[Logged]:
     )
     policies = Logged("policies", tags={"phase": "policies", "task": "reacher-easy"}, parent=root.id)
     steps = np.arange(1, 11) * 100_000
-    # A training says its last judgement again with every report.
+    # A training says its last evaluation again with every report.
     told, true = np.repeat(steps, 2) + np.tile([0, 10_000], 10), np.repeat(np.linspace(100, 900 + seed, 10), 2)
     returns = [
         Logged(

@@ -37,8 +37,8 @@ def curves() -> pd.DataFrame:
         [
             *(curve(f"a{seed}", "a", 1e-6 * 2**seed) for seed in range(3)),
             curve("b0", "b", 1e-3),
-            curve("base", None, 0.1, names.HOLD_LAST),
-            curve("base", None, 1e-12, names.PERTURBED_TWIN),
+            curve("base", None, 0.1, names.PERSISTENCE),
+            curve("base", None, 1e-12, names.CHAOS_FLOOR),
         ],
         ignore_index=True,
     )
@@ -48,7 +48,7 @@ def test_horizon_curves_have_runs_a_median_its_interval_and_the_baselines(curves
     figure = figures.horizon_curves(curves)
     assert (figure.layout.xaxis.type, figure.layout.yaxis.type) == ("log", "log")
     lines = traces(figure, group=None)
-    assert [trace.name for trace in lines] == [names.MODELS[names.HOLD_LAST], names.MODELS[names.PERTURBED_TWIN]]
+    assert [trace.name for trace in lines] == [names.MODELS[names.PERSISTENCE], names.MODELS[names.CHAOS_FLOOR]]
     band, middle = traces(figure, group="a", runs=False)
     np.testing.assert_allclose(middle.y, 2e-6 * np.array(middle.x))
     lowest, highest = band.y[: len(middle.x)], band.y[len(middle.x) :][::-1]

@@ -39,7 +39,7 @@ def test_runs_of_which_none_says_it_have_no_such_column(database: Path) -> None:
         ("mosim", "tree", "mosim (tree)"),
         ("wide", "arrays", "wide (arrays)"),
         ("tree, 3 episodes", "tree", "tree, 3 episodes"),
-        ("hold-last", "", "hold-last"),
+        ("persistence", "", "persistence"),
     ],
 )
 def test_a_simulator_s_name_says_its_level_once(label: str, knowledge: str, shown: str) -> None:

@@ -52,7 +52,7 @@ def test_divergence_is_told() -> None:
 
 def test_baselines_never_win_and_a_sweep_is_told_by_its_best_trial() -> None:
     trials = curves(search=[4e-6, 1e-6, 9e-6]).assign(sweep="search")
-    twin = curves(none=[1e-15]).assign(model=names.PERTURBED_TWIN, group=None)
+    twin = curves(none=[1e-15]).assign(model=names.CHAOS_FLOOR, group=None)
     [finding] = horizon_findings(pd.concat([trials, twin]))
     assert finding.best == "search 1 of search"
     assert finding.text == " has a horizon error of 1.0e-06."

@@ -20,7 +20,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     rows: list[dict[str, object]] = [
-        {"system": "cheetah-run", "model": "hold-last", "horizon": horizon, "mse": 15.0} for horizon in (16, 100)
+        {"system": "cheetah-run", "model": "persistence", "horizon": horizon, "mse": 15.0} for horizon in (16, 100)
     ]
     rows += [
         {
@@ -57,7 +57,7 @@ def test_lines_are_the_seeds_of_a_level(script: types.ModuleType, results: Path)
     tree = script.errors(rows, "tree", 16)
     assert sorted(tree["episodes"]) == [1, 1, 1, 10, 10, 10, 100, 100, 100]
     assert tree.groupby("episodes")["mse"].median().to_dict() == pytest.approx({1: 0.032, 10: 0.0032, 100: 0.00032})
-    assert script.hold_last(rows, 100) == 15
+    assert script.persistence(rows, 100) == 15
 
 
 def test_without_results_it_says_how_to_make_them(script: types.ModuleType, tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
 def modules(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     return {
-        name: importlib.import_module(name) for name in ("zero_shot", "horizons", "episode_returns", "zero_shot_runs")
+        name: importlib.import_module(name)
+        for name in ("zero_shot", "episode_lengths", "episode_returns", "zero_shot_runs")
     }
 
 
@@ -54,12 +55,12 @@ def rows_of(results: Path) -> list[dict[str, str]]:
 
 
 def study(file: Path, **changes: Any) -> Path:
-    content = yaml.safe_load((BENCHMARKS / "horizons.yaml").read_text())
+    content = yaml.safe_load((BENCHMARKS / "episode_lengths.yaml").read_text())
     file.write_text(yaml.safe_dump(content | changes))
     return file
 
 
-@pytest.mark.parametrize("name", ["zero_shot", "horizons", "episode_returns"])
+@pytest.mark.parametrize("name", ["zero_shot", "episode_lengths", "episode_returns"])
 def test_every_command_of_a_benchmark_is_one_that_mosim_takes(
     name: str, modules: dict[str, ModuleType], commands: list[list[str]], tmp_path: Path
 ) -> None:
@@ -80,18 +81,20 @@ def test_every_command_of_a_benchmark_is_one_that_mosim_takes(
     assert list(tmp_path.glob("*.png"))
 
 
-def test_horizons_meet_every_kind_of_starts(
+def test_episodes_of_every_length_meet_every_kind_of_starts(
     modules: dict[str, ModuleType], commands: list[list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tasks = [{"task": "cartpole-swingup", "simulator": "cartpole", "seeds": [0, 1]}]
-    file = study(tmp_path / "study.yaml", tasks=tasks, horizons=[25, 100])
-    out, results, plot = tmp_path / "out", tmp_path / "horizons.csv", tmp_path / "plot.png"
-    modules["horizons"].main(file, out, tmp_path / "simulators", results, plot, workers=1)
+    file = study(tmp_path / "study.yaml", tasks=tasks, episode_steps=[25, 100])
+    out, results, plot = tmp_path / "out", tmp_path / "episode_lengths.csv", tmp_path / "plot.png"
+    modules["episode_lengths"].main(file, out, tmp_path / "simulators", results, plot, workers=1)
     rows = rows_of(results)
-    assert [(row["horizon"], row["start"], row["seed"]) for row in rows] == [
-        (horizon, start, seed) for seed in "01" for horizon in ("25", "100") for start in ("initial", "mixed")
+    assert [(row["episode_steps"], row["start"], row["seed"]) for row in rows] == [
+        (steps, start, seed) for seed in "01" for steps in ("25", "100") for start in ("initial", "mixed")
     ]
-    assert all(f"--horizon {row['horizon']} --start {row['start']}" in row["command"] for row in rows)
+    actions = {"25": 7, "100": 25}  # Each is held for four control steps.
+    for row in rows:
+        assert f"--max-episode-steps {actions[row['episode_steps']]} --start {row['start']}" in row["command"]
     returns = [float(row["true_return"]) for row in rows]
     first = f"{(returns[0] + returns[4]) / 2:.0f} ({returns[0]:.0f} to {returns[4]:.0f})"
     assert f"| cartpole-swingup | `initial` | {first} |" in capsys.readouterr().out

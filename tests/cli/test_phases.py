@@ -60,9 +60,9 @@ def test_an_mjcf_with_every_kind_of_joint_is_collected_trained_and_measured(fold
     said = mosim_command(
         folder, "evaluate", "sim", "--data", "data", "--horizons", "1", "20", "--out", "out", "--tracking-uri", "off"
     )
-    assert "perturbed-twin" in said
+    assert "chaos-floor" in said
     table = pd.read_csv(folder / "out" / "horizon.csv")
-    assert table.groupby("model").size().to_dict() == {"mosim": 2, "hold-last": 2, "perturbed-twin": 2}
+    assert table.groupby("model").size().to_dict() == {"mosim": 2, "persistence": 2, "chaos-floor": 2}
     assert table["mse"].to_numpy().max() < 1e6
     assert "mosim (tree)" in said
     assert dict(zip(table["model"], table["knowledge"].fillna(""), strict=True))["mosim"] == "tree"

@@ -28,8 +28,8 @@ SWEEP = {
     "data": {"episodes": 4, "steps": 60}, "space": {"stages.0.learning_rate": {"grid": [0.003]}},
 }  # fmt: skip
 POLICY = [
-    "--control-steps", "200", "--judge-every", "200", "--judge-episodes", "1", "--num-envs", "4", "--fragment", "16",
-    "--minibatch", "32", "--epochs", "1", "--hidden", "8",
+    "--control-steps", "200", "--eval-interval", "200", "--eval-episodes", "1", "--num-envs", "4",
+    "--rollout-fragment-length", "16", "--minibatch-size", "32", "--num-epochs", "1", "--hidden", "8",
 ]  # fmt: skip
 OF_RUN = [f"--policy.{word[2:]}" if word.startswith("--") else word for word in POLICY]
 

@@ -71,7 +71,7 @@ def test_it_writes_film_and_sheet_into_the_run_s_folder(
         assert sheet.width > 2000
     said = capfd.readouterr().out
     assert "horizon error over these 20 steps (0.4 s): mosim " in said
-    assert "hold-last" in said
+    assert "persistence" in said
     assert "reacher-easy.mp4 (11 frames, 0.4 s" in said
 
 

@@ -19,9 +19,9 @@ from mosim.agents import read_returns
 QUICK = [
     "--episodes", "10", "--heldout-episodes", "5", "--steps", "200", "--horizons", "1", "16", "100",
     *(flag for stage in range(1) for flag in (f"--simulator.stages.{stage}.steps", "120")),
-    "--policy.control-steps", "6000", "--policy.judge-every", "3000", "--policy.judge-episodes", "2",
-    "--policy.checkpoint-every", "1500", "--policy.num-envs", "8", "--policy.fragment", "32",
-    "--policy.minibatch", "64",
+    "--policy.control-steps", "6000", "--policy.eval-interval", "3000", "--policy.eval-episodes", "2",
+    "--policy.checkpoint-interval", "1500", "--policy.num-envs", "8", "--policy.rollout-fragment-length", "32",
+    "--policy.minibatch-size", "64",
 ]  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def test_it_ends_with_a_table_and_says_where_everything_is(unbroken: tuple[Path,
         "reacher (tree), which mosim ships",
         "horizon error: ",
         "mosim (tree)",
-        "perturbed-twin",
+        "chaos-floor",
         "zero-shot",
         "true-trained",
         "random",

@@ -1,4 +1,4 @@
-"""`mosim zero-shot` in a simulator that explodes, from states of the data."""
+"""`mosim zero-shot` in a simulator that diverges, from states of the data."""
 
 import re
 import subprocess
@@ -9,15 +9,15 @@ import mlflow
 import pytest
 import torch
 
-from mosim.agents import ExplosionCounts, ReturnRow, read_explosions
+from mosim.agents import DivergenceCounts, ReturnRow, read_divergences
 from mosim.agents.progress import progress_of
 from mosim.data import Dataset, collect
 from mosim.experiments.pipeline.policies import _metrics, _status
 from mosim.training import Recipe, Trainer, TrainingData
 
 QUICK = [
-    "--control-steps", "1500", "--judge-every", "600", "--judge-episodes", "2", "--num-envs", "4", "--fragment", "16",
-    "--minibatch", "32", "--epochs", "1", "--hidden", "8", "--no-video",
+    "--control-steps", "1500", "--eval-interval", "600", "--eval-episodes", "2", "--num-envs", "4",
+    "--rollout-fragment-length", "16", "--minibatch-size", "32", "--num-epochs", "1", "--hidden", "8", "--no-video",
 ]  # fmt: skip
 
 
@@ -41,22 +41,22 @@ def zero_shot(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.slow
-def test_explosions_are_told_and_tracked(folder: Path) -> None:
-    result = zero_shot(folder, "--out", "out", "--start", "mixed", "--horizon", "50", *QUICK)
+def test_divergences_are_told_and_tracked(folder: Path) -> None:
+    result = zero_shot(folder, "--out", "out", "--start", "mixed", "--max-episode-steps", "25", *QUICK)
     assert result.returncode == 0, result.stdout + result.stderr
     said = " ".join(result.stdout.split())
-    assert "warning: zero-shot: the simulator predicted no motion in a training episode" in said
-    counts = read_explosions(folder / "out")
-    assert f"zero-shot: {counts}; see out/explosions.csv" in said
-    assert re.search(r"explosions \d+ in \d+ episodes, first in: qpos/\w+ \(\d+\)", said)
+    assert "warning: zero-shot: the simulator's prediction diverged in a training episode" in said
+    counts = read_divergences(folder / "out")
+    assert f"zero-shot: {counts}; see out/divergences.csv" in said
+    assert re.search(r"divergences \d+ in \d+ episodes, first in: qpos/\w+ \(\d+\)", said)
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     (run,) = client.search_runs([each.experiment_id for each in client.search_experiments()])
-    assert run.data.metrics["explosions"] == counts.explosions
+    assert run.data.metrics["divergences"] == counts.total
     most = next(iter(counts.first_in))
-    assert run.data.metrics[f"exploded_first/{most}"] == counts.first_in[most]
-    assert len(client.get_metric_history(run.info.run_id, "explosions")) > 3
-    assert {"explosions.csv", "explosions.json"} <= {each.path for each in client.list_artifacts(run.info.run_id)}
-    assert (run.data.params["start"], run.data.params["horizon"]) == ("mixed", "50")
+    assert run.data.metrics[f"diverged_first/{most}"] == counts.first_in[most]
+    assert len(client.get_metric_history(run.info.run_id, "divergences")) > 3
+    assert {"divergences.csv", "divergences.json"} <= {each.path for each in client.list_artifacts(run.info.run_id)}
+    assert (run.data.params["start"], run.data.params["max_episode_steps"]) == ("mixed", "25")
 
 
 def test_data_that_are_not_there_or_do_not_fit_are_told_before_anything_starts(folder: Path) -> None:
@@ -83,10 +83,10 @@ def test_a_gpu_that_is_not_there_is_told_before_anything_starts(folder: Path) ->
 
 
 def test_the_progress_line_marks_where_simulated_and_true_return_part() -> None:
-    news = progress_of(1000, 2000, 1.0, ReturnRow(1000, 1.0, 812.0, 240.0, 10.0, episodes=10))
-    assert _status(news) == "return 812 simulated ≠ 240 true"
-    counts = ExplosionCounts(episodes=3400, first_in={"qvel/rfoot": 1200, "qpos/root[2]": 3})
-    news = news.model_copy(update={"parted": False, "explosions": counts})
-    assert _status(news) == "return 812 simulated, 240 true, 1,203 explosions, most in qvel/rfoot"
-    assert str(counts) == "explosions 1,203 in 3,400 episodes, first in: qvel/rfoot (1,200), qpos/root[2] (3)"
-    assert _metrics(news)["exploded_first/qpos/root[2]"] == 3
+    progress = progress_of(1000, 2000, 1.0, ReturnRow(1000, 1.0, 812.0, 240.0, 10.0, episodes=10))
+    assert _status(progress) == "return 812 simulated ≠ 240 true"
+    counts = DivergenceCounts(episodes=3400, first_in={"qvel/rfoot": 1200, "qpos/root[2]": 3})
+    progress = progress.model_copy(update={"parted": False, "divergences": counts})
+    assert _status(progress) == "return 812 simulated, 240 true, 1,203 divergences, most in qvel/rfoot"
+    assert str(counts) == "divergences 1,203 in 3,400 episodes, first in: qvel/rfoot (1,200), qpos/root[2] (3)"
+    assert _metrics(progress)["diverged_first/qpos/root[2]"] == 3

@@ -18,8 +18,9 @@ from mosim.training import Recipe, Trainer, TrainingData
 STEPS = 6000
 
 QUICK = [
-    "--control-steps", str(STEPS), "--judge-every", "1000", "--judge-episodes", "2", "--checkpoint-every", "500",
-    "--num-envs", "4", "--fragment", "16", "--minibatch", "32", "--epochs", "1", "--hidden", "8", "--no-video",
+    "--control-steps", str(STEPS), "--eval-interval", "1000", "--eval-episodes", "2", "--checkpoint-interval", "500",
+    "--num-envs", "4", "--rollout-fragment-length", "16", "--minibatch-size", "32", "--num-epochs", "1",
+    "--hidden", "8", "--no-video",
 ]  # fmt: skip
 
 
@@ -42,7 +43,7 @@ def command(out: str, *more: str) -> list[str]:
     return [sys.executable, "-c", program, *arguments, *QUICK, *more]
 
 
-def judged(folder: Path) -> list[ReturnRow]:
+def evaluated(folder: Path) -> list[ReturnRow]:
     return [row._replace(wall_seconds=0.0) for row in read_returns(folder / "returns.csv")]
 
 
@@ -52,15 +53,15 @@ def test_killed_and_resumed_the_curve_goes_on_in_the_same_mlflow_run(folder: Pat
     process = subprocess.Popen(
         command("killed"), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    while not judged(folder / "killed") and process.poll() is None:
+    while not evaluated(folder / "killed") and process.poll() is None:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert 0 < judged(folder / "killed")[-1].steps < STEPS
+    assert 0 < evaluated(folder / "killed")[-1].steps < STEPS
     subprocess.run(command("killed", "--resume"), cwd=folder, capture_output=True, check=True)
 
-    rows = judged(folder / "killed")
-    assert rows == judged(folder / "unbroken")
+    rows = evaluated(folder / "killed")
+    assert rows == evaluated(folder / "unbroken")
     policies = [mosim.load_policy(folder / out / "policy").state_dict() for out in ("killed", "unbroken")]
     assert all(tensor.equal(policies[1][name]) for name, tensor in policies[0].items())
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'killed.db'}")

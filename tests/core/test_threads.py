@@ -18,7 +18,7 @@ from mosim.core.errors import MosimError
 from mosim.data import PoissonBehaviour, Trajectories, collect_episode
 from mosim.envs import MoSimVectorEnv
 from mosim.evaluation import compare, draw_starts, measure_rollouts, rollout_speed
-from mosim.models import HoldLast
+from mosim.models import Persistence
 from mosim.tasks import load_task
 from mosim.training import Recipe, Trainer, TrainingData
 
@@ -152,7 +152,7 @@ def test_the_caller_may_choose(checkpoint: Path, within: list) -> None:
     assert within[0][0] == {1}, "the choice has ended with its block"
 
 
-class Breaks(HoldLast):
+class Breaks(Persistence):
     def step(self, carry: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         raise RuntimeError(f"on {torch.get_num_threads()} threads")
 

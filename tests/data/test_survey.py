@@ -18,8 +18,8 @@ from mosim.data import (
     Shard,
     Surveyor,
     collect_episode,
-    concerns,
     contact_share,
+    data_warnings,
     overlap,
 )
 from mosim.data.inspection import surveyor
@@ -95,7 +95,7 @@ def test_counts_and_coverage_are_numpy_s(dataset: Dataset, hopper: System) -> No
             assert limited[f"qpos/{joint.name}"].within_range == pytest.approx(1 - outside.mean())
             beyond |= outside
     assert survey.at_limits == pytest.approx(beyond.mean())
-    assert not concerns(survey)
+    assert not data_warnings(survey)
 
 
 def test_actions_are_counted(dataset: Dataset) -> None:
@@ -149,7 +149,7 @@ def test_a_sample_serves_where_there_is_much(dataset: Dataset, hopper: System, m
 
 class TestFaults:
     def faulty(self, hopper: System, folder: Path, episodes: list[Episode]) -> list[str]:
-        return concerns(Surveyor(write_dataset(folder, hopper, episodes)).survey())
+        return data_warnings(Surveyor(write_dataset(folder, hopper, episodes)).survey())
 
     def test_what_is_not_finite_is_named_and_left_out(self, hopper: System, tmp_path: Path) -> None:
         episodes = collected(hopper)
@@ -166,7 +166,7 @@ class TestFaults:
         assert each.mean == pytest.approx(finite.mean())
         assert each.deviation == pytest.approx(finite.std())
         assert all(np.isfinite(level) for level in each.quantiles.values())
-        [sentence] = concerns(survey)
+        [sentence] = data_warnings(survey)
         assert sentence.startswith("3 values of qpos/hip are not finite, first in episode 2 at step 17")
         json.loads(survey.model_dump_json())
 
@@ -214,14 +214,14 @@ class TestFaults:
         episodes[1].states[4:6, 3:7] *= 1.1
         survey = Surveyor(write_dataset(tmp_path / "bad", system, episodes)).survey()
         assert survey.crooked_quaternions == 2
-        assert any("2 states have an orientation that is no unit quaternion" in each for each in concerns(survey))
+        assert any("2 states have an orientation that is no unit quaternion" in each for each in data_warnings(survey))
 
     def test_an_unfinished_dataset_is_told_and_a_damaged_one_refused(self, hopper: System, tmp_path: Path) -> None:
         dataset = write_dataset(tmp_path, hopper, collected(hopper))
         metadata = dataset.metadata.model_copy(update={"episodes": 10})
         write_metadata(Folder.at(tmp_path), metadata)
         survey = Surveyor(Dataset.open(tmp_path)).survey()
-        assert "the dataset is not complete: 6 of 10 episodes are there." in concerns(survey)
+        assert "the dataset is not complete: 6 of 10 episodes are there." in data_warnings(survey)
         (tmp_path / dataset.metadata.shards[0].name).write_bytes(b"something else")
         with pytest.raises(DamagedFileError, match="is damaged"):
             Surveyor(Dataset.open(tmp_path))
@@ -232,7 +232,7 @@ class TestOverlap:
         other = write_dataset(tmp_path, hopper, collected(hopper, seed=1))
         seen = Surveyor(dataset)
         shared = overlap(seen, other)
-        assert (shared.same_episodes, shared.twins) == ((), 0.0)
+        assert (shared.same_episodes, shared.near_duplicates) == ((), 0.0)
         states, actions = other.load().states, other.load().actions
         rows = np.concatenate([states, actions], axis=1)
         own = np.concatenate([seen.sample, seen.sampled_actions], axis=1)
@@ -240,7 +240,7 @@ class TestOverlap:
         nearest = [np.sqrt((((rows - row) / scale) ** 2).mean(axis=1)).min() for row in own]
         assert shared.probes == len(own)
         assert shared.nearest_median == pytest.approx(np.median(nearest))
-        assert not concerns(seen.survey(), shared)
+        assert not data_warnings(seen.survey(), shared)
 
     def test_copied_episodes_are_found(self, dataset: Dataset, hopper: System, tmp_path: Path) -> None:
         episodes = collected(hopper, seed=1)
@@ -248,7 +248,7 @@ class TestOverlap:
         seen = Surveyor(dataset)
         shared = overlap(seen, write_dataset(tmp_path, hopper, episodes))
         assert shared.same_episodes == ((4, 2),)
-        [sentence] = concerns(seen.survey(), shared)
+        [sentence] = data_warnings(seen.survey(), shared)
         assert "1 of 6 episodes are in" in sentence
         assert "such as 4, which is 2 there" in sentence
 
@@ -259,13 +259,13 @@ class TestOverlap:
         seen = Surveyor(dataset)
         shared = overlap(seen, write_dataset(tmp_path, hopper, episodes))
         assert shared.same_episodes == ()
-        assert shared.twins == pytest.approx(len(copy.states) / len(seen.sample), rel=0.02)
-        [sentence] = concerns(seen.survey(), shared)
-        assert "of the steps have a twin in" in sentence
+        assert shared.near_duplicates == pytest.approx(len(copy.states) / len(seen.sample), rel=0.02)
+        [sentence] = data_warnings(seen.survey(), shared)
+        assert "of the steps have a near duplicate in" in sentence
 
     def test_the_same_dataset_is_told(self, dataset: Dataset) -> None:
         seen = Surveyor(dataset)
-        [sentence] = concerns(seen.survey(), overlap(seen, dataset))
+        [sentence] = data_warnings(seen.survey(), overlap(seen, dataset))
         assert "is the same dataset" in sentence
 
 

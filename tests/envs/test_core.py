@@ -13,10 +13,10 @@ from mosim.envs import EnvironmentCore, EnvState, MoSimVectorEnv
 from mosim.models import (
     Carry,
     DynamicsModel,
-    HoldLast,
     ModelConfig,
     MujocoDynamics,
     NeuralSimulator,
+    Persistence,
     Statistics,
 )
 from mosim.tasks import Task, load_task
@@ -129,7 +129,7 @@ class Remembers(DynamicsModel):
 
 def test_a_model_with_memory_is_used_reset_and_restored() -> None:
     task = load_task("reacher-easy")
-    envs, other = (MoSimVectorEnv(task, Remembers(task), 2, seed=0, horizon=20) for _ in range(2))
+    envs, other = (MoSimVectorEnv(task, Remembers(task), 2, seed=0, max_episode_steps=20) for _ in range(2))
     envs.reset(seed=0)
     starts, still = envs.state.numpy().copy(), np.zeros((2, 2), np.float32)
     for _ in range(3):
@@ -169,6 +169,6 @@ def test_a_step_copies_nothing_to_the_host(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_what_is_idle_has_no_motion() -> None:
     task = load_task("reacher-easy")
-    for dynamics in (HoldLast(task.facts), MujocoDynamics(task), Remembers(task)):
+    for dynamics in (Persistence(task.facts), MujocoDynamics(task), Remembers(task)):
         core = EnvironmentCore(task, dynamics)
         assert core.states_of(core.idle(4)).shape == (4, task.facts.state_size)

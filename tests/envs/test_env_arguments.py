@@ -40,8 +40,6 @@ def test_an_env_takes_the_options_of_a_batch() -> None:
     ("options", "sentence"),
     [
         ({"start": "dta"}, r"start is 'dta'; it must be 'initial', 'data' or 'mixed'\.$"),
-        ({"horizon": 0}, r"horizon is 0; it must be greater than or equal to 1\.$"),
-        ({"horizon": 2.5}, r"horizon is 2\.5; it must be a whole number\.$"),
         ({"action_repeat": 0}, r"action_repeat is 0; it must be greater than or equal to 1\.$"),
         ({"action_repeat": -3}, r"action_repeat is -3; it must be greater than or equal to 1\.$"),
         ({"device": "gpu"}, r"device is 'gpu'; it must be a device that torch has here: cpu"),
@@ -59,10 +57,17 @@ def test_an_option_that_is_not_allowed_is_named(options: dict[str, Any], sentenc
             make(NAME, **options)
 
 
+@pytest.mark.parametrize(("steps", "demand"), [(0, "greater than or equal to 1"), (2.5, "a whole number")])
+def test_a_limit_on_steps_that_is_not_allowed_is_named(steps: float, demand: str) -> None:
+    # Gymnasium's `make` takes the argument itself.
+    with pytest.raises(MosimError, match=rf"max_episode_steps is {steps}; it must be {demand}\.$"):
+        gymnasium.make_vec(NAME, num_envs=2, max_episode_steps=steps)
+
+
 def test_an_unknown_option_is_told_with_those_that_there_are() -> None:
     sentence = (
         r"^make_env: unknown argument 'chekpoint'; allowed are: action_repeat, checkpoint, data, device, ending, "
-        r"evaluator, first_index, height, horizon, limits, render_mode, start, starts, task, width\.$"
+        r"evaluator, first_index, height, limits, max_episode_steps, render_mode, start, starts, task, width\.$"
     )
     with pytest.raises(MosimError, match=sentence):
         gymnasium.make(f"MoSim/{TASK}-v0", chekpoint="runs")
@@ -113,7 +118,7 @@ def test_the_action_of_one_env_has_one_shape(reacher: Task, shape: tuple[int, ..
         env.step(np.zeros(shape, np.float32))
 
 
-def test_an_action_that_is_no_number_is_the_caller_s_mistake_and_no_explosion(envs: MoSimVectorEnv) -> None:
+def test_an_action_that_is_no_number_is_the_caller_s_mistake_and_no_divergence(envs: MoSimVectorEnv) -> None:
     before, actions = envs.snapshot(), np.zeros((3, 2), np.float32)
     actions[1, 0] = np.nan
     with pytest.raises(MosimError, match=r"the action of env 1 is nan in ctrl\[0\]; every action must be a number\.$"):
@@ -121,11 +126,11 @@ def test_an_action_that_is_no_number_is_the_caller_s_mistake_and_no_explosion(en
     np.testing.assert_equal(envs.snapshot(), before)
     with pytest.raises(MosimError, match="the action holds <U1; it must hold real numbers"):
         envs.step(np.full((3, 2), "a"))
-    assert envs.explosions == 0
+    assert envs.divergences == 0
 
 
 def test_the_action_of_an_env_that_is_reset_may_be_anything(reacher: Task) -> None:
-    envs = MoSimVectorEnv(reacher, MujocoDynamics(reacher), 2, horizon=1)
+    envs = MoSimVectorEnv(reacher, MujocoDynamics(reacher), 2, max_episode_steps=1)
     envs.reset(seed=0)
     envs.step(np.zeros((2, 2), np.float32))
     assert envs.ended.all()

@@ -1,4 +1,4 @@
-"""What counts as an explosion: not what a true robot does, but what a simulator without sense predicts."""
+"""What counts as a divergence: not what a true robot does, but what a simulator without sense predicts."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mosim.data import PoissonBehaviour, Trajectories, collect_episode
-from mosim.envs import STATE_LIMIT, Explosion, MoSimVectorEnv, limits_of, make_vector_env
-from mosim.envs.explosions import state_explosion
+from mosim.envs import STATE_LIMIT, Divergence, MoSimVectorEnv, limits_of, make_vector_env
+from mosim.envs.divergence import state_divergence
 from mosim.models import ModelConfig, MujocoDynamics, NeuralSimulator
 from mosim.tasks import Task, evaluator_for, load_task
 from mosim.training import Recipe, Trainer, TrainingData
@@ -54,7 +54,7 @@ def test_the_true_robot_at_full_power_stays_within_what_random_data_allow(name: 
     limits = limits_of(NeuralSimulator(task.facts, ModelConfig.model_validate(TINY_MODEL), statistics))
     states = torch.from_numpy(pumped(task, 1500)).float()
     speeds = states[:, task.facts.nq :].abs().amax(0) / statistics.velocity_limit
-    assert speeds.max() > 1, "beyond the simulator's own velocity limit, which so is no sign of an explosion"
+    assert speeds.max() > 1, "beyond the simulator's own velocity limit, which so is no sign of a divergence"
     assert limits.hold(states).all()
     bounded = limits.upper[: task.facts.nq] < STATE_LIMIT
     for joint in task.facts.joints:
@@ -73,8 +73,8 @@ def test_what_leaves_its_limits_first_is_named() -> None:
     limits = limits_of(MujocoDynamics(task))
     start = torch.tensor([0.0, 0.0, 0.0, 9e3], dtype=torch.float64)
 
-    def named(*states: list[float]) -> Explosion:
-        return state_explosion(task.facts, limits, torch.tensor(states, dtype=torch.float64), start, 7)
+    def named(*states: list[float]) -> Divergence:
+        return state_divergence(task.facts, limits, torch.tensor(states, dtype=torch.float64), start, 7)
 
     late = named([0, 1, 2, 3], [0, 0, 3e4, 2e4], [np.nan, 9e9, 0, 0])
     assert late[:3] == ("qvel/shoulder", 3e4, 7)
@@ -83,7 +83,7 @@ def test_what_leaves_its_limits_first_is_named() -> None:
     assert named([np.nan] * 4).dimension == "qvel/wrist", "which was nearest to its limits before"
 
 
-def test_a_barely_trained_simulator_explodes_by_name_and_nothing_of_it_is_seen(barely_trained: Path) -> None:
+def test_a_barely_trained_simulator_diverges_by_name_and_nothing_of_it_is_seen(barely_trained: Path) -> None:
     envs = make_vector_env(8, "hopper-stand", barely_trained, action_repeat=2)
     envs.reset(seed=0)
     envs.action_space.seed(0)
@@ -94,18 +94,18 @@ def test_a_barely_trained_simulator_explodes_by_name_and_nothing_of_it_is_seen(b
         assert np.abs(observation).max() < STATE_LIMIT
         assert ((reward >= 0) & (reward <= 2)).all()
         assert envs.limits.hold(envs.state).all()
-        for row in np.flatnonzero(info.get("exploded", ())):
-            explosion = info["explosion"][row]
+        for row in np.flatnonzero(info.get("diverged", ())):
+            divergence = info["divergence"][row]
             assert terminated[row]
             assert not truncated[row]
-            assert envs.limits.hold(torch.from_numpy(explosion.before).float()).all()
-            first_in[explosion.dimension] += 1
-    assert envs.explosions == first_in.total() > 5
+            assert envs.limits.hold(torch.from_numpy(divergence.before).float()).all()
+            first_in[divergence.dimension] += 1
+    assert envs.divergences == first_in.total() > 5
     limited = {f"qpos/{joint.name}" for joint in envs.task.facts.joints if joint.limited}
     assert set(first_in) <= limited
 
 
-def test_a_reward_that_is_not_finite_is_an_explosion_too() -> None:
+def test_a_reward_that_is_not_finite_is_a_divergence_too() -> None:
     task = load_task("reacher-easy")
 
     def spoilt(state, action, context, previous):
@@ -119,4 +119,4 @@ def test_a_reward_that_is_not_finite_is_an_explosion_too() -> None:
     _, reward, terminated, _, info = envs.step(np.zeros((3, 2), np.float32))
     assert terminated.tolist() == [False, True, False]
     assert np.isfinite(reward).all()
-    assert info["explosion"][1].dimension == "reward"
+    assert info["divergence"][1].dimension == "reward"

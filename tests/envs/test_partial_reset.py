@@ -9,9 +9,9 @@ from mosim.tasks import load_task
 STEPS = 12
 
 
-def make(horizon: int = 5) -> MoSimVectorEnv:
+def make(max_episode_steps: int = 5) -> MoSimVectorEnv:
     task = load_task("reacher-easy")
-    return MoSimVectorEnv(task, MujocoDynamics(task), 3, horizon=horizon)
+    return MoSimVectorEnv(task, MujocoDynamics(task), 3, max_episode_steps=max_episode_steps)
 
 
 def test_a_mask_starts_the_named_envs_alone_and_they_are_not_reset_again() -> None:

@@ -15,7 +15,7 @@ SIZE: dict[str, Any] = {"width": 64, "height": 48}
 
 @pytest.fixture
 def envs(opengl: None):
-    envs = gymnasium.make_vec(f"MoSimTrue/{TASK}-v0", num_envs=2, render_mode="rgb_array", horizon=3, **SIZE)
+    envs = gymnasium.make_vec(f"MoSimTrue/{TASK}-v0", num_envs=2, render_mode="rgb_array", max_episode_steps=3, **SIZE)
     yield envs
     envs.close()
 

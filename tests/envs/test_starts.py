@@ -54,7 +54,7 @@ def in_data(envs: MoSimVectorEnv, trajectories: Trajectories) -> np.ndarray:
 
 
 def test_episodes_start_in_states_of_the_data_with_their_targets(run: Path, trajectories: Trajectories) -> None:
-    envs = made(16, run, start="data", horizon=3)
+    envs = made(16, run, start="data", max_episode_steps=3)
     envs.reset(seed=0)
     assert in_data(envs, trajectories).all()
     first = envs.state.clone()
@@ -93,7 +93,7 @@ def test_mixed_starts_are_half_of_each_at_any_time(run: Path, trajectories: Traj
 
 def test_one_env_takes_the_same_words(run: Path, trajectories: Trajectories) -> None:
     env = gymnasium.make(
-        f"MoSimTrue/{TASK}-v0", start="data", data=run / "data" / "train", horizon=2, disable_env_checker=True
+        f"MoSimTrue/{TASK}-v0", start="data", data=run / "data" / "train", max_episode_steps=2, disable_env_checker=True
     )
     env.reset(seed=0)
     assert in_data(env.unwrapped.batch, trajectories).all()  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,3 +1,5 @@
+from typing import Any
+
 import gymnasium
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ def reacher() -> Task:
     return load_task("reacher-easy")
 
 
-class Exploding(MarkovModel):
+class Diverging(MarkovModel):
     """MuJoCo until the shoulder of a row has turned left for `fuse` steps; then what `end` says."""
 
     def __init__(self, task: Task, end: float) -> None:
@@ -51,8 +53,10 @@ def test_spaces_are_the_tasks(reacher: Task) -> None:
 @pytest.mark.parametrize("name", ["reacher-easy", "hopper-hop"])
 def test_a_batch_of_one_is_a_row_of_a_batch(name: str) -> None:
     task = load_task(name)
-    batch = make(task, 3, horizon=15, action_repeat=2)
-    singles = [MoSimEnv(task, MujocoDynamics(task), horizon=15, action_repeat=2, first_index=i) for i in range(3)]
+    batch = make(task, 3, max_episode_steps=8, action_repeat=2)
+    singles = [
+        MoSimEnv(task, MujocoDynamics(task), max_episode_steps=8, action_repeat=2, first_index=i) for i in range(3)
+    ]
     actions = drawn_actions(batch, 20)
     observation, _ = batch.reset(seed=7)
     alone = [env.reset(seed=7)[0] for env in singles]
@@ -88,7 +92,7 @@ def test_each_env_has_its_own_start_and_context_and_the_seed_determines_them(rea
 
 def test_the_step_after_an_episode_is_a_reset(reacher: Task) -> None:
     assert MoSimVectorEnv.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
-    envs = make(reacher, 2, horizon=5)
+    envs = make(reacher, 2, max_episode_steps=5)
     envs.reset(seed=1)
     actions = drawn_actions(envs, 12)
     seen = [envs.step(action) for action in actions]
@@ -104,18 +108,30 @@ def test_the_step_after_an_episode_is_a_reset(reacher: Task) -> None:
 
 
 def test_the_time_limit_is_the_tasks_and_cuts_a_held_action_short(reacher: Task) -> None:
-    envs = make(reacher, 1, action_repeat=3, horizon=10)
+    envs = make(reacher, 1, action_repeat=300)
     envs.reset(seed=0)
     cuts = [envs.step(action)[3][0] for action in drawn_actions(envs, 4)]
     assert cuts == [False, False, False, True]
     plain = make(reacher, 1)
     plain.reset(seed=0)
-    for _ in range(10):
+    for _ in range(1000):
         plain.step(np.zeros((1, 2), np.float32))
     envs.reset(seed=0)
     for _ in range(4):
         envs.step(np.zeros((1, 2), np.float32))
     torch.testing.assert_close(envs.state, plain.state, rtol=0, atol=0)
+
+
+def test_a_limit_on_steps_counts_actions_as_gymnasium_does(reacher: Task) -> None:
+    name = "MoSimTrue/reacher-easy-v0"
+    options: dict[str, Any] = {"max_episode_steps": 3, "action_repeat": 4}
+    batch = gymnasium.make_vec(name, num_envs=1, **options)
+    single = gymnasium.make(name, **options)  # Gymnasium's own wrapper counts.
+    batch.reset(seed=0)
+    single.reset(seed=0)
+    action = np.zeros(2, np.float32)
+    cuts = [(bool(batch.step(action[None])[3][0]), single.step(action)[3]) for _ in range(3)]
+    assert cuts == [(False, False), (False, False), (True, True)]
 
 
 def test_a_held_action_sums_the_rewards_of_its_control_steps() -> None:
@@ -139,26 +155,26 @@ def test_an_action_beyond_the_control_range_is_clipped_to_it(reacher: Task) -> N
 
 
 @pytest.mark.parametrize("end", [np.nan, np.inf, 1e5])
-def test_an_explosion_ends_that_env_alone_and_nothing_of_it_is_seen(reacher: Task, end: float) -> None:
-    envs = MoSimVectorEnv(reacher, Exploding(reacher, end), 3, action_repeat=2)
+def test_a_divergence_ends_that_env_alone_and_nothing_of_it_is_seen(reacher: Task, end: float) -> None:
+    envs = MoSimVectorEnv(reacher, Diverging(reacher, end), 3, action_repeat=2)
     envs.reset(seed=0)
     still, fatal = np.full((3, 2), 0.3, np.float32), np.full((3, 2), 0.3, np.float32)
     fatal[1, 0] = -1.0
     before = envs.step(still)[0]
     observation, reward, terminated, truncated, info = envs.step(fatal)
-    assert terminated.tolist() == info["exploded"].tolist() == [False, True, False]
+    assert terminated.tolist() == info["diverged"].tolist() == [False, True, False]
     assert not truncated.any()
     assert reward[1] == 0.0
     np.testing.assert_array_equal(observation[1], before[1])
     assert not np.array_equal(observation[0], before[0])
-    assert envs.explosions == 1
+    assert envs.divergences == 1
     following, reward, terminated, truncated, info = envs.step(fatal)
     assert not (terminated | truncated).any()
     assert info == {}
     assert np.isfinite(following).all()
     assert torch.isfinite(envs.state).all()
     assert not np.array_equal(following[1], before[1])
-    assert envs.explosions == 1
+    assert envs.divergences == 1
 
 
 def test_evaluator_starts_and_ending_may_be_others(reacher: Task) -> None:
@@ -187,14 +203,14 @@ def test_evaluator_starts_and_ending_may_be_others(reacher: Task) -> None:
 
 def test_a_snapshot_goes_on_as_if_nothing_had_been() -> None:
     task = load_task("finger-spin")
-    envs = make(task, 3, horizon=7)
+    envs = make(task, 3, max_episode_steps=7)
     envs.reset(seed=2)
     actions = drawn_actions(envs, 20)
     for action in actions[:10]:
         envs.step(action)
     snapshot = envs.snapshot()
     expected = [envs.step(action) for action in actions[10:]]
-    restored = make(task, 3, horizon=7)
+    restored = make(task, 3, max_episode_steps=7)
     restored.restore(snapshot)
     for action, own in zip(actions[10:], expected, strict=True):
         for ours, theirs in zip(restored.step(action)[:4], own[:4], strict=True):

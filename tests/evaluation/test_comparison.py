@@ -66,8 +66,8 @@ def test_errors_are_horizon_errors(task: Task, episode: Episode, comparison: Com
     errors = comparison.horizon_errors()
     np.testing.assert_allclose(errors, [measured.mse(horizon) for horizon in range(1, STEPS + 1)])
     np.testing.assert_allclose(errors, [np.mean((0.01 * np.arange(1, h + 1)) ** 2) for h in range(1, STEPS + 1)])
-    assert list(comparison.errors) == ["mosim", "hold-last", "perturbed-twin"]
-    assert comparison.horizon_errors("perturbed-twin")[-1] < 1e-6 < comparison.horizon_errors("hold-last")[-1]
+    assert list(comparison.errors) == ["mosim", "persistence", "chaos-floor"]
+    assert comparison.horizon_errors("chaos-floor")[-1] < 1e-6 < comparison.horizon_errors("persistence")[-1]
     np.testing.assert_array_equal(comparison.predicted[0], episode.states[0])
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from mosim.core.errors import MismatchError, MosimError
 from mosim.data import PoissonBehaviour, Trajectories, collect_episode
 from mosim.evaluation import draw_starts, evaluate, horizon_curve, horizon_table, measure_rollouts, plots, share_starts
-from mosim.models import HoldLast, MarkovModel, MujocoDynamics
+from mosim.models import MarkovModel, MujocoDynamics, Persistence
 from mosim.tasks import load_task
 
 TASK = load_task("acrobot-swingup")
@@ -43,7 +43,7 @@ class OffByAConstant(MarkovModel):
         return carry, truth + self._offset * steps.unsqueeze(-1)
 
 
-class Explodes(HoldLast):
+class Diverges(Persistence):
     """Predicts infinity from states whose first coordinate is positive."""
 
     def step(self, carry: Tensor, action: Tensor) -> Tensor:
@@ -68,10 +68,10 @@ def test_the_measure_is_the_papers(held_out: Trajectories) -> None:
         assert errors.mse_of_dimensions(horizon) == pytest.approx(np.full(4, expected), rel=1e-9)
 
 
-def test_hold_last_is_the_change_of_the_truth(held_out: Trajectories) -> None:
+def test_persistence_is_the_change_of_the_truth(held_out: Trajectories) -> None:
     starts = draw_starts(held_out, 3, 40, seed=0)
     expected = np.mean([(held_out.states[starts + step] - held_out.states[starts]) ** 2 for step in (1, 2, 3)])
-    assert measure_rollouts(HoldLast(TASK.facts), held_out, 3, starts).mse(3) == pytest.approx(expected, rel=1e-12)
+    assert measure_rollouts(Persistence(TASK.facts), held_out, 3, starts).mse(3) == pytest.approx(expected, rel=1e-12)
 
 
 def test_starts_are_fixed_by_the_seed_and_stay_within_their_episode(held_out: Trajectories) -> None:
@@ -94,7 +94,7 @@ def test_a_horizon_longer_than_every_episode_is_refused(held_out: Trajectories) 
 
 def test_divergence_is_infinite_and_counted(held_out: Trajectories) -> None:
     starts = draw_starts(held_out, 2, 50, seed=0)
-    errors = measure_rollouts(Explodes(TASK.facts), held_out, 2, starts)
+    errors = measure_rollouts(Diverges(TASK.facts), held_out, 2, starts)
     assert errors.mse(2) == np.inf
     assert errors.diverged == int((held_out.states[starts, 0] > 0).sum())
     assert errors.diverged_within(1) <= errors.diverged_within(2) == errors.diverged
@@ -103,7 +103,7 @@ def test_divergence_is_infinite_and_counted(held_out: Trajectories) -> None:
 
 def test_the_worst_start_is_told_beside_the_mean(held_out: Trajectories) -> None:
     starts = draw_starts(held_out, 3, 40, seed=0)
-    errors = measure_rollouts(HoldLast(TASK.facts), held_out, 3, starts)
+    errors = measure_rollouts(Persistence(TASK.facts), held_out, 3, starts)
     each = [
         np.mean([(held_out.states[start + k] - held_out.states[start]) ** 2 for k in (1, 2, 3)]) for start in starts
     ]
@@ -133,10 +133,10 @@ def test_evaluate_writes_what_it_says(held_out: Trajectories, tmp_path: Path) ->
         "horizon.csv", "horizon.png", "horizon_curve.csv", "horizon_dimensions.csv",
     ]  # fmt: skip
     table = pd.read_csv(tmp_path / "horizon.csv")
-    assert list(table["model"].unique()) == ["mosim", "hold-last", "perturbed-twin"]
+    assert list(table["model"].unique()) == ["mosim", "persistence", "chaos-floor"]
     assert list(table["horizon"].unique()) == [1, 4]
-    twin = table[(table["model"] == "perturbed-twin") & (table["horizon"] == 1)]["mse"].item()
-    assert 1e-14 < twin < 1e-10  # A step of 1e-6 away, squared, over eight numbers.
+    floor = table[(table["model"] == "chaos-floor") & (table["horizon"] == 1)]["mse"].item()
+    assert 1e-14 < floor < 1e-10  # A step of 1e-6 away, squared, over eight numbers.
     dimensions = pd.read_csv(tmp_path / "horizon_dimensions.csv")
     assert set(dimensions["dimension"]) == set(TASK.facts.state_names)
     assert result.diverged == 0
@@ -151,9 +151,9 @@ def test_tables_and_plot_say_what_a_simulator_is_told_of_its_robot(
     monkeypatch.setattr(plots.plt, "close", lambda figure: drawn.extend(_legend(figure)))
     evaluate(model, TASK, held_out, tmp_path, dataset="id", horizons=(4,), starts=5, seed=0)
     table = pd.read_csv(tmp_path / "horizon.csv", keep_default_na=False).set_index("model")
-    assert table["knowledge"].to_dict() == {"mosim": "geometry", "hold-last": "", "perturbed-twin": ""}
+    assert table["knowledge"].to_dict() == {"mosim": "geometry", "persistence": "", "chaos-floor": ""}
     assert "neural simulator (geometry)" in drawn
-    assert "hold-last (predict no change)" in drawn
+    assert "persistence (predict no change)" in drawn
 
 
 def _legend(figure: Any) -> list[str]:
@@ -161,7 +161,7 @@ def _legend(figure: Any) -> list[str]:
 
 
 def test_a_model_of_another_system_is_refused(held_out: Trajectories, tmp_path: Path) -> None:
-    other = HoldLast(load_task("pendulum-swingup").facts)
+    other = Persistence(load_task("pendulum-swingup").facts)
     with pytest.raises(MismatchError, match="nq is 1 against 2"):
         evaluate(other, TASK, held_out, tmp_path, dataset="id", horizons=(1,), starts=2, seed=0)
     assert not list(tmp_path.iterdir())

@@ -23,7 +23,7 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 TASK = "reacher-easy"
 
 FEW = {
-    "cleanrl_ppo": ["--num-envs", "4", "--fragment", "16", "--minibatch", "32", "--epochs", "2"],
+    "cleanrl_ppo": ["--num-envs", "4", "--rollout-fragment-length", "16", "--minibatch", "32", "--epochs", "2"],
     "stable_baselines3_sac": ["--num-envs", "4", "--learning-starts", "40", "--updates", "1"],
 }
 
@@ -70,9 +70,9 @@ def example(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", sorted(FEW))
-def test_an_example_trains_in_a_simulator_and_is_judged_in_the_true_task(name: str, simulator: Path) -> None:
+def test_an_example_trains_in_a_simulator_and_is_evaluated_in_the_true_task(name: str, simulator: Path) -> None:
     said = run(
-        name, "--checkpoint", str(simulator), "--control-steps", "1200", "--judge-episodes", "2", *FEW[name]
+        name, "--checkpoint", str(simulator), "--control-steps", "1200", "--eval-episodes", "2", *FEW[name]
     )  # fmt: skip
     assert 0 <= true_return(said, 2) <= 1000
 

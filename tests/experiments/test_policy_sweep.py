@@ -21,14 +21,14 @@ from mosim.training import Recipe, Trainer, TrainingData
 
 TINY = {
     "num_envs": 4,
-    "fragment": 16,
-    "minibatch": 32,
-    "epochs": 1,
+    "rollout_fragment_length": 16,
+    "minibatch_size": 32,
+    "num_epochs": 1,
     "hidden": [8],
-    "horizon": 100,
-    "judge_every": 256,
-    "judge_episodes": 1,
-    "checkpoint_every": 256,
+    "max_episode_steps": 50,
+    "eval_interval": 256,
+    "eval_episodes": 1,
+    "checkpoint_interval": 256,
 }
 
 
@@ -50,12 +50,14 @@ def test_episodes_from_states_of_data_are_swept_where_there_are_data(
         "trains": "policy",
         "task": "pendulum-swingup",
         "simulator": str(simulator),
-        "space": {"horizon": {"grid": [25, 100]}, "start": {"grid": ["initial", "mixed"]}},
+        "space": {"max_episode_steps": {"grid": [25, 100]}, "start": {"grid": ["initial", "mixed"]}},
         "metric": "true_return",
     }
     file.write_text(yaml.safe_dump(content, sort_keys=False))
     plan = plan_sweep(read_sweep(file), file)
-    with pytest.raises(MosimError, match=r"line 4: key 'simulator': start is mixed.*give data\.path.*horizon=25"):
+    with pytest.raises(
+        MosimError, match=r"line 4: key 'simulator': start is mixed.*give data\.path.*max_episode_steps=25"
+    ):
         plan.check()
     file.write_text(yaml.safe_dump(content | {"data": {"path": str(pendulum_data)}}, sort_keys=False))
     plan = plan_sweep(read_sweep(file), file)
@@ -63,7 +65,7 @@ def test_episodes_from_states_of_data_are_swept_where_there_are_data(
     recipes = [plan.recipe(draw, 0) for draw in plan.draws()]
     assert isinstance(plan, PolicyPlan)
     assert plan.data == Dataset.open(pendulum_data).uri
-    assert [(recipe.horizon, recipe.start) for recipe in recipes if isinstance(recipe, PolicyRecipe)] == [
+    assert [(recipe.max_episode_steps, recipe.start) for recipe in recipes if isinstance(recipe, PolicyRecipe)] == [
         (25, "initial"), (25, "mixed"), (100, "initial"), (100, "mixed"),
     ]  # fmt: skip
 

@@ -9,8 +9,8 @@ import pytest
 from ray import cloudpickle
 
 from mosim.core.errors import DivergenceError, MosimError
-from mosim.experiments.study import BaselineJob, Failure, Job, Measurement, News, run_jobs
-from mosim.experiments.study.jobs import Tell
+from mosim.experiments.study import BaselineJob, Failure, Job, JobEvent, Measurement, run_jobs
+from mosim.experiments.study.jobs import OnEvent
 
 # Ray's workers cannot import a test.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -19,9 +19,9 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 class Scripted(BaselineJob):
     """A job that ends as its name says."""
 
-    def run(self, device: str, tell: Tell) -> None:
+    def run(self, device: str, on_event: OnEvent) -> None:
         for index in range(5):
-            tell(News(index / 5, f"part {index} on {device}"))
+            on_event(JobEvent(index / 5, f"part {index} on {device}"))
         if self.name == "dies":
             time.sleep(0.2)
             os._exit(9)
@@ -44,8 +44,8 @@ class Notes:
     def started(self, job: Job) -> None:
         self.started_names.append(job.name)
 
-    def told(self, job: Job, news: News) -> None:
-        self.told_words.setdefault(job.name, []).append(news.status)
+    def reported(self, job: Job, event: JobEvent) -> None:
+        self.told_words.setdefault(job.name, []).append(event.status)
 
     def ended(self, job: Job, failure: Failure | None) -> None:
         self.outcomes[job.name] = failure

@@ -79,7 +79,7 @@ def test_every_run_is_trained_and_measured_on_the_same_starts(studied: Path) -> 
     assert rows.to_dict() == {
         ("pendulum-swingup", variant, seed): 3 for variant in ("whole", "No corrector") for seed in (0, 1)
     }
-    errors = ["mse", "mse_at", "mse_median", "largest_start_mse", "worst_over_hold_last"]
+    errors = ["mse", "mse_at", "mse_median", "largest_start_mse", "worst_over_persistence"]
     assert np.isfinite(done[errors].to_numpy()).all()
     assert set(done["starts"]) == {20}
     assert set(done.query("variant == 'whole'")["knowledge"]) == {"geometry"}
@@ -104,12 +104,12 @@ def test_the_cost_of_a_run_is_told(studied: Path) -> None:
 def test_baselines_stand_beside_and_bound_the_worst_start(studied: Path) -> None:
     table = pd.read_csv(studied / "results.csv")
     baselines = table.query("variant.isna()")
-    assert set(baselines["model"]) == {"hold-last", "perturbed-twin"}
+    assert set(baselines["model"]) == {"persistence", "chaos-floor"}
     assert len(baselines) == 2 * 3
-    hold_last = baselines.query("model == 'hold-last'").set_index(["system", "horizon"])["mse"]
+    persistence = baselines.query("model == 'persistence'").set_index(["system", "horizon"])["mse"]
     row = table.query("model == 'mosim' and failure.isna() and horizon == 50").iloc[0]
-    expected = row["largest_start_mse"] / hold_last[row["system"], 50]
-    assert row["worst_over_hold_last"] == pytest.approx(expected, rel=1e-4)
+    expected = row["largest_start_mse"] / persistence[row["system"], 50]
+    assert row["worst_over_persistence"] == pytest.approx(expected, rel=1e-4)
     assert (studied / "pendulum-swingup" / "horizon.png").stat().st_size > 10_000
 
 

@@ -83,7 +83,7 @@ def test_a_sweep_that_is_interrupted_and_killed_goes_on_and_repeats_nothing(swee
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_rungs_that_were_filled_before_a_kill_judge_trials_after_it(sweep_command) -> None:
+def test_rungs_that_were_filled_before_a_kill_stop_trials_after_it(sweep_command) -> None:
     alone = {"name": "alone", "learns": ["predictor"], "minutes": 1, "batch_size": 64, "patience": 1}
     command = sweep_command(
         set={"model.correctors": []},

@@ -9,7 +9,7 @@ import yaml
 
 from mosim.experiments.sweep import SweepPlan, plan_sweep, read_sweep
 from mosim.experiments.sweep.reports import SINCE_SECONDS, TRAIN_SECONDS
-from mosim.experiments.tune import TrialNews, TrialResult, best_first, pareto_front, run_sweep, trial_table
+from mosim.experiments.tune import TrialEvent, TrialResult, best_first, pareto_front, run_sweep, trial_table
 from mosim.experiments.tune.tune_state import written_reports
 from mosim.training import read_checkpoint
 
@@ -23,23 +23,23 @@ CONDITIONAL = {
 
 @pytest.fixture
 def swept(tmp_path: Path, tiny_sweep: dict[str, Any], pendulum_data: Path, ray_of_two: None) -> Any:
-    """Runs `tiny_sweep` with changes, and returns its plan, its results, and the reports of each trial as news."""
+    """Runs `tiny_sweep` with changes, and returns its plan, its results, and the reports of each trial as events."""
 
-    def run(**changes: Any) -> tuple[SweepPlan, list[TrialResult], dict[str, list[TrialNews]]]:
+    def run(**changes: Any) -> tuple[SweepPlan, list[TrialResult], dict[str, list[TrialEvent]]]:
         sweep = {**tiny_sweep, "budget": {"trials": 4}, "minutes": 0.03} | changes
         file = tmp_path / "sweep.yaml"
         file.write_text(yaml.safe_dump(sweep, sort_keys=False))
         plan = plan_sweep(read_sweep(file), file)
         plan.check()
-        news: dict[str, list[TrialNews]] = {}
+        events: dict[str, list[TrialEvent]] = {}
 
-        def note(each: TrialNews) -> None:
-            news.setdefault(each.trial, []).extend([each] if each.kind == "reported" else [])
+        def note(each: TrialEvent) -> None:
+            events.setdefault(each.trial, []).extend([each] if each.kind == "reported" else [])
 
         on_interrupt = signal.getsignal(signal.SIGINT)
-        results = run_sweep(plan, str(tmp_path / "storage"), dataset=str(pendulum_data), on_news=note)
+        results = run_sweep(plan, str(tmp_path / "storage"), dataset=str(pendulum_data), on_event=note)
         assert signal.getsignal(signal.SIGINT) is on_interrupt
-        return plan, results, news
+        return plan, results, events
 
     return run
 
@@ -75,18 +75,18 @@ def test_of_several_metrics_the_front_comes_first_in_the_table(swept: Any) -> No
 def test_the_median_of_others_stops_trials_and_pauses_none(swept: Any) -> None:
     scheduler = {"kind": "median", "grace_minutes": 0.01, "minimum_trials": 2}
     rates = {"stages.0.learning_rate": {"grid": [0.003, 0.002, 1e-9, 2e-9]}}
-    _, results, news = swept(space=rates, scheduler=scheduler, budget={})
+    _, results, events = swept(space=rates, scheduler=scheduler, budget={})
     assert not any(result.failure for result in results)
     assert "finished" in {result.status for result in results}
     for result in results:
-        seconds = [each.report[TRAIN_SECONDS] for each in news[result.trial]]
+        seconds = [each.report[TRAIN_SECONDS] for each in events[result.trial]]
         assert len(set(seconds)) == len(seconds), "nothing is trained again"
 
 
 @pytest.mark.slow
 def test_a_population_goes_on_from_those_ahead_under_other_settings(swept: Any, tmp_path: Path) -> None:
     # One trial at a time, so that they take turns, whatever the machine does; the first takes over from the second.
-    plan, results, news = swept(
+    plan, results, events = swept(
         space={
             "stages.0.learning_rate": {"choice": [1e-9, 0.003]},
             "stages.1.learning_rate": {"loguniform": [1e-9, 1e-8]},
@@ -107,7 +107,7 @@ def test_a_population_goes_on_from_those_ahead_under_other_settings(swept: Any, 
             assert recipe["stages"][stage]["learning_rate"] == result.draw[f"stages.{stage}.learning_rate"]
     written = {result.trial: written_reports(str(tmp_path / "storage"), result.trial) for result in results}
     seconds = {trial: [each[TRAIN_SECONDS] for each in reports] for trial, reports in written.items()}
-    assert seconds == {trial: [each.report[TRAIN_SECONDS] for each in told] for trial, told in news.items()}
+    assert seconds == {trial: [each.report[TRAIN_SECONDS] for each in told] for trial, told in events.items()}
     replaced = [result for result in results if result.draw not in plan.draws()]
     assert replaced
     for result in replaced:

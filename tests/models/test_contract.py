@@ -10,10 +10,10 @@ from mosim.models import (
     ConstraintsConfig,
     CorrectorConfig,
     DynamicsModel,
-    HoldLast,
     ModelConfig,
     MujocoDynamics,
     NeuralSimulator,
+    Persistence,
     Statistics,
     flat_carry,
     unflat_carry,
@@ -39,7 +39,7 @@ def simulator(config: ModelConfig) -> Callable[[System], DynamicsModel]:
 
 
 KINDS: dict[str, Callable[[System], DynamicsModel]] = {
-    "no change": lambda system: HoldLast(system.facts),
+    "no change": lambda system: Persistence(system.facts),
     "mujoco": MujocoDynamics,
     **{
         f"{predictor}{', constrained' if constraints else ''}": simulator(

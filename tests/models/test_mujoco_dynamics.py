@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from mosim.models import HoldLast, MujocoDynamics, PerturbedTwin
+from mosim.models import ChaosFloor, MujocoDynamics, Persistence
 from mosim.tasks import load_system, load_task
 
 
@@ -42,13 +42,13 @@ def test_twin_starts_just_so_far_away_and_keeps_quaternions_whole() -> None:
     system = load_system("humanoid-walk")
     state = torch.from_numpy(system.reset([0]).state)
     actions = torch.zeros(1, 21, dtype=torch.float64)
-    truth, twin = MujocoDynamics(system).rollout(state, actions), PerturbedTwin(system).rollout(state, actions)
+    truth, twin = MujocoDynamics(system).rollout(state, actions), ChaosFloor(system).rollout(state, actions)
     distance = (truth - twin).norm().item()
     assert 1e-8 < distance < 1e-4
     assert twin[0, 3:7].norm().item() == pytest.approx(1, abs=1e-9)
 
 
-def test_hold_last_holds() -> None:
+def test_persistence_holds() -> None:
     system = load_system("reacher-easy")
     state = torch.from_numpy(system.reset([0]).state)
-    assert torch.equal(HoldLast(system.facts).rollout(state, torch.ones(5, 2)), state.expand(5, -1))
+    assert torch.equal(Persistence(system.facts).rollout(state, torch.ones(5, 2)), state.expand(5, -1))

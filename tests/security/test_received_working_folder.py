@@ -182,7 +182,7 @@ def test_no_matplotlibrc_of_the_working_folder_counts(
     code = (
         "import pandas as pd\nfrom pathlib import Path\n"
         "from mosim.evaluation.plots import plot_horizon\n"
-        "rows = [('hold-last', '', 'reacher', step, step, 0.1 * step) for step in (1, 2)]\n"
+        "rows = [('persistence', '', 'reacher', step, step, 0.1 * step) for step in (1, 2)]\n"
         "frame = pd.DataFrame(rows, columns=['model', 'knowledge', 'system', 'step', 'horizon', 'mse'])\n"
         "plot_horizon(frame, frame, Path('plot.png'))\n"
     )

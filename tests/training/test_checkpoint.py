@@ -80,7 +80,7 @@ def test_loading_never_unpickles(run: Path, tmp_path: Path) -> None:
 
     class Bomb:
         def __reduce__(self) -> tuple:
-            return (Path.touch, (tmp_path / "exploded",))
+            return (Path.touch, (tmp_path / "diverged",))
 
     copy = tmp_path / "copy"
     shutil.copytree(find_checkpoint(run), copy)
@@ -90,4 +90,4 @@ def test_loading_never_unpickles(run: Path, tmp_path: Path) -> None:
     (copy / "checkpoint.json").write_text(json.dumps(manifest))
     with pytest.raises(DamagedFileError, match=r"weights\.safetensors is damaged"):
         load_simulator(copy)
-    assert not (tmp_path / "exploded").exists()
+    assert not (tmp_path / "diverged").exists()

@@ -16,7 +16,7 @@ _HOVER = "at %{x} steps: %{y:.3g}"
 def horizon_curves(frame: pd.DataFrame, styles: dict[str, Style] | None = None) -> go.Figure:
     """Horizon error against physics steps on logarithmic axes: runs, and over the runs of a group the median.
 
-    The median stands within the interval of the bootstrap over the group's runs. Hold-last and the perturbed twin are
+    The median stands within the interval of the bootstrap over the group's runs. Persistence and the chaos floor are
     drawn once. A run that does not stay finite ends in a cross.
 
     Args:

@@ -22,7 +22,7 @@ def returns_against_truth(
     Policies that were trained in the true task are dotted.
 
     Args:
-      frame: of one task, a row a run, policy and judgement: `run, name, group, policy` (`names.ZERO_SHOT` or
+      frame: of one task, a row a run, policy and evaluation: `run, name, group, policy` (`names.ZERO_SHOT` or
         `names.TRUE_TRAINED`), `step` (control steps), `simulated`, `true`.
       random_return: of random actions in the true task, where it is known.
       styles: by group; `names.styles` by default.
@@ -32,14 +32,14 @@ def returns_against_truth(
     figure.update_yaxes(rangemode="tozero")
     if np.isfinite(random_return) and len(frame):
         ends = [float(frame["step"].min()), float(frame["step"].max())]
-        style = names.BASELINES[names.HOLD_LAST]
+        style = names.BASELINES[names.PERSISTENCE]
         add_line(figure, ends, [random_return] * 2, "random actions", Style(style.colour, "dot"), hover="%{y:.0f}")
     zero_shot = frame[frame["policy"] == names.ZERO_SHOT]
     _add_gaps(figure, zero_shot, styles)
     for rows, column, dash, where in (
-        (frame[frame["policy"] == names.TRUE_TRAINED], "true", "dot", "trained in the true task, judged there"),
-        (zero_shot, "simulated", "dash", "trained in the simulator, judged there"),
-        (zero_shot, "true", "solid", "trained in the simulator, judged in the true task"),
+        (frame[frame["policy"] == names.TRUE_TRAINED], "true", "dot", "trained in the true task, evaluated there"),
+        (zero_shot, "simulated", "dash", "trained in the simulator, evaluated there"),
+        (zero_shot, "true", "solid", "trained in the simulator, evaluated in the true task"),
     ):
         hover = f"{where}<br>%{{y:.0f}} after %{{x:,.3~s}} control steps"
         summary = over_runs(rows, "step", column, statistic=interquartile_mean, logarithmic=False)

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from mosim.agents.explosions import COUNTS_FILE, EXPLOSIONS_FILE, ExplosionCounts, read_explosions
-from mosim.agents.judging import JUDGE_SEED, Judgement, judge, random_return
+from mosim.agents.divergences import COUNTS_FILE, DIVERGENCES_FILE, DivergenceCounts, read_divergences
 from mosim.agents.policy import Policy, PolicyFacts, load_policy, save_policy
+from mosim.agents.policy_evaluation import EVAL_SEED, PolicyEvaluation, evaluate_policy, random_return
 from mosim.agents.progress import POLICY_FOLDER, PolicyProgress, PolicyResult
 from mosim.agents.returns import RETURNS_FILE, ReturnRow, read_returns
 from mosim.agents.rllib.algorithms import (
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 __all__ = [
     "ALGORITHMS",
     "COUNTS_FILE",
-    "EXPLOSIONS_FILE",
-    "JUDGE_SEED",
+    "DIVERGENCES_FILE",
+    "EVAL_SEED",
     "POLICY_FOLDER",
     "RETURNS_FILE",
     "APPORecipe",
-    "ExplosionCounts",
+    "DivergenceCounts",
     "IMPALARecipe",
-    "Judgement",
     "OtherRecipe",
     "PPORecipe",
     "Policy",
     "PolicyEpisode",
+    "PolicyEvaluation",
     "PolicyFacts",
     "PolicyJob",
     "PolicyProgress",
@@ -53,14 +53,14 @@ __all__ = [
     "ReturnRow",
     "SACRecipe",
     "TQCRecipe",
+    "evaluate_policy",
     "film_policy",
     "find_policy_recipe",
-    "judge",
     "load_policy",
     "load_policy_recipe",
     "plot_returns",
     "random_return",
-    "read_explosions",
+    "read_divergences",
     "read_returns",
     "recipe_class",
     "require_import_allowed",

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mosim.agents.judging import JUDGE_SEED, UNLIMITED_STEPS
 from mosim.agents.policy import Policy, load_policy
+from mosim.agents.policy_evaluation import EVAL_SEED, max_episode_steps
 from mosim.core.errors import MismatchError
 from mosim.core.shapes import Actions, State, States
 from mosim.envs import MoSimVectorEnv
@@ -45,16 +45,16 @@ class PolicyEpisode:
 
 
 def true_episode(
-    policy: Policy, task: Task, seconds: float = float("inf"), seed: int = JUDGE_SEED, episode: int = 0
+    policy: Policy, task: Task, seconds: float = float("inf"), seed: int = EVAL_SEED, episode: int = 0
 ) -> PolicyEpisode:
-    """Runs a policy in the true task without exploration, in one of the episodes that it is judged in.
+    """Runs a policy in the true task without exploration, in one of the episodes that it is evaluated in.
 
     Args:
       policy: who acts; each action is held as it was trained.
       task: the true task.
       seconds: where to stop, unless the episode ends before.
-      seed: of the starts, as for `judge`.
-      episode: its index among those that are judged.
+      seed: of the starts, as for `evaluate_policy`.
+      episode: its index among those that are evaluated.
 
     Raises:
       MismatchError: the policy is of a task with other observations or actions.
@@ -66,8 +66,8 @@ def true_episode(
             f"{policy.facts.action_size} actions, does not fit {task.name}, which has {wanted[0]} and {wanted[1]}."
         )
     recorder, repeat = _Recorder(task), policy.facts.action_repeat
-    limit = task.step_limit or UNLIMITED_STEPS
-    envs = MoSimVectorEnv(task, recorder, 1, seed, action_repeat=repeat, horizon=limit, first_index=episode)
+    limit = max_episode_steps(task, repeat)
+    envs = MoSimVectorEnv(task, recorder, 1, seed, action_repeat=repeat, max_episode_steps=limit, first_index=episode)
     observation, _ = envs.reset()
     recorder.states.append(envs.state.numpy().copy())
     rewards: list[float] = []
@@ -87,7 +87,7 @@ def film_policy(
     seconds: float = 5.0,
     fps: float = 25.0,
     width: int = 480,
-    seed: int = JUDGE_SEED,
+    seed: int = EVAL_SEED,
     episode: int = 0,
 ) -> PolicyEpisode:
     """Films a policy in the true task, and returns what was filmed.
@@ -99,8 +99,8 @@ def film_policy(
       seconds: how much of the episode.
       fps: frames a second.
       width: in pixels.
-      seed: of the starts, as for `judge`.
-      episode: its index among those that are judged.
+      seed: of the starts, as for `evaluate_policy`.
+      episode: its index among those that are evaluated.
 
     Raises:
       NoOpenGLError: nothing can be drawn here.

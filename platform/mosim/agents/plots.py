@@ -27,10 +27,10 @@ def plot_returns(trainings: Mapping[str, Sequence[ReturnRow]], random_return: fl
         mean = np.array([row.return_true_mean for row in rows])
         error = np.array([row.return_true_std / max(row.episodes, 1) ** 0.5 for row in rows])
         simulated = np.array([row.return_simulated for row in rows])
-        axes.plot(steps, mean, color=colour, marker="o", markersize=3, label=f"{name}, judged in the true task")
+        axes.plot(steps, mean, color=colour, marker="o", markersize=3, label=f"{name}, evaluated in the true task")
         axes.fill_between(steps, mean - error, mean + error, color=colour, alpha=0.15, linewidth=0)
         if not np.array_equal(simulated, mean):
-            axes.plot(steps, simulated, color=colour, linestyle="--", label=f"{name}, judged in the simulator")
+            axes.plot(steps, simulated, color=colour, linestyle="--", label=f"{name}, evaluated in the simulator")
     axes.axhline(random_return, color=names.GREY, linestyle=":", label="random actions, true task")
     axes.set(xlabel="control steps of training", ylabel="return of an episode", title=title)
     axes.grid(visible=True, alpha=0.3)

@@ -1,9 +1,9 @@
-"""What a training tells while it runs, and what it leaves behind."""
+"""What a training reports while it runs, and its result."""
 
 from collections.abc import Callable
 from pathlib import Path
 
-from mosim.agents.explosions import ExplosionCounts
+from mosim.agents.divergences import DivergenceCounts
 from mosim.agents.returns import RETURNS_FILE, ReturnRow
 from mosim.core.frozen import Frozen
 
@@ -17,9 +17,9 @@ class PolicyProgress(Frozen):
       steps, total_steps: control steps done, and to do in all.
       wall_seconds: seconds trained for, interruptions not counted.
       return_training: mean return of the training episodes that ended last, while exploring; None before the first.
-      return_simulated, return_true_mean, return_true_std: the last judgement; None before the first.
-      parted: whether simulated and true return of the last judgement have parted, see `ReturnRow.parted`.
-      explosions: training episodes so far, and those that have ended since the dynamics predicted no motion.
+      return_simulated, return_true_mean, return_true_std: the last evaluation; None before the first.
+      parted: whether simulated and true return of the last evaluation have parted, see `ReturnRow.parted`.
+      divergences: training episodes so far, and those whose prediction diverged.
       finished: whether the policy is written.
     """
 
@@ -31,7 +31,7 @@ class PolicyProgress(Frozen):
     return_true_mean: float | None = None
     return_true_std: float | None = None
     parted: bool = False
-    explosions: ExplosionCounts = ExplosionCounts()
+    divergences: DivergenceCounts = DivergenceCounts()
     finished: bool = False
 
 
@@ -43,7 +43,7 @@ class PolicyResult(Frozen):
       returns: the path of `returns.csv`.
       steps: control steps trained for.
       wall_seconds: seconds it took.
-      return_simulated, return_true_mean, return_true_std: the last judgement.
+      return_simulated, return_true_mean, return_true_std: the last evaluation.
     """
 
     policy: Path
@@ -62,28 +62,28 @@ def progress_of(
     steps: int,
     total_steps: int,
     wall_seconds: float,
-    judged: ReturnRow | None,
+    evaluated: ReturnRow | None,
     return_training: float | None = None,
-    explosions: ExplosionCounts = ExplosionCounts(),  # noqa: B008 It is frozen.
+    divergences: DivergenceCounts = DivergenceCounts(),  # noqa: B008 It is frozen.
     finished: bool = False,
 ) -> PolicyProgress:
-    """Progress with the last judgement, if there is one."""
+    """Progress with the last evaluation, if there is one."""
     return PolicyProgress(
         steps=steps,
         total_steps=total_steps,
         wall_seconds=wall_seconds,
         return_training=return_training,
-        return_simulated=judged and judged.return_simulated,
-        return_true_mean=judged and judged.return_true_mean,
-        return_true_std=judged and judged.return_true_std,
-        parted=judged is not None and judged.parted,
-        explosions=explosions,
+        return_simulated=evaluated and evaluated.return_simulated,
+        return_true_mean=evaluated and evaluated.return_true_mean,
+        return_true_std=evaluated and evaluated.return_true_std,
+        parted=evaluated is not None and evaluated.parted,
+        divergences=divergences,
         finished=finished,
     )
 
 
 def result_of(out: Path, row: ReturnRow) -> PolicyResult:
-    """The result of a training in `out` whose last judgement is `row`."""
+    """The result of a training in `out` whose last evaluation is `row`."""
     return PolicyResult(
         policy=out / POLICY_FOLDER,
         returns=out / RETURNS_FILE,

@@ -1,4 +1,4 @@
-"""The record of a training's judgements, `returns.csv`."""
+"""The record of a training's evaluations, `returns.csv`."""
 
 import csv
 import io
@@ -15,14 +15,14 @@ PARTED_SHARE, PARTED_ERRORS = 0.2, 2.0
 
 
 class ReturnRow(NamedTuple):
-    """One judgement; the fields are the columns of `returns.csv`.
+    """One evaluation; the fields are the columns of `returns.csv`.
 
     Attributes:
       steps: control steps trained for so far.
-      wall_seconds: seconds trained for so far, judgements included, interruptions not.
+      wall_seconds: seconds trained for so far, evaluations included, interruptions not.
       return_simulated: mean return of the same episodes in the dynamics that it is trained in.
       return_true_mean, return_true_std: return in the true task.
-      episodes: episodes judged.
+      episodes: episodes evaluated.
     """
 
     steps: int

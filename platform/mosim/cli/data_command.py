@@ -24,8 +24,8 @@ from mosim.data import (
     Survey,
     Surveyor,
     check_steps,
-    concerns,
     contact_share,
+    data_warnings,
     overlap,
 )
 from mosim.robots import System, require_fit
@@ -43,8 +43,8 @@ class Options(CommandOptions):
     For each dimension of the state: extremes, mean, deviation, quantiles, and the share of steps within the joint's
     range. How often the system touches something and how often a joint is at its limit. For each actuator: extremes,
     how often it is zero and at the ends of its range; how long actions are held. A sample of the steps is repeated in
-    MuJoCo. Warnings name what tends to hurt training: steps that are no motion of the system, dimensions that never
-    move, values that are not finite, episodes twice, and, with --against, steps that another dataset all but has too.
+    MuJoCo. Warnings name what tends to hurt training: steps that the system's physics do not reproduce, dimensions
+    that never move, values that are not finite, repeated episodes, and, with --against, near duplicates of steps there.
     Warnings do not change the exit code. Datasets are read a shard at a time, so they may be larger than memory.
 
       mosim data data/reacher-easy
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str]) -> None:
         system = _system(dataset, options.system)
         contacts = (None, 0) if isinstance(system, str) else contact_share(seen, system)
         replay = None if isinstance(system, str) else check_steps(system, seen.steps)
-    found = concerns(survey, shared)
+    found = data_warnings(survey, shared)
     if replay is not None and (sentence := replay.sentence(survey.system)):
         found.insert(0, sentence)
     _print(survey, shared, contacts, replay, system)
@@ -133,8 +133,9 @@ def _print(
     if shared is not None:
         near = "-" if shared.nearest_median is None else f"{shared.nearest_median:.2g}"
         console.print(
-            f"{'against':<15}{shared.uri}: {len(shared.same_episodes)} episodes the same, {shared.twins:.1%} of "
-            f"{shared.probes} steps with a twin, nearest step {near} standard deviations away (median)",
+            f"{'against':<15}{shared.uri}: {len(shared.same_episodes)} episodes the same, "
+            f"{shared.near_duplicates:.1%} of {shared.probes} steps have a near duplicate, the nearest step is {near} "
+            "standard deviations away (median)",
         )
     if survey.physics_steps:
         for table in (_coverage_table(survey), _action_table(survey)):

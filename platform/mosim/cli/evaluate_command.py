@@ -30,7 +30,7 @@ from mosim.training import read_checkpoint
 class Options(TrackedOptions):
     """Measure a simulator's horizon error on held-out trajectories.
 
-    Beside it stand hold-last (predict no change) and the perturbed twin (MuJoCo, started 1e-6 away: the floor that
+    Beside it stand persistence (predict no change) and the chaos floor (MuJoCo, started 1e-6 away: the floor that
     chaos sets), on the same starts.
 
     Without --data, it measures on the dataset in data/TASK-held-out, TASK being the simulator's, and first collects

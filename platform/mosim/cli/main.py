@@ -15,7 +15,7 @@ COMMANDS = {
     "import": "Import trajectories from an .npz file.",
     "train": "Train a neural simulator from trajectories, in stages.",
     "evaluate": "Measure a simulator's horizon error on held-out trajectories.",
-    "zero-shot": "Train a policy in a simulator alone, and judge it in the true task.",
+    "zero-shot": "Train a policy in a simulator alone, and evaluate it in the true task.",
     "study": "Train and measure variants of recipes on several systems, as one YAML file says.",
     "sweep": "Search the settings of a training with Ray Tune, on this machine or on a cluster.",
     "compare": "Show the runs of an experiment side by side, as one page that needs no server.",
@@ -67,7 +67,7 @@ def _overview() -> str:
         [
             "usage: mosim [-h] [--version] COMMAND ...",
             "",
-            "Learn a robot's dynamics from trajectories, train policies inside, judge them in the true task.",
+            "Learn a robot's dynamics from trajectories, train policies inside, evaluate them in the true task.",
             "",
             *lines,
             "",

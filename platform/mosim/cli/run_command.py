@@ -18,8 +18,8 @@ class Options(CommandOptions, RunSettings):
 
     Collects trajectories with Ray actors, trains a neural simulator in stages, measures its horizon error on held-out
     episodes, trains a policy with RLlib in the simulator alone and the same recipe in the true task beside it, and
-    judges both in the true task. Every field of both recipes is a flag below. After Ctrl-C or a crash, the same command
-    with --resume goes on.
+    evaluates both in the true task. Every field of both recipes is a flag below. After Ctrl-C or a crash, the same
+    command with --resume continues.
 
       mosim run reacher-easy
     """

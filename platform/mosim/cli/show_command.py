@@ -32,7 +32,7 @@ class Options(CommandOptions):
     """Show a simulator's prediction: the truth above, the prediction below, from the same start, same actions.
 
     Both robots are filmed from the same place. Under them grows the horizon error, on a logarithmic axis, between
-    hold-last (predict no change) and the perturbed twin (MuJoCo, started 1e-6 away). Beside the video stands a contact
+    persistence (predict no change) and the chaos floor (MuJoCo, started 1e-6 away). Beside the video stands a contact
     sheet of a few moments, for papers.
 
     Without --data, the episode is one that nothing is trained on: of the standard held-out episodes, the one that

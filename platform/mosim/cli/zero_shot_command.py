@@ -1,4 +1,4 @@
-"""`mosim zero-shot`: a policy trained in a simulator alone, judged in the true task."""
+"""`mosim zero-shot`: a policy trained in a simulator alone, evaluated in the true task."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -47,7 +47,7 @@ VIDEO = "policy.mp4"
 
 
 class Options(TrackedOptions):
-    """Train a policy with RLlib in a simulator alone, and judge it in the true task at fixed intervals.
+    """Train a policy with RLlib in a simulator alone, and evaluate it in the true task at fixed intervals.
 
     Every field of the policy's recipe is a flag below; --algorithm NAME --help shows those of another algorithm. Writes
     returns.csv, returns.png, the policy, and policy.mp4, its first seconds in the true task, where there is OpenGL.

@@ -13,7 +13,7 @@ from mosim.data.dataset import Dataset, Trajectories, window_starts
 from mosim.data.episodes import Episode, collect_episode
 from mosim.data.importing.npz import import_npz
 from mosim.data.inspection.contact_fraction import contact_share
-from mosim.data.inspection.data_checks import concerns
+from mosim.data.inspection.data_checks import data_warnings
 from mosim.data.inspection.near_duplicates import Overlap, overlap
 from mosim.data.inspection.replay_check import ReplayCheck, check_steps, check_trajectories
 from mosim.data.inspection.running_statistics import HeldActions, Place
@@ -60,8 +60,8 @@ __all__ = [
     "check_trajectories",
     "collect",
     "collect_episode",
-    "concerns",
     "contact_share",
+    "data_warnings",
     "import_npz",
     "overlap",
     "resolve_policy",

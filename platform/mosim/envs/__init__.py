@@ -2,7 +2,7 @@
 
 from mosim.envs.core import ControlStep, EnvironmentCore, EnvState
 from mosim.envs.creation import TRUE_DYNAMICS, load_dynamics, make_env, make_vector_env
-from mosim.envs.explosions import Explosion
+from mosim.envs.divergence import Divergence
 from mosim.envs.limits import STATE_LIMIT, StateLimits, limits_of
 from mosim.envs.single_env import MoSimEnv
 from mosim.envs.starts import StartKind, Starts, StartStates, find_dataset, make_starts, start_states
@@ -12,10 +12,10 @@ __all__ = [
     "STATE_LIMIT",
     "TRUE_DYNAMICS",
     "ControlStep",
+    "Divergence",
     "Ending",
     "EnvState",
     "EnvironmentCore",
-    "Explosion",
     "MoSimEnv",
     "MoSimVectorEnv",
     "StartKind",

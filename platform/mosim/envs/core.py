@@ -34,8 +34,8 @@ class ControlStep(NamedTuple):
     Attributes:
       states: predicted after each of its physics steps, `(n, n_substeps, state_size)`, whatever they are.
       evaluation: what the task says of the states that the environments have now.
-      valid: `(n,)` bool: whether the prediction was motion, within the limits, and what the task says of it is finite.
-        Where it was no motion, the environment stays in the state before.
+      valid: `(n,)` bool: whether the prediction stayed within the limits and the task's figures are finite. Where it
+        did not, the prediction has diverged, and the environment stays in the state before.
     """
 
     states: Tensor
@@ -48,7 +48,7 @@ class EnvironmentCore:
 
     Attributes:
       task, dynamics: as given.
-      limits: of a state, beyond which a prediction is no motion.
+      limits: of a state, beyond which a prediction has diverged.
     """
 
     def __init__(

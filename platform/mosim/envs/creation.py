@@ -59,7 +59,7 @@ def make_vector_env(
       start: where episodes start.
       data: what they start from unless `start` is initial, see `start_states`; None for the data that the simulator was
         trained on.
-      options: of `MoSimVectorEnv`; `horizon` is that of the episodes.
+      options: of `MoSimVectorEnv`.
 
     Raises:
       MosimError: an argument is unknown or not allowed, or contradicts another; or see `load_dynamics` and

@@ -1,4 +1,4 @@
-"""How far a predicted state may be from what the simulator was trained on before it is no motion any more."""
+"""How far a predicted state may be from the training data before the prediction counts as diverged."""
 
 from typing import NamedTuple
 

@@ -45,7 +45,7 @@ class MoSimEnv(gymnasium.Env):
         """Advances by `action_repeat` control steps under an action of shape `(nu,)`, or to the end of the episode."""
         action = require_shape(action, (self.batch.task.facts.nu,), "(nu,)")
         observation, reward, terminated, truncated, info = self.batch.step(action[None])
-        told = {"exploded": True, "explosion": info["explosion"][0]} if info else {}
+        told = {"diverged": True, "divergence": info["divergence"][0]} if info else {}
         return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), told
 
     def render(self) -> np.ndarray | None:

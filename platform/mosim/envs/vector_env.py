@@ -16,7 +16,7 @@ from mosim.core.arguments import LARGEST_SEED, Count, Index, Seed, checked
 from mosim.core.errors import MosimError
 from mosim.core.threads import single_threaded
 from mosim.envs.core import EnvironmentCore, EnvState
-from mosim.envs.explosions import evaluation_explosion, state_explosion
+from mosim.envs.divergence import evaluation_divergence, state_divergence
 from mosim.envs.inputs import require_numbers, require_shape, seeds_of
 from mosim.envs.limits import StateLimits
 from mosim.envs.pictures import RENDER_MODE, Pictures, pictures_of
@@ -40,7 +40,7 @@ class EnvOptions(TypedDict, total=False):
     __pydantic_config__ = ConfigDict(extra="forbid", arbitrary_types_allowed=True)  # pyright: ignore[reportGeneralTypeIssues]
 
     action_repeat: Count
-    horizon: Count | None
+    max_episode_steps: Count | None
     evaluator: SkipValidation[Evaluator | None]
     starts: Starts | None
     ending: Ending
@@ -55,9 +55,9 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
     """A task over a dynamics model: its spaces, starts, rewards and time limit; the model's motion.
 
     An env whose episode has ended is reset by the next step, which ignores that env's action and gives reward 0
-    (`AutoresetMode.NEXT_STEP`). The horizon cuts an episode: truncated and not terminated, so that an algorithm reckons
-    with what would have followed. An env whose predicted state is not finite, or beyond `limits`, ends there:
-    terminated, reward 0, the observation before it kept, and `info` has `exploded` and an `Explosion` as `explosion`.
+    (`AutoresetMode.NEXT_STEP`). The time limit truncates an episode and does not terminate it, so that an algorithm can
+    bootstrap from its last observation. An env whose predicted state is not finite, or beyond `limits`, has diverged:
+    terminated, reward 0, the observation before it kept, and `info` has `diverged` and a `Divergence` as `divergence`.
 
     `reset` and `step` compute on one of torch's threads, unless within `mosim.torch_threads`.
 
@@ -66,7 +66,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
       control_lower, control_upper: bounds of an action, `(nu,)`, in actuator units.
       ended: `(num_envs,)` bool, whose episode is over and whose next step is a reset.
       first_index: of the first env; env i draws its starts from the seed, `first_index + i` and the episode's number.
-      explosions: how many episodes have ended by an explosion so far.
+      divergences: how many episodes have ended by a divergence so far.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 Gymnasium's own; frames a second are each batch's.
@@ -86,7 +86,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         seed: Seed | None = None,
         *,
         action_repeat: Count = 1,
-        horizon: Count | None = None,
+        max_episode_steps: Count | None = None,
         evaluator: SkipValidation[Evaluator | None] = None,
         starts: Starts | None = None,
         ending: Ending = task_ending,
@@ -104,11 +104,12 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
           num_envs: size of the batch, at least 1.
           seed: of a first `reset` without a seed; None draws one.
           action_repeat: control steps that an action is held, at least 1; the rewards are summed.
-          horizon: control steps after which an episode is cut, at least 1; None is the task's own time limit.
+          max_episode_steps: calls of `step`, each of `action_repeat` control steps, after which an episode is
+            truncated, at least 1, as Gymnasium's `TimeLimit` counts them; None is the task's own time limit.
           evaluator: gives observation and reward; None is the task's own.
           starts: draws where episodes start; None is the task's own.
           ending: says which episodes end, apart from the time limit; the task's own unless given.
-          limits: of a state, beyond which it counts as an explosion; None is those of the dynamics, see `limits_of`.
+          limits: of a state, beyond which it counts as a divergence; None is those of the dynamics, see `limits_of`.
           first_index: see above; envs that are one batch in several processes have each an index of their own.
           render_mode: `rgb_array` for pictures by `render`.
           width: of a picture, in pixels.
@@ -127,7 +128,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._action_repeat = action_repeat
-        self._horizon = horizon or task.step_limit or np.inf
+        self._step_limit = max_episode_steps * action_repeat if max_episode_steps else task.step_limit or np.inf
         self._core = EnvironmentCore(task, dynamics, evaluator, limits)
         self._now = self._core.idle(num_envs)
         self._starts = starts or task.reset
@@ -138,7 +139,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         self._episodes = np.full(num_envs, -1)
         self._steps = np.zeros(num_envs, int)
         self.ended = np.zeros(num_envs, bool)
-        self.explosions = 0
+        self.divergences = 0
         self.render_mode = render_mode
         self.metadata = self.metadata | {"render_fps": 1.0 / (task.control_timestep * action_repeat)}
 
@@ -197,7 +198,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
 
         Returns:
           Observations `(num_envs, observation_size)` float32; summed rewards, terminated and truncated, each
-          `(num_envs,)`; and an info, with `exploded` and `explosion` where an env's prediction was no motion.
+          `(num_envs,)`; and an info, with `diverged` and `divergence` of the envs whose prediction diverged.
 
         Raises:
           MosimError: the actions have another shape, or one of them is NaN; names the env and the actuator.
@@ -208,30 +209,30 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         reset = np.flatnonzero(self.ended)
         alive = ~self.ended
         rewards = np.zeros(self.num_envs)
-        terminated, truncated, exploded = (np.zeros(self.num_envs, bool) for _ in range(3))
-        explosions: np.ndarray = np.full(self.num_envs, None, object)
+        terminated, truncated, diverged = (np.zeros(self.num_envs, bool) for _ in range(3))
+        divergences: np.ndarray = np.full(self.num_envs, None, object)
         for _ in range(self._action_repeat):
-            evaluation, moved = self._advance(control, alive, explosions)
+            evaluation, moved = self._advance(control, alive, divergences)
             self._steps += alive
-            exploded |= alive & ~moved
+            diverged |= alive & ~moved
             alive = alive & moved
             rewards[alive] += evaluation.reward.cpu().numpy()[alive]
             self._observation[alive] = evaluation.observation.cpu().numpy()[alive]
             # As in dm_control, an episode that reaches its time limit is cut there and not ended by the task.
-            truncated |= alive & (self._steps >= self._horizon)
+            truncated |= alive & (self._steps >= self._step_limit)
             terminated |= alive & ~truncated & self._ending(self.state, evaluation).cpu().numpy()
             alive = alive & ~truncated & ~terminated
             if not alive.any():
                 break
-        rewards[exploded] = 0.0
-        terminated |= exploded
+        rewards[diverged] = 0.0
+        terminated |= diverged
         self.ended = terminated | truncated
-        self.explosions += int(exploded.sum())
+        self.divergences += int(diverged.sum())
         if reset.size:
             self._begin(reset)
         info: dict[str, Any] = {}
-        if exploded.any():
-            info = {"exploded": exploded, "explosion": explosions, "_exploded": exploded, "_explosion": exploded}
+        if diverged.any():
+            info = {"diverged": diverged, "divergence": divergences, "_diverged": diverged, "_divergence": diverged}
         return self._observation.copy(), rewards, terminated, truncated, info
 
     def render(self) -> tuple[np.ndarray, ...] | None:
@@ -256,7 +257,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
             "episodes": self._episodes.copy(),
             "steps": self._steps.copy(),
             "ended": self.ended.copy(),
-            "explosions": np.array(self.explosions),
+            "divergences": np.array(self.divergences),
         }
 
     def restore(self, snapshot: dict[str, np.ndarray]) -> None:
@@ -269,10 +270,10 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         self._seeds = snapshot["seeds"].tolist()
         self._episodes, self._steps = snapshot["episodes"].copy(), snapshot["steps"].copy()
         self.ended = snapshot["ended"].copy()
-        self.explosions = int(snapshot["explosions"])
+        self.divergences = int(snapshot["divergences"])
         self._core.use_contexts(self._now)
 
-    def _advance(self, control: Tensor, alive: np.ndarray, explosions: np.ndarray) -> tuple[Evaluation, np.ndarray]:
+    def _advance(self, control: Tensor, alive: np.ndarray, divergences: np.ndarray) -> tuple[Evaluation, np.ndarray]:
         """One control step of the rows that are alive; says which are where a motion can be, and why others are not."""
         before = self.state
         moving = torch.from_numpy(alive).to(control.device)
@@ -281,9 +282,9 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         for row in np.flatnonzero(alive & ~moved).tolist():
             step = int(self._steps[row]) + 1
             if self.limits.hold(states[row]).all():
-                explosions[row] = evaluation_explosion(evaluation, row, self.state[row], step)
+                divergences[row] = evaluation_divergence(evaluation, row, self.state[row], step)
             else:
-                explosions[row] = state_explosion(self.task.facts, self.limits, states[row], before[row], step)
+                divergences[row] = state_divergence(self.task.facts, self.limits, states[row], before[row], step)
         return evaluation, moved & alive
 
     def _begin(self, rows: np.ndarray) -> None:

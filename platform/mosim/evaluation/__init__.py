@@ -20,13 +20,13 @@ from mosim.evaluation.identification.identified_numbers import Change, Identifie
 from mosim.evaluation.identification.mjcf_mechanics import MjcfMechanics, mjcf_mechanics, require_same_drawing
 from mosim.evaluation.identification.written_model import WrittenModel, write_learned
 from mosim.evaluation.report import (
-    HOLD_LAST,
+    CHAOS_FLOOR,
     HORIZON_CURVE,
     HORIZON_DIMENSIONS,
     HORIZON_PLOT,
     HORIZON_TABLE,
     MODEL_NAME,
-    PERTURBED_TWIN,
+    PERSISTENCE,
     Evaluation,
     baselines,
     evaluate,
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
     from mosim.evaluation.plots import knowledge_by_model, plot_horizon
 
 __all__ = [
-    "HOLD_LAST",
+    "CHAOS_FLOOR",
     "HORIZON_CURVE",
     "HORIZON_DIMENSIONS",
     "HORIZON_PLOT",
     "HORIZON_TABLE",
     "MODEL_NAME",
     "PAIRS",
-    "PERTURBED_TWIN",
+    "PERSISTENCE",
     "STANDARD_HORIZONS",
     "Change",
     "Comparison",

@@ -58,7 +58,7 @@ def compare(model: DynamicsModel, system: System, episode: Episode, device: str 
       system: the true system.
       episode: the truth; its actions are what each model is given.
       device: where the model is.
-      seed: of the perturbed twin's perturbation.
+      seed: of the chaos floor's perturbation.
 
     Raises:
       MismatchError: the model is of another system; says which fact differs.

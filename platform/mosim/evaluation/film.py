@@ -25,7 +25,7 @@ _SHEET_WIDTH = 2400
 """Pixels: 8 inches at 300 dots an inch."""
 
 _LARGEST = 1e4
-"""Magnitude of a state beyond which nothing is drawn of it, as environments take it for no motion."""
+"""Magnitude of a state beyond which it counts as diverged, as in environments, and is not drawn."""
 
 _GONE_COLOUR = (255, 196, 112)
 
@@ -137,7 +137,7 @@ def _frames(
 
 
 def _drawable(states: np.ndarray) -> tuple[np.ndarray, int]:
-    """The states, from the first that is no motion any more on the last that was; and the step of that first one."""
+    """The states, with the last before a divergence in place of those after it; and the step of the divergence."""
     sane = (np.abs(np.nan_to_num(states, nan=np.inf)) <= _LARGEST).all(axis=-1)
     if sane.all():
         return states, len(states)

@@ -71,5 +71,5 @@ def _styles(models: list[str]) -> dict[str, dict[str, Any]]:
     }
 
 
-STYLES = _styles([names.SIMULATOR, names.HOLD_LAST, names.PERTURBED_TWIN])
+STYLES = _styles([names.SIMULATOR, names.PERSISTENCE, names.CHAOS_FLOOR])
 """How the simulator and the baselines are drawn, as matplotlib takes it."""

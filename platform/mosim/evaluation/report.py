@@ -18,10 +18,10 @@ from mosim.evaluation.horizon import (
     measure_rollouts,
     share_starts,
 )
-from mosim.models import DynamicsModel, HoldLast, PerturbedTwin
+from mosim.models import ChaosFloor, DynamicsModel, Persistence
 from mosim.robots import System, SystemFacts, require_fit
 
-MODEL_NAME, HOLD_LAST, PERTURBED_TWIN = "mosim", "hold-last", "perturbed-twin"
+MODEL_NAME, PERSISTENCE, CHAOS_FLOOR = "mosim", "persistence", "chaos-floor"
 
 HORIZON_TABLE, HORIZON_CURVE, HORIZON_PLOT = "horizon.csv", "horizon_curve.csv", "horizon.png"
 HORIZON_DIMENSIONS = "horizon_dimensions.csv"
@@ -58,11 +58,11 @@ def evaluate(
     threads: int = 1,
     on_progress: Callable[[str, int], None] = lambda model, starts: None,
 ) -> Evaluation:
-    """Measures a model beside hold-last and the perturbed twin, on the same starts, and writes the tables and the plot.
+    """Measures a model beside persistence and the chaos floor, on the same starts, and writes the tables and the plot.
 
     Args:
       model: the simulator.
-      system: the true system, for the perturbed twin.
+      system: the true system, for the chaos floor.
       trajectories: held-out episodes of the system.
       out: folder for the files.
       dataset: the dataset's id, for the tables.
@@ -70,7 +70,7 @@ def evaluate(
       starts: how many are drawn; all of them where there are fewer.
       seed: of the draw.
       device: where the model is.
-      threads: for the twin's physics.
+      threads: for the chaos floor's physics.
       on_progress: told of finished starts.
 
     Raises:
@@ -105,8 +105,8 @@ def evaluate(
 
 
 def baselines(system: System, threads: int = 1, seed: int = 0) -> dict[str, DynamicsModel]:
-    """Hold-last and the perturbed twin, by the names that tables and plots know them by."""
-    return {HOLD_LAST: HoldLast(system.facts), PERTURBED_TWIN: PerturbedTwin(system, threads=threads, seed=seed)}
+    """Persistence and the chaos floor, by the names that tables and plots know them by."""
+    return {PERSISTENCE: Persistence(system.facts), CHAOS_FLOOR: ChaosFloor(system, threads=threads, seed=seed)}
 
 
 def measure_horizons(

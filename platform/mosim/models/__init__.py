@@ -1,7 +1,7 @@
 """Dynamics models: the interface, the neural simulator, the baselines, and MuJoCo itself."""
 
 from mosim.models.carry import Carry, flat_carry, map_carry, unflat_carry
-from mosim.models.interface import DynamicsModel, HoldLast, MarkovModel
+from mosim.models.interface import DynamicsModel, MarkovModel, Persistence
 from mosim.models.mosim.config import ConstraintsConfig, CorrectorConfig, IntegratorConfig, ModelConfig, NetworkConfig
 from mosim.models.mosim.constraints.compliance import Impedances
 from mosim.models.mosim.identification.base_parameters import BaseParameters, base_parameters
@@ -21,7 +21,7 @@ from mosim.models.mosim.integrators import Integrator, make_integrator
 from mosim.models.mosim.neural_simulator import NeuralSimulator
 from mosim.models.mosim.statistics import Statistics
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor, Mechanics
-from mosim.models.mujoco_dynamics import MujocoDynamics, PerturbedTwin
+from mosim.models.mujoco_dynamics import ChaosFloor, MujocoDynamics
 
 __all__ = [
     "INERTIAL",
@@ -29,11 +29,11 @@ __all__ = [
     "BaseParameters",
     "Carry",
     "Certainty",
+    "ChaosFloor",
     "ConstraintsConfig",
     "CorrectorConfig",
     "DynamicsModel",
     "Excitation",
-    "HoldLast",
     "Impedances",
     "Integrator",
     "IntegratorConfig",
@@ -47,7 +47,7 @@ __all__ = [
     "NetworkConfig",
     "NeuralSimulator",
     "Parameter",
-    "PerturbedTwin",
+    "Persistence",
     "Statistics",
     "StepFit",
     "base_parameters",

@@ -96,7 +96,7 @@ class MarkovModel(DynamicsModel):
         return carry
 
 
-class HoldLast(MarkovModel):
+class Persistence(MarkovModel):
     """The baseline that predicts no change."""
 
     def step(self, carry: State, action: Action) -> State:

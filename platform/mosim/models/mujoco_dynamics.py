@@ -51,7 +51,7 @@ class MujocoDynamics(MarkovModel):
         return states[..., -1, :], states
 
 
-class PerturbedTwin(MujocoDynamics):
+class ChaosFloor(MujocoDynamics):
     """MuJoCo started a little off: the floor that chaos sets to any prediction."""
 
     def __init__(self, system: System, threads: int = 1, perturbation: float = 1e-6, seed: int = 0) -> None:

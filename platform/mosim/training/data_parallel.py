@@ -55,7 +55,7 @@ class _Job(NamedTuple):
         return self.out / ".ray_train"
 
 
-class _Foreman:
+class _Supervisor:
     """Runs Ray Train, and keeps what the workers say until the driver asks for it.
 
     It is an actor, so that the driver is free meanwhile to show how far training is, and to be interrupted.
@@ -197,14 +197,14 @@ def _prepare(job: _Job, resume: bool) -> bool:
 
 
 def _oversee(job: _Job, on_report: Callable[[Report], None]) -> None:
-    """Has a foreman do the job, and passes on what is said meanwhile."""
-    remote: Any = ray.remote(_Foreman)
-    foreman = remote.options(num_cpus=0, max_concurrency=2).remote()  # One thread trains, one answers.
-    training, heard, finished = foreman.train.remote(job), 0, []
+    """Has a supervisor do the job, and passes on what is said meanwhile."""
+    remote: Any = ray.remote(_Supervisor)
+    supervisor = remote.options(num_cpus=0, max_concurrency=2).remote()  # One thread trains, one answers.
+    training, heard, finished = supervisor.train.remote(job), 0, []
     try:
         while not finished:
             finished = ray.wait([training], timeout=_POLL_SECONDS)[0]
-            for word in ray.get(foreman.said.remote(heard)):
+            for word in ray.get(supervisor.said.remote(heard)):
                 heard += 1
                 if isinstance(word, Report):
                     on_report(word)
@@ -220,13 +220,13 @@ def _oversee(job: _Job, on_report: Callable[[Report], None]) -> None:
         ) from error
     finally:
         if not finished:
-            foreman.stop.remote()
+            supervisor.stop.remote()
             ray.wait([training], timeout=_STOP_SECONDS)
-        ray.kill(foreman)
+        ray.kill(supervisor)
         shutil.rmtree(job.run_folder, ignore_errors=True)
 
 
-def _work(job: _Job, foreman: Any) -> None:
+def _work(job: _Job, supervisor: Any) -> None:
     """What each worker does: trains its replica, and says how it goes where it leads."""
     from ray.train import get_context
     from ray.train.torch import get_device
@@ -245,7 +245,7 @@ def _work(job: _Job, foreman: Any) -> None:
             replicas=replicas,
         )
         for report in trainer.reports():
-            if replicas.leads and ray.get(foreman.tell.remote(report)):
+            if replicas.leads and ray.get(supervisor.tell.remote(report)):
                 raise MosimError("the training was stopped.")
 
 

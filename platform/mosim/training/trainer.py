@@ -200,10 +200,10 @@ class Trainer:
         watch, unsaved_seconds, cursor = Stopwatch(), 0.0, self._cursor
         report = self._report(stage, math.nan, 0.0)
         while report.progress < 1:
-            first_step, first_call = cursor.step, self.model.acceleration_calls
+            first_step, first_call = cursor.step, self.model.nfe
             loss = self._train_until_report(stage, self._optimizer, learning, watch)
             predicted = (cursor.step - first_step) * stage.horizon
-            calls = (self.model.acceleration_calls - first_call) / predicted
+            calls = (self.model.nfe - first_call) / predicted
             report = self._report(stage, loss, predicted * stage.batch_size / cursor.seconds_of_report, calls)
             if stagnates(stage, cursor, loss) and report.progress < 1:
                 note = f"its loss, {loss:.3g}, has stopped falling"

@@ -46,7 +46,7 @@ def make_algorithm(
     environment = {
         "checkpoint": str(source),
         "action_repeat": recipe.action_repeat,
-        "horizon": recipe.horizon,
+        "max_episode_steps": recipe.max_episode_steps,
         "start": recipe.start,
         "data": None if data is None else str(data),
         "device": sampling,
@@ -61,7 +61,7 @@ def make_algorithm(
             num_envs_per_env_runner=recipe.num_envs // max(recipe.num_env_runners, 1),
             num_gpus_per_env_runner=gpus_per_runner,
             gym_env_vectorize_mode=gymnasium.VectorizeMode.VECTOR_ENTRY_POINT,
-            rollout_fragment_length=recipe.fragment,
+            rollout_fragment_length=recipe.rollout_fragment_length,
             env_to_module_connector=_observation_filter,
         )
         .learners(num_learners=0, num_gpus_per_learner=int(on_gpu))

@@ -13,8 +13,8 @@ from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 from mosim.agents.rllib.observation_filter import ObservationFilter
 from mosim.envs import MoSimVectorEnv
 
-EXPLOSIONS = "explosions"
-"""Key of RLlib's results: the `Explosion` of each episode that has ended since the dynamics predicted no motion."""
+DIVERGENCES = "divergences"
+"""Key of RLlib's results: the `Divergence` of each episode whose prediction diverged."""
 
 _Step = dict[str, np.ndarray]
 
@@ -144,8 +144,8 @@ class BatchedEnvRunner(SingleAgentEnvRunner):
             step = self._act(explore)
         control = to_control(step[Columns.ACTIONS], envs)
         observation, reward, terminated, truncated, info = envs.step(control)
-        for row in np.flatnonzero(info.get("exploded", ())):
-            self.metrics.log_value(EXPLOSIONS, info["explosion"][row], reduce="item_series")
+        for row in np.flatnonzero(info.get("diverged", ())):
+            self.metrics.log_value(DIVERGENCES, info["divergence"][row], reduce="item_series")
         self._observation = self._filter.filter_batch(observation, update=explore)
         self._returns += reward
         self._lengths += valid

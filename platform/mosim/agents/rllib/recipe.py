@@ -10,7 +10,7 @@ from mosim.envs import StartKind
 
 
 class PolicyRecipe(Frozen, ABC):
-    """Settings of an RLlib algorithm and of how its policy is judged; a control step is the unit of all durations.
+    """Settings of an RLlib algorithm and of how its policy is evaluated; durations are in control steps.
 
     Each algorithm has a recipe of its own, which adds its fields; see `mosim.agents.recipe_class`.
     """
@@ -20,37 +20,38 @@ class PolicyRecipe(Frozen, ABC):
         description="RLlib's algorithm: ppo, appo, impala, sac, tqc, or the name of a config class of RLlib's or "
         "package.module:Class; each has flags of its own.",
     )
-    control_steps: int = Field(default=2_000_000, ge=1, description="Control steps to train for, over all envs.")
+    control_steps: int = Field(default=2_000_000, ge=1, description="Control steps to train for, summed over all envs.")
     seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of weights, exploration and training episodes.")
 
     action_repeat: int = Field(default=2, ge=1, description="Control steps that each action is held.")
     start: StartKind = Field(
         default="initial",
         description="Where training episodes start: in the task's own initial states, in states of the data that the "
-        "simulator was trained on, or in each of them half of the time.",
+        "simulator was trained on, or half of them in each.",
     )
-    horizon: int | None = Field(
+    max_episode_steps: int | None = Field(
         default=None,
         ge=1,
-        description="Control steps after which a training episode is cut, as if it went on; by default the task's own "
-        "time limit.",
+        description="Actions after which a training episode is truncated; by default the task's own time limit.",
     )
-    num_envs: int = Field(default=64, ge=1, description="Environments stepped as one batch.")
+    num_envs: int = Field(default=64, ge=1, description="Environments, stepped as one batch.")
     num_env_runners: int = Field(
-        default=0, ge=0, description="Ray actors that sample, sharing the envs; 0 samples in the trainer's own process."
+        default=0,
+        ge=0,
+        description="Ray actors that sample; the envs are divided among them. 0 samples in the trainer's own process.",
     )
-    fragment: int = Field(default=64, ge=1, description="Actions that each env takes between two updates.")
+    rollout_fragment_length: int = Field(default=64, ge=1, description="Actions that each env takes per iteration.")
 
-    gamma: float = Field(default=0.97, gt=0, le=1, description="Discount an action.")
+    gamma: float = Field(default=0.97, gt=0, le=1, description="Discount factor per action.")
     hidden: tuple[int, ...] = Field(
-        default=(64, 64), min_length=1, description="Widths of the hidden layers, for policy and value."
+        default=(64, 64), min_length=1, description="Widths of the hidden layers of policy and value function."
     )
 
-    judge_every: int = Field(
-        default=200_000, ge=1, description="Control steps between two judgements of the policy in the true task."
+    eval_interval: int = Field(
+        default=200_000, ge=1, description="Control steps between two evaluations of the policy in the true task."
     )
-    judge_episodes: int = Field(default=20, ge=1, description="Episodes of a judgement.")
-    checkpoint_every: int = Field(default=200_000, ge=1, description="Control steps between two checkpoints.")
+    eval_episodes: int = Field(default=20, ge=1, description="Episodes in an evaluation.")
+    checkpoint_interval: int = Field(default=200_000, ge=1, description="Control steps between two checkpoints.")
 
     activation: ClassVar[str] = "tanh"
     """Of the hidden layers, by RLlib's name."""
@@ -83,8 +84,8 @@ class PolicyRecipe(Frozen, ABC):
 
     @property
     def batch(self) -> int:
-        """Actions of all envs between two updates."""
-        return self.num_envs * self.fragment
+        """Actions of all envs in an iteration."""
+        return self.num_envs * self.rollout_fragment_length
 
     @abstractmethod
     def rllib_config(self) -> Any:
@@ -105,10 +106,12 @@ class PolicyRecipe(Frozen, ABC):
 
 
 class ScheduledRecipe(PolicyRecipe):
-    """A recipe whose step size changes linearly."""
+    """A recipe whose learning rate changes linearly."""
 
-    learning_rate: float = Field(default=3e-4, gt=0, description="Adam's step size at the start.")
-    final_learning_rate: float = Field(default=3e-4, ge=0, description="Adam's step size at the end, linearly.")
+    learning_rate: float = Field(default=3e-4, gt=0, description="Adam's learning rate at the start.")
+    final_learning_rate: float = Field(
+        default=3e-4, ge=0, description="Adam's learning rate at the end, reached linearly."
+    )
 
     def rates(self, share: float) -> dict[str, float]:
         """See `PolicyRecipe`."""
@@ -118,37 +121,41 @@ class ScheduledRecipe(PolicyRecipe):
 class OnPolicyRecipe(ScheduledRecipe):
     """What PPO, APPO and IMPALA share: gradients of what was sampled last, and a value function."""
 
-    minibatch: int = Field(default=512, ge=2, description="Actions in a minibatch.")
-    epochs: int = Field(default=10, ge=1, description="Passes over what was sampled, an update.")
-    gradient_clip: float | None = Field(default=0.5, gt=0, description="Largest norm of a gradient.")
-    entropy: float = Field(default=0.0, ge=0, description="Weight of the entropy bonus at the start.")
-    entropy_until: float = Field(
+    minibatch_size: int = Field(default=512, ge=2, description="Actions in a minibatch.")
+    num_epochs: int = Field(default=10, ge=1, description="Passes over the sampled actions per iteration.")
+    grad_clip: float | None = Field(default=0.5, gt=0, description="Norm to which gradients are clipped.")
+    entropy_coeff: float = Field(default=0.0, ge=0, description="Coefficient of the entropy bonus at the start.")
+    entropy_coeff_until: float = Field(
         default=1.0,
         gt=0,
         le=1,
-        description="Share of the training in which the entropy bonus fades to nothing, linearly.",
+        description="Fraction of the training over which the entropy bonus falls to zero, linearly.",
     )
-    value_weight: float = Field(default=0.5, ge=0, description="Weight of the value loss.")
-    free_log_std: bool = Field(default=False, description="Exploration noise of the same size in all states.")
+    vf_loss_coeff: float = Field(default=0.5, ge=0, description="Coefficient of the value function's loss.")
+    free_log_std: bool = Field(
+        default=False, description="Whether the policy's standard deviation is the same in all states."
+    )
 
     @model_validator(mode="after")
     def _minibatch_is_a_part(self) -> Self:
-        if self.minibatch > self.batch:
-            raise ValueError("minibatch must be at most num_envs * fragment, the actions of an update")
+        if self.minibatch_size > self.batch:
+            raise ValueError(
+                "minibatch_size must be at most num_envs * rollout_fragment_length, the actions of an iteration"
+            )
         return self
 
     def rates(self, share: float) -> dict[str, float]:
         """See `PolicyRecipe`."""
-        return super().rates(share) | {"entropy": self.entropy * max(0.0, 1.0 - share / self.entropy_until)}
+        return super().rates(share) | {"entropy": self.entropy_coeff * max(0.0, 1.0 - share / self.entropy_coeff_until)}
 
     def training_settings(self) -> dict[str, Any]:
         """What RLlib's configs of these algorithms call the same in `training`."""
         return {
             "lr": self.learning_rate,
             "train_batch_size_per_learner": self.batch,
-            "num_epochs": self.epochs,
-            "grad_clip": self.gradient_clip,
+            "num_epochs": self.num_epochs,
+            "grad_clip": self.grad_clip,
             "grad_clip_by": "global_norm",
-            "entropy_coeff": self.entropy,
-            "vf_loss_coeff": self.value_weight,
+            "entropy_coeff": self.entropy_coeff,
+            "vf_loss_coeff": self.vf_loss_coeff,
         }

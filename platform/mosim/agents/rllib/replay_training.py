@@ -33,25 +33,25 @@ class _Replay(SAC):
         self._replay: ReplayBuffer | None = None
 
     def training_step(self) -> None:
-        """Samples a fragment of every env and, once it is warm, makes updates, as many rounds as the recipe says.
+        """Samples from every env and, after `learning_starts`, takes gradient steps, `rollouts_per_iteration` times.
 
-        What RLlib does besides for an iteration takes as long as several updates.
+        What RLlib does besides for an iteration takes as long as several gradient steps.
         """
         group: Any = self.env_runner_group
         alone = not group.num_remote_env_runners()
-        for _ in range(self._recipe.rounds):
+        for _ in range(self._recipe.rollouts_per_iteration):
             self._round(group, alone)
         results = group.foreach_env_runner(lambda runner: runner.get_metrics(), local_env_runner=alone)
         self.metrics.aggregate(results, key=ENV_RUNNER_RESULTS)
 
     def _round(self, group: Any, alone: bool) -> None:
         recipe = self._recipe
-        transitions = self._sampled(random_actions=self._taken < recipe.warm_up)
+        transitions = self._sampled(random_actions=self._taken < recipe.learning_starts)
         replay = self._buffer(transitions)
         replay.add(transitions)
-        if self._taken < recipe.warm_up:
+        if self._taken < recipe.learning_starts:
             return
-        drawn = replay.sample(recipe.updates * recipe.batch_size, recipe.n_step, recipe.gamma)
+        drawn = replay.sample(recipe.gradient_steps * recipe.batch_size, recipe.n_step, recipe.gamma)
         learners: Any = self.learner_group
         columns = self._columns(drawn)
         learners.foreach_learner(lambda learner: learner.learn(columns, recipe.batch_size))
@@ -72,7 +72,7 @@ class _Replay(SAC):
         if kept := state.get(_REPLAY):
             observation, action = kept["observation"], kept["action"]
             sizes = observation.shape[1], observation.shape[2], action.shape[2]
-            self._replay = ReplayBuffer(self._recipe.replay_capacity, *sizes)
+            self._replay = ReplayBuffer(self._recipe.buffer_size, *sizes)
             self._replay.set_state(kept)
 
     @property
@@ -84,13 +84,13 @@ class _Replay(SAC):
     def _buffer(self, like: Transitions) -> ReplayBuffer:
         if self._replay is None:
             sizes = like["observation"].shape[1:] + like["action"].shape[2:]
-            self._replay = ReplayBuffer(self._recipe.replay_capacity, *sizes)
+            self._replay = ReplayBuffer(self._recipe.buffer_size, *sizes)
         return self._replay
 
     def _sampled(self, random_actions: bool) -> Transitions:
         """A fragment of all runners' envs, side by side."""
         group: Any = self.env_runner_group
-        fragment = self._recipe.fragment
+        fragment = self._recipe.rollout_fragment_length
 
         def sample(runner: BatchedEnvRunner) -> Transitions:
             return runner.sample_transitions(fragment, random_actions)

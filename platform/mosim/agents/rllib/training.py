@@ -1,4 +1,4 @@
-"""Training a policy in a simulator, or in the true task, and judging it in the true task meanwhile."""
+"""Training a policy in a simulator, or in the true task, and evaluating it in the true task meanwhile."""
 
 import shutil
 import time
@@ -7,9 +7,9 @@ from typing import Any
 
 from ray.rllib.algorithms.algorithm import Algorithm
 
-from mosim.agents.explosions import ExplosionLog, read_explosions
-from mosim.agents.judging import judge
+from mosim.agents.divergences import DivergenceLog, read_divergences
 from mosim.agents.policy import save_policy
+from mosim.agents.policy_evaluation import evaluate_policy
 from mosim.agents.progress import POLICY_FOLDER, OnProgress, PolicyProgress, PolicyResult, progress_of, result_of
 from mosim.agents.returns import RETURNS_FILE, ReturnRow, read_returns, write_returns
 from mosim.agents.rllib.algorithm import (
@@ -19,7 +19,7 @@ from mosim.agents.rllib.algorithm import (
     set_algorithm_state,
     set_rates,
 )
-from mosim.agents.rllib.env_runner import EXPLOSIONS
+from mosim.agents.rllib.env_runner import DIVERGENCES
 from mosim.agents.rllib.export import export_policy
 from mosim.agents.rllib.recipe import PolicyRecipe
 from mosim.agents.rllib.run_identity import training_identity
@@ -29,7 +29,7 @@ from mosim.core.run_identity import check_identity, keep_identity
 from mosim.core.state_folder import read_tree, write_tree
 from mosim.core.threads import single_threaded
 from mosim.data import Dataset
-from mosim.envs import TRUE_DYNAMICS, Explosion, StartStates, find_dataset, load_dynamics
+from mosim.envs import TRUE_DYNAMICS, Divergence, StartStates, find_dataset, load_dynamics
 from mosim.jobs.ray_cluster import started
 from mosim.models import DynamicsModel, MujocoDynamics
 from mosim.tasks import Task, load_task
@@ -53,9 +53,9 @@ def train_policy(
     device: str = "cpu",
     gpus_per_runner: float = 0.0,
 ) -> PolicyResult:
-    """Trains a policy, and judges it in the true task at fixed intervals.
+    """Trains a policy, and evaluates it in the true task at fixed intervals.
 
-    Writes `returns.csv`, `explosions.csv`, `explosions.json`, `checkpoints/`, `run.json`, the states of a dataset
+    Writes `returns.csv`, `divergences.csv`, `divergences.json`, `checkpoints/`, `run.json`, the states of a dataset
     that it starts from, and at the end `policy/` into `out`. With `num_env_runners=0` on the CPU, a training that is
     resumed gives the same policy as one that was never stopped.
 
@@ -86,9 +86,9 @@ def train_policy(
         keep_identity(out, identity)
     if row := _last_row(out, recipe):
         if on_progress:
-            counts = read_explosions(out)
+            counts = read_divergences(out)
             on_progress(
-                progress_of(row.steps, recipe.control_steps, row.wall_seconds, row, explosions=counts, finished=True)
+                progress_of(row.steps, recipe.control_steps, row.wall_seconds, row, divergences=counts, finished=True)
             )
         return result_of(out, row)
     if str(dynamics_source) != TRUE_DYNAMICS:
@@ -128,8 +128,8 @@ class _Training:
     ) -> None:
         self.recipe, self.task, self.out = recipe, task, out
         self.dynamics, self.algorithm = dynamics, algorithm
-        export_policy(self.algorithm, recipe, task)  # What cannot be judged is not trained.
-        self.explosions = ExplosionLog(out, task.facts.state_names)
+        export_policy(self.algorithm, recipe, task)  # What cannot be evaluated is not trained.
+        self.divergences = DivergenceLog(out, task.facts.state_names)
         self.iteration = self.steps = 0
         self.seconds = 0.0
         self.return_training: float | None = None
@@ -137,7 +137,7 @@ class _Training:
         self._resumed_at = time.perf_counter()
 
     def advance(self) -> None:
-        """One update; then a judgement and a checkpoint where they are due."""
+        """One update; then an evaluation and a checkpoint where they are due."""
         recipe = self.recipe
         # Seeded anew each time, so that no generator's state has to be kept.
         seed_everything(recipe.seed, self.iteration)
@@ -147,28 +147,30 @@ class _Training:
         before = self.steps
         self.iteration += 1
         self.steps += int(sampled.get("num_env_steps_sampled", 0)) * recipe.action_repeat
-        told = sampled.get(EXPLOSIONS, [])
+        told = sampled.get(DIVERGENCES, [])
         # RLlib takes a series of a single item out of its list.
-        explosions = [told] if isinstance(told, Explosion) else told
-        self.explosions.add(self.steps, int(sampled.get("num_episodes", 0)), explosions)
+        divergences = [told] if isinstance(told, Divergence) else told
+        self.divergences.add(self.steps, int(sampled.get("num_episodes", 0)), divergences)
         mean = sampled.get("episode_return_mean")
         self.return_training = float(mean) if mean is not None and mean == mean else self.return_training
-        if before // recipe.judge_every < self.steps // recipe.judge_every and self.steps < recipe.control_steps:
-            self.judge()
-        if before // recipe.checkpoint_every < self.steps // recipe.checkpoint_every:
+        if before // recipe.eval_interval < self.steps // recipe.eval_interval and self.steps < recipe.control_steps:
+            self.evaluate()
+        if before // recipe.checkpoint_interval < self.steps // recipe.checkpoint_interval:
             self.save()
 
-    def judge(self) -> None:
-        """Judges the policy as it is, and writes what has come of it so far."""
+    def evaluate(self) -> None:
+        """Evaluates the policy as it is, and writes what has come of it so far."""
         policy = export_policy(self.algorithm, self.recipe, self.task)
-        options: dict[str, Any] = {"episodes": self.recipe.judge_episodes, "action_repeat": self.recipe.action_repeat}
-        true = judge(policy.act, self.task, **options)
+        options: dict[str, Any] = {"episodes": self.recipe.eval_episodes, "action_repeat": self.recipe.action_repeat}
+        true = evaluate_policy(policy.act, self.task, **options)
         in_the_true_task = isinstance(self.dynamics, MujocoDynamics)
-        simulated = true if in_the_true_task else judge(policy.act, self.task, dynamics=self.dynamics, **options)
+        simulated = (
+            true if in_the_true_task else evaluate_policy(policy.act, self.task, dynamics=self.dynamics, **options)
+        )
         row = ReturnRow(self.steps, round(self._elapsed(), 3), simulated.mean, true.mean, true.std, len(true.returns))
         self.rows.append(row)
         write_returns(self.out / RETURNS_FILE, self.rows)
-        self.explosions.write()
+        self.divergences.write()
 
     def save(self) -> None:
         """Writes a checkpoint, and removes those that are no longer needed."""
@@ -176,12 +178,12 @@ class _Training:
             "algorithm": algorithm_state(self.algorithm),
             "iteration": self.iteration,
             "steps": self.steps,
-            "explosions": self.explosions.counts.model_dump(mode="json"),
+            "divergences": self.divergences.counts.model_dump(mode="json"),
             "seconds": self._elapsed(),
             "return_training": self.return_training,
             "rows": [list(row) for row in self.rows],
         }
-        self.explosions.write()  # Before the checkpoint, whose counts they must reach.
+        self.divergences.write()  # Before the checkpoint, whose counts they must reach.
         folder = self.out / CHECKPOINTS_FOLDER
         with atomic_folder(folder / f"{self.steps:012d}") as aside:
             write_tree(aside, state)
@@ -194,20 +196,20 @@ class _Training:
             shutil.rmtree(unfinished)
         if not (checkpoints := _checkpoints(self.out)):
             write_returns(self.out / RETURNS_FILE, [])
-            self.explosions.write()
+            self.divergences.write()
             return
         state = read_tree(checkpoints[-1])
         set_algorithm_state(self.algorithm, state["algorithm"])
         self.iteration, self.steps, self.seconds = state["iteration"], state["steps"], state["seconds"]
-        self.explosions.restore(state["explosions"], self.steps)
+        self.divergences.restore(state["divergences"], self.steps)
         self.return_training = state["return_training"]
         self.rows = [ReturnRow(*row) for row in state["rows"]]
-        # What was judged after the checkpoint is judged again.
+        # What was evaluated after the checkpoint is evaluated again.
         write_returns(self.out / RETURNS_FILE, self.rows)
 
     def finish(self) -> PolicyResult:
-        """Judges and writes the policy."""
-        self.judge()
+        """Evaluates and writes the policy."""
+        self.evaluate()
         shutil.rmtree(self.out / POLICY_FOLDER, ignore_errors=True)
         save_policy(export_policy(self.algorithm, self.recipe, self.task), self.out / POLICY_FOLDER)
         return result_of(self.out, self.rows[-1])
@@ -220,7 +222,7 @@ class _Training:
             self._elapsed(),
             self.rows[-1] if self.rows else None,
             return_training=self.return_training,
-            explosions=self.explosions.counts,
+            divergences=self.divergences.counts,
             finished=finished,
         )
 
@@ -258,7 +260,7 @@ def _dataset(recipe: PolicyRecipe, dynamics_source: str | Path, data: str | Path
 
 
 def _last_row(out: Path, recipe: PolicyRecipe) -> ReturnRow | None:
-    """The last judgement of a training that has come to its end already."""
+    """The last evaluation of a training that has come to its end already."""
     rows = read_returns(out / RETURNS_FILE)
     return rows[-1] if (out / POLICY_FOLDER).is_dir() and rows and rows[-1].steps >= recipe.control_steps else None
 

@@ -1,4 +1,4 @@
-"""What in a dataset tends to hurt training, a sentence each."""
+"""Warnings of what in a dataset tends to hurt training."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,8 +8,8 @@ from mosim.data.inspection.survey import ActuatorUse, Coverage, Survey
 _STILL = 1e-9
 """A dimension whose extremes are no further apart than this, beside its magnitude, never moves."""
 
-_MANY_TWINS = 0.01
-"""Share of steps with a twin in the other dataset that is no accident."""
+_MANY_DUPLICATES = 0.01
+"""Share of near duplicates in the other dataset above which a warning is given."""
 
 _MOSTLY = 0.5
 """Share of the steps at a joint's limit, or at zero action, beyond which there is little else to learn from."""
@@ -20,7 +20,7 @@ _NAMED = 4
 """Names in a sentence, at most."""
 
 
-def concerns(survey: Survey, overlap: Overlap | None = None) -> list[str]:
+def data_warnings(survey: Survey, overlap: Overlap | None = None) -> list[str]:
     """What a user should know before training on a dataset, or before measuring on it.
 
     Args:
@@ -83,9 +83,9 @@ def _of_overlap(survey: Survey, overlap: Overlap) -> Iterator[str]:
         index, there = overlap.same_episodes[0]
         how_many = f"{len(overlap.same_episodes)} of {survey.episodes} episodes are in {overlap.uri} too"
         yield f"{how_many}, such as {index}, which is {there} there; {_LITTLE}"
-    elif overlap.twins > _MANY_TWINS:
+    elif overlap.near_duplicates > _MANY_DUPLICATES:
         near = f"less than {NEAR:g} standard deviations away"
-        yield f"{overlap.twins:.1%} of the steps have a twin in {overlap.uri}, {near}; {_LITTLE}"
+        yield f"{overlap.near_duplicates:.1%} of the steps have a near duplicate in {overlap.uri}, {near}; {_LITTLE}"
 
 
 def _never_moves(summary: Coverage | ActuatorUse) -> bool:

@@ -1,4 +1,4 @@
-"""Steps of one dataset that are all but in another: what makes a held-out error smaller than it is."""
+"""Steps of one dataset that are, nearly, in another too, which makes a held-out error too small."""
 
 import hashlib
 
@@ -9,8 +9,8 @@ from mosim.data.dataset import Dataset
 from mosim.data.inspection.surveyor import Surveyor
 
 NEAR = 1e-3
-"""How near a step of the other dataset is that counts as a twin: root mean square over state and action of the
-difference, in standard deviations."""
+"""Distance below which a step of the other dataset counts as a near duplicate: the root mean square of the difference
+of state and action, in standard deviations."""
 
 _PROBES = 1000
 """Steps whose nearest neighbour is looked for."""
@@ -28,7 +28,7 @@ class Overlap(Frozen):
       uri, id: of the other.
       same_episodes: episodes whose states and actions are all in the other, each with the one there.
       probes: steps whose nearest neighbour in the other was looked for.
-      twins: share of them whose neighbour is nearer than `NEAR`.
+      near_duplicates: share of them whose neighbour is nearer than `NEAR`.
       nearest_median: of the distances to the nearest neighbour, in standard deviations; null without probes.
     """
 
@@ -36,7 +36,7 @@ class Overlap(Frozen):
     id: str
     same_episodes: tuple[tuple[int, int], ...]
     probes: int
-    twins: float
+    near_duplicates: float
     nearest_median: float | None
 
 
@@ -72,7 +72,7 @@ def overlap(seen: Surveyor, other: Dataset) -> Overlap:
         id=other.id,
         same_episodes=tuple(same),
         probes=len(probes),
-        twins=float(np.mean(nearest < NEAR)) if len(probes) else 0.0,
+        near_duplicates=float(np.mean(nearest < NEAR)) if len(probes) else 0.0,
         nearest_median=float(np.median(nearest[found])) if found.any() else None,
     )
 

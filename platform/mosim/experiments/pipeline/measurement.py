@@ -27,7 +27,7 @@ from mosim.training import load_simulator, read_checkpoint
 from mosim_analysis import names
 
 _MODELS = 3
-"""The simulator, hold-last and the perturbed twin."""
+"""The simulator, persistence and the chaos floor."""
 
 
 def measure_simulator(

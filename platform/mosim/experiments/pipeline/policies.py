@@ -7,14 +7,14 @@ from rich.table import Table
 
 from mosim.agents import (
     COUNTS_FILE,
-    EXPLOSIONS_FILE,
+    DIVERGENCES_FILE,
     RETURNS_FILE,
     PolicyJob,
     PolicyProgress,
     PolicyResult,
     film_policy,
     plot_returns,
-    read_explosions,
+    read_divergences,
     read_returns,
     train_side_by_side,
 )
@@ -36,35 +36,37 @@ def train_policies(jobs: Mapping[str, PolicyJob], tracked: Mapping[str, TrackedR
       tracked: a run for each job.
     """
     cores = sum(job.processes for job in jobs.values())
-    with started(num_cpus=max(cores, 1)), progress_bar() as progress:
+    with started(num_cpus=max(cores, 1)), progress_bar() as display:
         bars = {
-            name: progress.add_task(name, total=job.recipe.control_steps, status="starting")
+            name: display.add_task(name, total=job.recipe.control_steps, status="starting")
             for name, job in jobs.items()
         }
-        told: set[tuple[str, str]] = set()
-        judgements = {name: _Judgements(job.out / RETURNS_FILE, tracked[name]) for name, job in jobs.items()}
+        warned: set[tuple[str, str]] = set()
+        evaluations = {name: _Evaluations(job.out / RETURNS_FILE, tracked[name]) for name, job in jobs.items()}
 
         def warn_once(name: str, of: str, sentence: str) -> None:
-            if (name, of) not in told:
-                told.add((name, of))
+            if (name, of) not in warned:
+                warned.add((name, of))
                 warn(f"{name}: {sentence}")
 
-        def show(name: str, news: PolicyProgress) -> None:
-            progress.update(bars[name], completed=min(news.steps, news.total_steps), status=_status(news))
-            tracked[name].log_metrics(_metrics(news), step=news.steps)
-            judgements[name].track()
-            if news.explosions.explosions:
-                where = jobs[name].out / EXPLOSIONS_FILE
-                warn_once(name, "explosion", f"the simulator predicted no motion in a training episode, see {where}.")
-            if news.parted:
-                warn_once(name, "parted", _parting(news))
+        def show(name: str, progress: PolicyProgress) -> None:
+            display.update(bars[name], completed=min(progress.steps, progress.total_steps), status=_status(progress))
+            tracked[name].log_metrics(_metrics(progress), step=progress.steps)
+            evaluations[name].track()
+            if progress.divergences.total:
+                where = jobs[name].out / DIVERGENCES_FILE
+                warn_once(
+                    name, "divergence", f"the simulator's prediction diverged in a training episode, see {where}."
+                )
+            if progress.parted:
+                warn_once(name, "parted", _parting(progress))
 
         results = train_side_by_side(jobs, show)
     for name, result in results.items():
-        judgements[name].track()
+        evaluations[name].track()
         tracked[name].log_parameters(jobs[name].recipe.model_dump(mode="json") | {"task": jobs[name].task_name})
         tracked[name].log_artifact(result.returns)
-        _tell_explosions(name, jobs[name].out, tracked[name])
+        _report_divergences(name, jobs[name].out, tracked[name])
         tracked[name].log_artifact(result.policy)
     return results
 
@@ -111,8 +113,8 @@ def return_summary(returns: Mapping[str, Path], random_return: float) -> Table:
     return table
 
 
-class _Judgements:
-    """Tracks each judgement at the control steps that it was made at, however seldom anyone looks."""
+class _Evaluations:
+    """Tracks each evaluation at the control steps that it was made at, however seldom anyone looks."""
 
     def __init__(self, returns: Path, tracked: TrackedRun) -> None:
         self._returns, self._tracked, self._count = returns, tracked, 0
@@ -130,36 +132,40 @@ class _Judgements:
         self._count = len(rows)
 
 
-def _tell_explosions(name: str, out: Path, tracked: TrackedRun) -> None:
-    if (counts := read_explosions(out)).explosions:
-        console.print(f"{name}: {counts}; see {out / EXPLOSIONS_FILE}")
-        tracked.log_artifact(out / EXPLOSIONS_FILE)
+def _report_divergences(name: str, out: Path, tracked: TrackedRun) -> None:
+    if (counts := read_divergences(out)).divergences:
+        console.print(f"{name}: {counts}; see {out / DIVERGENCES_FILE}")
+        tracked.log_artifact(out / DIVERGENCES_FILE)
         tracked.log_artifact(out / COUNTS_FILE)
 
 
-def _parting(news: PolicyProgress) -> str:
+def _parting(progress: PolicyProgress) -> str:
     """What to say where simulated and true return have parted."""
     return (
-        f"after {news.steps:,} control steps the simulator promises {news.return_simulated:.0f} where the true task "
-        f"gives {news.return_true_mean:.0f}: the policy goes where the simulator is wrong."
+        f"after {progress.steps:,} control steps the return is {progress.return_simulated:.0f} in the simulator "
+        f"and {progress.return_true_mean:.0f} in the true task: the policy visits states where the simulator is wrong."
     )
 
 
-def _status(news: PolicyProgress) -> str:
-    count = news.explosions.explosions
-    explosions = f", {count:,} explosions, most in {next(iter(news.explosions.first_in))}" if count else ""
-    if news.return_true_mean is None:
-        return "" if news.return_training is None else f"return {news.return_training:.0f} in training{explosions}"
-    sign = " ≠" if news.parted else ","
-    return f"return {news.return_simulated:.0f} simulated{sign} {news.return_true_mean:.0f} true{explosions}"
+def _status(progress: PolicyProgress) -> str:
+    count = progress.divergences.total
+    divergences = f", {count:,} divergences, most in {next(iter(progress.divergences.first_in))}" if count else ""
+    if progress.return_true_mean is None:
+        return (
+            ""
+            if progress.return_training is None
+            else f"return {progress.return_training:.0f} in training{divergences}"
+        )
+    sign = " ≠" if progress.parted else ","
+    return f"return {progress.return_simulated:.0f} simulated{sign} {progress.return_true_mean:.0f} true{divergences}"
 
 
-def _metrics(news: PolicyProgress) -> dict[str, float]:
+def _metrics(progress: PolicyProgress) -> dict[str, float]:
     values = {
-        "return/training": news.return_training,
-        "episodes": news.explosions.episodes,
-        "explosions": news.explosions.explosions,
-        "wall_seconds": news.wall_seconds,
+        "return/training": progress.return_training,
+        "episodes": progress.divergences.episodes,
+        "divergences": progress.divergences.total,
+        "wall_seconds": progress.wall_seconds,
     }
-    values |= {f"exploded_first/{name}": count for name, count in news.explosions.first_in.items()}
+    values |= {f"diverged_first/{name}": count for name, count in progress.divergences.first_in.items()}
     return {name: float(value) for name, value in values.items() if value is not None}

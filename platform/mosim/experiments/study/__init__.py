@@ -1,7 +1,7 @@
 """Studies: variants of recipes, trained on several systems under several seeds, and measured alike."""
 
 from mosim.experiments.study.config import DATA_FOLDER, Study, SystemRuns, Variant, read_study
-from mosim.experiments.study.jobs import RESULT_FILE, BaselineJob, Job, Measurement, News, Status, TrainingJob
+from mosim.experiments.study.jobs import RESULT_FILE, BaselineJob, Job, JobEvent, Measurement, Status, TrainingJob
 from mosim.experiments.study.plan import Plan, PlannedRun, PlannedSystem, plan_study
 from mosim.experiments.study.results import RESULTS_FILE, Runs, plot_systems, result_table, write_results
 from mosim.experiments.study.runner import Failure, Watcher, run_jobs
@@ -15,8 +15,8 @@ __all__ = [
     "BaselineJob",
     "Failure",
     "Job",
+    "JobEvent",
     "Measurement",
-    "News",
     "Plan",
     "PlannedRun",
     "PlannedSystem",

@@ -26,15 +26,15 @@ _STARTS_SEED = 0
 """Of the choice of starts: the same ones for every run of a system."""
 
 
-class News(NamedTuple):
-    """How far a job is: the share of it that is done, a few words, and the training's report where that is the news."""
+class JobEvent(NamedTuple):
+    """How far a job is: the share of it that is done, a few words, and the training's report where there is one."""
 
     share: float
     status: str
     report: Report | None = None
 
 
-Tell = Callable[[News], None]
+OnEvent = Callable[[JobEvent], None]
 
 
 class Status(Enum):
@@ -84,7 +84,7 @@ class Measurement(Frozen):
 
 
 class BaselineJob(Frozen):
-    """Measures hold-last and the perturbed twin of a system. `provenance` goes into the results as it is."""
+    """Measures persistence and the chaos floor of a system. `provenance` goes into the results as it is."""
 
     name: str
     measurement: Measurement
@@ -97,10 +97,10 @@ class BaselineJob(Frozen):
         done = path.is_file() and read_json(path)["measurement"] == self.measurement.key
         return Status.FINISHED if done else Status.NEW
 
-    def run(self, device: str, tell: Tell) -> None:
+    def run(self, device: str, on_event: OnEvent) -> None:
         """Measures, and writes `baselines.json` and the tables."""
         del device  # MuJoCo has only the one.
-        tell(News(0.0, "hold-last and perturbed twin"))
+        on_event(JobEvent(0.0, "persistence and chaos floor"))
         system = load_system(self.measurement.source)
         trajectories = Dataset.open(self.measurement.held_out).load()
         rows = self.measurement.write(baselines(system), system, trajectories, self.out, "cpu")
@@ -146,14 +146,14 @@ class TrainingJob(Frozen):
         done = result.is_file() and read_json(result)["measurement"] == self.measurement.key
         return Status.FINISHED if done else Status.BEGUN
 
-    def run(self, device: str, tell: Tell) -> None:
+    def run(self, device: str, on_event: OnEvent) -> None:
         """Trains what is left, measures, and writes `result.json` and the tables.
 
         Raises:
           DivergenceError: the loss stopped being finite.
           MosimError: as `Trainer`.
         """
-        tell(News(0.0, "loading"))
+        on_event(JobEvent(0.0, "loading"))
         system, dataset = load_system(self.measurement.source), Dataset.open(self.train)
         log = TrainingLog(self.out / "training.jsonl", _steps_of_last_checkpoint(self.out))
         trainer = Trainer(
@@ -167,10 +167,10 @@ class TrainingJob(Frozen):
 
         def on_report(report: Report) -> None:
             log.note(report, self.recipe.stages[report.stage])
-            tell(News(self._share(report), f"{report.name}: loss {report.loss:.3g}", report))
+            on_event(JobEvent(self._share(report), f"{report.name}: loss {report.loss:.3g}", report))
 
         trainer.run(on_report)
-        tell(News(1.0, "measuring"))
+        on_event(JobEvent(1.0, "measuring"))
         model = load_simulator(self.out, device)
         trajectories = Dataset.open(self.measurement.held_out).load()
         rows = self.measurement.write({MODEL_NAME: model}, system, trajectories, self.out, device)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mosim.core.files import atomic_path, read_json
-from mosim.evaluation import HOLD_LAST, HORIZON_CURVE, HORIZON_PLOT, MODEL_NAME, plot_horizon
+from mosim.evaluation import HORIZON_CURVE, HORIZON_PLOT, MODEL_NAME, PERSISTENCE, plot_horizon
 from mosim.experiments.study.jobs import BASELINES_FILE, RESULT_FILE, BaselineJob, Status, TrainingJob
 from mosim.experiments.study.plan import PlannedRun
 from mosim.experiments.study.runner import Failure
@@ -17,7 +17,7 @@ RESULTS_FILE = "results.csv"
 
 COLUMNS = (
     "system", "variant", "seed", "model", "knowledge", "episodes", "horizon",
-    "mse", "mse_at", "mse_median", "largest_start_mse", "worst_over_hold_last", "diverged", "starts",
+    "mse", "mse_at", "mse_median", "largest_start_mse", "worst_over_persistence", "diverged", "starts",
     "gradient_steps", "samples_seen", "train_seconds", "parameters", "failure",
     "hardware", "torch", "commit", "command",
 )  # fmt: skip
@@ -41,7 +41,7 @@ Runs = Sequence[tuple[PlannedRun, TrainingJob]]
 def result_table(runs: Runs, baselines: Mapping[str, BaselineJob], failures: Mapping[str, Failure]) -> pd.DataFrame:
     """Every figure that there is: a row a run and horizon, and a row a system, baseline and horizon.
 
-    `worst_over_hold_last` is `largest_start_mse` over hold-last's `mse` at the same horizon; a simulator is bounded
+    `worst_over_persistence` is `largest_start_mse` over persistence's `mse` at the same horizon; a simulator is bounded
     where that is 10 or less and `diverged` is 0. A failed run has rows too, with its reason in `failure`, and an
     infinite error where it diverged. A run that is neither finished nor failed has none.
 
@@ -51,13 +51,13 @@ def result_table(runs: Runs, baselines: Mapping[str, BaselineJob], failures: Map
       failures: of `run_jobs`.
     """
     rows: list[dict[str, Any]] = []
-    hold_last: dict[tuple[str, int], float] = {}
+    persistence: dict[tuple[str, int], float] = {}
     for system, job in baselines.items():
         if job.status() is not Status.FINISHED:
             continue
         content = read_json(job.out / BASELINES_FILE)
         of_models = [row for model in content["horizons"].values() for row in model]
-        hold_last |= {(system, row["horizon"]): row["mse"] for row in of_models if row["model"] == HOLD_LAST}
+        persistence |= {(system, row["horizon"]): row["mse"] for row in of_models if row["model"] == PERSISTENCE}
         rows += [{"system": system, **row, **_of_run(content)} for row in of_models]
     for run, job in runs:
         names = {"system": run.system, "variant": run.variant.name, "seed": run.seed, "episodes": run.episodes}
@@ -70,9 +70,9 @@ def result_table(runs: Runs, baselines: Mapping[str, BaselineJob], failures: Map
             content = read_json(job.out / RESULT_FILE)
             rows += [{**names, **row, **_of_run(content)} for row in content["horizons"][MODEL_NAME]]
     for row in rows:
-        floor = hold_last.get((row["system"], row["horizon"]))
+        floor = persistence.get((row["system"], row["horizon"]))
         if floor and "largest_start_mse" in row:
-            row["worst_over_hold_last"] = row["largest_start_mse"] / floor
+            row["worst_over_persistence"] = row["largest_start_mse"] / floor
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     whole = ["seed", "episodes", "diverged", "starts", "gradient_steps", "samples_seen", "parameters"]
     return table.astype(dict.fromkeys(whole, "Int64"))

@@ -10,7 +10,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from mosim.core.errors import DivergenceError, MosimError
 from mosim.core.frozen import Frozen
-from mosim.experiments.study.jobs import Job, News
+from mosim.experiments.study.jobs import Job, JobEvent
 from mosim.jobs.worker_pool import LOSSES_PER_WORKER, Outcome, WorkerPool
 
 _POLL_SECONDS = 0.5
@@ -41,7 +41,7 @@ class Watcher(Protocol):
         """A job has been given to a process."""
         ...
 
-    def told(self, job: Job, news: News) -> None:
+    def reported(self, job: Job, event: JobEvent) -> None:
         """A job has said how far it is."""
         ...
 
@@ -56,7 +56,7 @@ class _Worker:
     def __init__(self, device: str) -> None:
         self._device = device
         self._job = ""
-        self._reports: list[News] = []
+        self._reports: list[JobEvent] = []
 
     def ready(self) -> None:
         """Nothing is left to prepare."""
@@ -77,7 +77,7 @@ class _Worker:
             return Failure(kind="crashed", reason=reason, trace=traceback.format_exc())
         return None
 
-    def reports(self, job: str, since: int) -> list[News]:
+    def reports(self, job: str, since: int) -> list[JobEvent]:
         """What a job has reported after its first `since` reports."""
         return self._reports[since:] if job == self._job else []
 
@@ -91,20 +91,20 @@ class _RunningJob:
         self._heard = 0
         self._asked = self._ask()
 
-    def new_reports(self) -> list[News]:
+    def new_reports(self) -> list[JobEvent]:
         """What has been reported since the last call, as far as it has arrived."""
         if not ray.wait([self._asked], timeout=0)[0]:
             return []
         return self._take()
 
-    def last_reports(self) -> list[News]:
+    def last_reports(self) -> list[JobEvent]:
         """The reports that are left of a job that is done."""
         return [*self._take(), *self._take()]  # What was asked before the end may lack the last ones.
 
     def _ask(self) -> ray.ObjectRef:
         return self._actor.reports.remote(self.job.name, self._heard)
 
-    def _take(self) -> list[News]:
+    def _take(self) -> list[JobEvent]:
         try:
             reports = ray.get(self._asked, timeout=_LAST_REPORTS_SECONDS)
         except RayError:
@@ -143,12 +143,12 @@ def run_jobs(jobs: Sequence[Job], workers: int, device: str, watcher: Watcher) -
             outcome = pool.wait(_POLL_SECONDS)
             for each in running.values():
                 for report in each.new_reports():
-                    watcher.told(each.job, report)
+                    watcher.reported(each.job, report)
             if outcome is None:
                 continue
             job = outcome.work
             for report in running.pop(job.name).last_reports():
-                watcher.told(job, report)
+                watcher.reported(job, report)
             failure = _failure(outcome)
             if failure:
                 failures[job.name] = failure

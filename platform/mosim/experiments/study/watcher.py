@@ -12,7 +12,7 @@ from mosim.core.console import console, logger
 from mosim.core.files import read_json
 from mosim.evaluation import HORIZON_CURVE, HORIZON_DIMENSIONS, HORIZON_TABLE
 from mosim.experiments.pipeline import model_tags, track_curve, track_dimensions, track_horizons, track_report
-from mosim.experiments.study.jobs import RESULT_FILE, Job, News, TrainingJob
+from mosim.experiments.study.jobs import RESULT_FILE, Job, JobEvent, TrainingJob
 from mosim.experiments.study.runner import Failure
 from mosim.tracking import TrackedRun
 from mosim_analysis import names
@@ -48,14 +48,14 @@ class StudyWatcher:
             run.log_parameters({**job.recipe.model_dump(mode="json"), "system": job.measurement.source})
             run.set_tags({"dataset.id": job.train_id, **model_tags(job.recipe.model)})
 
-    def told(self, job: Job, news: News) -> None:
+    def reported(self, job: Job, event: JobEvent) -> None:
         """Moves the bars, and tracks the training's report."""
-        self._progress.update(self._bars[job.name], completed=round(_BAR_GRAIN * news.share), status=news.status)
-        self._shares[job.name] = news.share
+        self._progress.update(self._bars[job.name], completed=round(_BAR_GRAIN * event.share), status=event.status)
+        self._shares[job.name] = event.share
         self._progress.update(self._total, completed=_BAR_GRAIN * (self._ended + sum(self._shares.values())))
-        if news.report is not None:
-            track_report(news.report, self._runs[job.name])
-            for sentence in filter(None, (news.report.found, news.report.note)):
+        if event.report is not None:
+            track_report(event.report, self._runs[job.name])
+            for sentence in filter(None, (event.report.found, event.report.note)):
                 console.print(f"{job.name}: {sentence}")
 
     def ended(self, job: Job, failure: Failure | None) -> None:

@@ -2,7 +2,7 @@
 
 from mosim.experiments.tune.conclusion import Conclusion, conclude, full_training
 from mosim.experiments.tune.driver import holds_sweep, run_sweep
-from mosim.experiments.tune.news import TrialNews
+from mosim.experiments.tune.events import TrialEvent
 from mosim.experiments.tune.results import (
     TRIALS_FILE,
     TrialResult,
@@ -21,7 +21,7 @@ __all__ = [
     "Conclusion",
     "SweepResults",
     "SweepWatcher",
-    "TrialNews",
+    "TrialEvent",
     "TrialResult",
     "best_first",
     "conclude",

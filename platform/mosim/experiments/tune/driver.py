@@ -17,7 +17,7 @@ from mosim.core.errors import MosimError
 from mosim.core.storage import Folder
 from mosim.data import Dataset
 from mosim.experiments.sweep import TUNE_FOLDER, Pbt, PolicyPlan, SimulatorPlan, SweepPlan, trial_folder
-from mosim.experiments.tune.news import Reporter, TrialNews, listening
+from mosim.experiments.tune.events import Reporter, TrialEvent, listening
 from mosim.experiments.tune.policy_trial import train_policy_trial
 from mosim.experiments.tune.predictors import Registry
 from mosim.experiments.tune.results import TrialResult, result_of
@@ -53,7 +53,7 @@ def run_sweep(
     dataset: str | None = None,
     resume: bool = False,
     device: str = "cpu",
-    on_news: Callable[[TrialNews], None] = lambda news: None,
+    on_event: Callable[[TrialEvent], None] = lambda event: None,
     trainable: Callable[..., Any] | None = None,
 ) -> list[TrialResult]:
     """Runs a sweep's trials, or those that are left; Ray must have been started.
@@ -68,7 +68,7 @@ def run_sweep(
       resume: go on with the sweep that `storage` holds, if it holds one. This reads Tune's own state, which is pickled
         and so can run code: do it in storage that only you can write to.
       device: a torch device, where simulators and policies are trained.
-      on_news: is told what becomes of trials, from a thread of its own.
+      on_event: is told what becomes of trials, from a thread of its own.
       trainable: what trials do, as Ray Tune takes it, in the place of the plan's training: to measure all else.
 
     Returns:
@@ -77,7 +77,7 @@ def run_sweep(
     Raises:
       MosimError: `storage` holds a sweep and `resume` is false, or the cluster has no room for a trial.
     """
-    with _queue() as queue, listening(queue, on_news):
+    with _queue() as queue, listening(queue, on_event):
         run = _run
         if client.ray.is_connected():
             run = _on_cluster(_run)
@@ -210,7 +210,7 @@ def _registry(plan: SweepPlan, storage: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _queue() -> Iterator[Queue]:
-    # Begun anew, without the news in it, where its node goes; `SweepWatcher.settle` makes up for those.
+    # Begun anew, without the events in it, where its node goes; `SweepWatcher.settle` makes up for those.
     queue = Queue(actor_options={"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1})
     try:
         yield queue

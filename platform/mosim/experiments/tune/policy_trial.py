@@ -1,4 +1,4 @@
-"""A trial that trains a policy in the sweep's simulator: once a seed, one after the other, reporting each judgement."""
+"""A trial that trains a policy in the sweep's simulator: one seed after the other, reporting each evaluation."""
 
 import statistics
 import time
@@ -44,7 +44,7 @@ def train_policy_trial(config: Mapping[str, Any], plan: PolicyPlan, device: str)
 class _Trial:
     def __init__(self, plan: PolicyPlan, draw: Mapping[str, Any], device: str, folder: Path) -> None:
         self._plan, self._draw, self._device, self._folder = plan, draw, device, folder
-        self._judged: dict[int, PolicyProgress] = {}
+        self._last: dict[int, PolicyProgress] = {}
         self._wall_before, self._began = 0.0, time.perf_counter()
         if checkpoint := tune.get_checkpoint():
             checkpoint.to_directory(str(folder))
@@ -65,23 +65,23 @@ class _Trial:
             )
 
     def _note(self, seed: int, progress: PolicyProgress) -> None:
-        """Reports where there is a new judgement, or the end of all."""
-        before = self._judged.get(seed)
+        """Reports where there is a new evaluation, or the end of all."""
+        before = self._last.get(seed)
         if progress.return_true_mean is None or (
             before and (before.return_true_mean, before.finished) == (progress.return_true_mean, progress.finished)
         ):
             return
-        self._judged[seed] = progress
+        self._last[seed] = progress
         self._report(finished=progress.finished and seed == self._plan.sweep.seeds[-1])
 
     def _report(self, finished: bool) -> None:
-        judged = self._judged.values()
+        evaluated = self._last.values()
         metrics: dict[str, Any] = {
-            "true_return": statistics.median(each.return_true_mean or 0.0 for each in judged),
-            "simulated_return": statistics.median(each.return_simulated or 0.0 for each in judged),
-            "control_steps": sum(each.steps for each in judged),
-            "explosions": sum(each.explosions.explosions for each in judged),
-            TRAIN_SECONDS: sum(each.wall_seconds for each in judged),
+            "true_return": statistics.median(each.return_true_mean or 0.0 for each in evaluated),
+            "simulated_return": statistics.median(each.return_simulated or 0.0 for each in evaluated),
+            "control_steps": sum(each.steps for each in evaluated),
+            "divergences": sum(each.divergences.total for each in evaluated),
+            TRAIN_SECONDS: sum(each.wall_seconds for each in evaluated),
             WALL_SECONDS: self._wall_before + time.perf_counter() - self._began,
             FINISHED: finished,
         }

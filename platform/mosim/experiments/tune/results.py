@@ -15,8 +15,8 @@ from ray.tune.experiment import Trial
 from mosim.core.files import atomic_path
 from mosim.core.frozen import Frozen
 from mosim.experiments.sweep import CURVE, FAILURE, FINISHED, Draw, Sweep
+from mosim.experiments.tune.events import own_metrics
 from mosim.experiments.tune.failures import crash_of
-from mosim.experiments.tune.news import own_metrics
 from mosim.experiments.tune.tune_state import written_reports
 
 TRIALS_FILE = "trials.csv"

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from mosim.core.console import console
 from mosim.experiments.sweep import CURVE, FINISHED, METRICS, TRAIN_SECONDS, WALL_SECONDS, Sweep
-from mosim.experiments.tune.news import TrialNews
+from mosim.experiments.tune.events import TrialEvent
 from mosim.experiments.tune.results import TrialResult, best_first, shown_draw
 from mosim.tracking import TrackedRun
 
@@ -33,7 +33,7 @@ _TRACKED_NAMES = {
 
 
 class SweepWatcher:
-    """Shows trials as they go, and tracks them as children of the sweep's run; told of news by `run_sweep`."""
+    """Shows trials as they go, and tracks them as children of the sweep's run; told of events by `run_sweep`."""
 
     def __init__(self, sweep: Sweep, tracked: TrackedRun, trials: int) -> None:
         """`trials` says how many there will be."""
@@ -54,22 +54,22 @@ class SweepWatcher:
         if self._live:
             self._live.stop()
 
-    def tell(self, news: TrialNews) -> None:
-        """Takes the news of a trial."""
+    def reported(self, event: TrialEvent) -> None:
+        """Takes an event of a trial."""
         with self._lock:
-            before = self._trials.get(news.trial)
-            self._trials[news.trial] = TrialResult(
-                trial=news.trial,
-                status=_status(news),
-                draw=news.draw,
-                report=news.report or (before.report if before else {}),
-                failure=news.failure,
+            before = self._trials.get(event.trial)
+            self._trials[event.trial] = TrialResult(
+                trial=event.trial,
+                status=_status(event),
+                draw=event.draw,
+                report=event.report or (before.report if before else {}),
+                failure=event.failure,
             )
-            track_trial(self._run(news.trial, news.draw), news.report)
-            if news.kind in ("finished", "failed"):
-                end_trial(self._runs.pop(news.trial), self._trials[news.trial])
+            track_trial(self._run(event.trial, event.draw), event.report)
+            if event.kind in ("finished", "failed"):
+                end_trial(self._runs.pop(event.trial), self._trials[event.trial])
                 if not self._live:
-                    console.print(self._line(self._trials[news.trial]))
+                    console.print(self._line(self._trials[event.trial]))
             if self._live:
                 self._live.update(self._table(), refresh=True)
 
@@ -153,11 +153,11 @@ def result_rows(results: Sequence[TrialResult], sweep: Sweep, title: str) -> Tab
     return table
 
 
-def _status(news: TrialNews) -> Any:
-    if news.kind == "failed":
+def _status(event: TrialEvent) -> Any:
+    if event.kind == "failed":
         return "failed"
-    if news.kind == "finished":
-        return "finished" if news.report.get(FINISHED) else "stopped early"
+    if event.kind == "finished":
+        return "finished" if event.report.get(FINISHED) else "stopped early"
     return "unfinished"
 
 

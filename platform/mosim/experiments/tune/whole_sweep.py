@@ -67,7 +67,7 @@ def run_whole_sweep(
                 dataset=dataset,
                 resume=resume,
                 device=_device(plan, device),
-                on_news=watcher.tell,
+                on_event=watcher.reported,
             )
         watcher.settle(results, {result.trial: reports_of(storage, result.trial) for result in results})
     conclusion = conclude(plan, results, out, tracked)

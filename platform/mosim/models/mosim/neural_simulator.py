@@ -29,7 +29,7 @@ class NeuralSimulator(MarkovModel):
       active_correctors: how many correctors take part; a stage that trains an earlier part leaves later ones out, which
         saves their time and changes nothing, since an untrained corrector is zero.
       integrator: from accelerations to the next state.
-      acceleration_calls: calls of the acceleration so far, to tell what an integrator costs.
+      nfe: calls of the acceleration so far, to tell what an integrator costs.
     """
 
     predictor: Predictor
@@ -50,7 +50,7 @@ class NeuralSimulator(MarkovModel):
         self.predictor = PREDICTORS[config.predictor](driven, config, statistics)
         self.correctors = nn.ModuleList(Corrector(driven, part, statistics) for part in config.correctors)
         self.active_correctors = len(self.correctors)
-        self.acceleration_calls = 0
+        self.nfe = 0
         lower, upper = torch.tensor(driven.control_lower), torch.tensor(driven.control_upper)
         self.register_buffer("_action_middle", (lower + upper) / 2, persistent=False)
         self.register_buffer("_action_scale", 2 / (upper - lower), persistent=False)
@@ -69,7 +69,7 @@ class NeuralSimulator(MarkovModel):
     def acceleration(self, qpos: Qpos, qvel: Qvel, action: Action) -> Qvel:
         """`dv/dt`, of shape `(..., nv)`, in SI units."""
         if not torch.compiler.is_compiling():  # A counter in a graph would compile it anew for every count.
-            self.acceleration_calls += 1
+            self.nfe += 1
         velocity = qvel * self._velocity_scale
         scaled = self.scaled(action)
         total = self.predictor(qpos, qvel, velocity, scaled)

@@ -12,10 +12,12 @@ class APPORecipe(VTraceRecipe):
     """APPO: IMPALA's V-trace with PPO's clipping, around a copy of the policy that follows it."""
 
     algorithm: str = Field(default="APPO", description=OnPolicyRecipe.model_fields["algorithm"].description)
-    epochs: int = Field(default=4, ge=1, description="Passes over what was sampled, an update.")
-    clip: float = Field(default=0.2, gt=0, description="How far APPO moves an action's probability, as a ratio less 1.")
-    copy_every: int = Field(
-        default=1, ge=1, description="Updates between two copies of the policy, around which ratios are clipped."
+    num_epochs: int = Field(default=4, ge=1, description="Passes over the sampled actions per iteration.")
+    clip_param: float = Field(
+        default=0.2, gt=0, description="Clipping range of the ratio of an action's probabilities around 1."
+    )
+    target_network_update_freq: int = Field(
+        default=1, ge=1, description="Updates between two copies of the policy to the target network."
     )
 
     def rllib_config(self) -> Any:
@@ -28,8 +30,8 @@ class APPORecipe(VTraceRecipe):
             APPOConfig()
             .learners(learner_class=LeanAPPOLearner)
             .training(
-                clip_param=self.clip,
-                target_network_update_freq=self.copy_every,
+                clip_param=self.clip_param,
+                target_network_update_freq=self.target_network_update_freq,
                 tau=1.0,
                 use_kl_loss=False,
                 use_circular_buffer=False,

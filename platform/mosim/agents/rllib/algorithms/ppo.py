@@ -15,7 +15,9 @@ class PPORecipe(OnPolicyRecipe):
 
     algorithm: str = Field(default="PPO", description=OnPolicyRecipe.model_fields["algorithm"].description)
     gae_lambda: float = Field(default=0.95, ge=0, le=1, description="Decay of generalised advantage estimation.")
-    clip: float = Field(default=0.2, gt=0, description="How far PPO moves an action's probability, as a ratio less 1.")
+    clip_param: float = Field(
+        default=0.2, gt=0, description="Clipping range of the ratio of an action's probabilities around 1."
+    )
 
     def rllib_config(self) -> Any:
         """See `PolicyRecipe`."""
@@ -28,8 +30,8 @@ class PPORecipe(OnPolicyRecipe):
             .learners(learner_class=LeanPPOLearner)
             .training(
                 lambda_=self.gae_lambda,
-                minibatch_size=self.minibatch,
-                clip_param=self.clip,
+                minibatch_size=self.minibatch_size,
+                clip_param=self.clip_param,
                 vf_clip_param=_UNCLIPPED,
                 use_kl_loss=False,
                 **self.training_settings(),

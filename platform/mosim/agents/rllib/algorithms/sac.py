@@ -8,38 +8,52 @@ from mosim.agents.rllib.recipe import PolicyRecipe, ScheduledRecipe
 
 
 class SACRecipe(ScheduledRecipe):
-    """SAC: learns from all that was ever sampled, for reward and entropy at once."""
+    """SAC: learns from a replay buffer, for reward and entropy."""
 
     algorithm: str = Field(default="SAC", description=PolicyRecipe.model_fields["algorithm"].description)
-    control_steps: int = Field(default=400_000, ge=1, description="Control steps to train for, over all envs.")
-    num_envs: int = Field(default=16, ge=1, description="Environments stepped as one batch.")
-    fragment: int = Field(default=1, ge=1, description="Actions that each env takes between two rounds of updates.")
-    gamma: float = Field(default=0.98, gt=0, le=1, description="Discount an action.")
+    control_steps: int = Field(default=400_000, ge=1, description="Control steps to train for, summed over all envs.")
+    num_envs: int = Field(default=16, ge=1, description="Environments, stepped as one batch.")
+    rollout_fragment_length: int = Field(
+        default=1, ge=1, description="Actions that each env takes before the next gradient steps."
+    )
+    gamma: float = Field(default=0.98, gt=0, le=1, description="Discount factor per action.")
     hidden: tuple[int, ...] = Field(
-        default=(256, 256), min_length=1, description="Widths of the hidden layers, for actor and critics."
+        default=(256, 256), min_length=1, description="Widths of the hidden layers of actor and critics."
     )
-    updates: int = Field(default=8, ge=1, description="Updates in a round, a batch each.")
-    rounds: int = Field(
-        default=16, ge=1, description="Rounds of an iteration; only between two of them is anything judged or saved."
+    gradient_steps: int = Field(default=8, ge=1, description="Gradient steps after each rollout, one batch each.")
+    rollouts_per_iteration: int = Field(
+        default=16,
+        ge=1,
+        description="Rollouts, each with its gradient steps, in an iteration; policies are evaluated and saved between "
+        "iterations.",
     )
-    batch_size: int = Field(default=256, ge=1, description="Replayed actions of an update.")
-    replay_capacity: int = Field(default=1_000_000, ge=1, description="Actions kept for replay, over all envs.")
-    warm_up: int = Field(default=10_000, ge=0, description="Control steps with random actions before the first update.")
-    n_step: int = Field(default=1, ge=1, description="Actions whose rewards a target sums before it bootstraps.")
-    tau: float = Field(default=0.005, gt=0, le=1, description="How far target critics follow the critics, an update.")
+    batch_size: int = Field(default=256, ge=1, description="Replayed actions in a batch.")
+    buffer_size: int = Field(
+        default=1_000_000, ge=1, description="Actions that the replay buffer holds, summed over all envs."
+    )
+    learning_starts: int = Field(
+        default=10_000, ge=0, description="Control steps with random actions before the first gradient step."
+    )
+    n_step: int = Field(default=1, ge=1, description="Rewards that a target sums before it bootstraps.")
+    tau: float = Field(
+        default=0.005, gt=0, le=1, description="Share by which target critics move to the critics per gradient step."
+    )
     initial_alpha: float = Field(
-        default=0.2, gt=0, description="Weight of the entropy at the start; learned from there."
+        default=0.2, gt=0, description="Entropy coefficient at the start; it is learned from there."
     )
-    alpha_learning_rate: float = Field(default=3e-4, gt=0, description="Adam's step size for the entropy's weight.")
+    alpha_learning_rate: float = Field(
+        default=3e-4, gt=0, description="Adam's learning rate of the entropy coefficient."
+    )
     target_entropy: float | None = Field(
-        default=None, description="Entropy that the weight is learned for; by default less one for each actuator."
+        default=None,
+        description="Entropy that the coefficient is learned for; by default minus the number of actuators.",
     )
 
     activation: ClassVar[str] = "relu"
 
     @model_validator(mode="after")
     def _replay_fits(self) -> Self:
-        if self.replay_capacity < self.num_envs * (self.n_step + 1):
+        if self.buffer_size < self.num_envs * (self.n_step + 1):
             raise ValueError("replay_capacity must be at least num_envs * (n_step + 1), one target of every env")
         return self
 

@@ -11,15 +11,15 @@ class TQCRecipe(SACRecipe):
     """TQC: SAC whose critics predict quantiles of the return, the highest of which are left out of targets."""
 
     algorithm: str = Field(default="TQC", description=SACRecipe.model_fields["algorithm"].description)
-    critics: int = Field(default=2, ge=1, description="Critics.")
-    quantiles: int = Field(default=25, ge=1, description="Quantiles that each critic predicts.")
-    dropped_quantiles: int = Field(
-        default=2, ge=0, description="Highest quantiles left out of a target, for each critic."
+    n_critics: int = Field(default=2, ge=1, description="Number of critics.")
+    n_quantiles: int = Field(default=25, ge=1, description="Quantiles that each critic predicts.")
+    top_quantiles_to_drop_per_net: int = Field(
+        default=2, ge=0, description="Highest quantiles of each critic that targets leave out."
     )
 
     @model_validator(mode="after")
     def _some_are_left(self) -> Self:
-        if self.dropped_quantiles >= self.quantiles:
+        if self.top_quantiles_to_drop_per_net >= self.n_quantiles:
             raise ValueError("dropped_quantiles must be less than quantiles")
         return self
 
@@ -33,9 +33,9 @@ class TQCRecipe(SACRecipe):
         return (
             config.learners(learner_class=LeanTQCLearner)
             .training(
-                n_critics=self.critics,
-                n_quantiles=self.quantiles,
-                top_quantiles_to_drop_per_net=self.dropped_quantiles,
+                n_critics=self.n_critics,
+                n_quantiles=self.n_quantiles,
+                top_quantiles_to_drop_per_net=self.top_quantiles_to_drop_per_net,
                 **self.training_settings(),
             )
             .rl_module(rl_module_spec=module_of(config, JointTQCCatalog), model_config=self.model_config_of())

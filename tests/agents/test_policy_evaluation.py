@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from dm_control import suite
 
-from mosim.agents import JUDGE_SEED, judge, random_return
-from mosim.models import HoldLast
+from mosim.agents import EVAL_SEED, evaluate_policy, random_return
+from mosim.models import Persistence
 from mosim.tasks import load_task
 
 
@@ -14,10 +14,10 @@ def steer(observations: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("repeat", [1, 2])
 def test_a_judgement_is_dm_controls_own_loop(repeat: int) -> None:
-    judgement = judge(steer, load_task("cartpole-balance"), episodes=3, action_repeat=repeat)
-    for index, ours in enumerate(judgement.returns):
+    evaluation = evaluate_policy(steer, load_task("cartpole-balance"), episodes=3, action_repeat=repeat)
+    for index, ours in enumerate(evaluation.returns):
         environment = suite.load("cartpole", "balance", task_kwargs={"random": 0})
-        environment.task.random.seed(np.random.SeedSequence([JUDGE_SEED, index, 0]).generate_state(8))
+        environment.task.random.seed(np.random.SeedSequence([EVAL_SEED, index, 0]).generate_state(8))
         step, total = environment.reset(), 0.0
         while not step.last():
             observation = np.concatenate([np.ravel(part) for part in step.observation.values()])
@@ -27,11 +27,11 @@ def test_a_judgement_is_dm_controls_own_loop(repeat: int) -> None:
                     step = environment.step(action)
                     total += step.reward
         assert ours == pytest.approx(total, rel=1e-4)
-    assert judgement.mean == pytest.approx(judgement.returns.mean())
-    assert len(set(judgement.returns)) == 3
+    assert evaluation.mean == pytest.approx(evaluation.returns.mean())
+    assert len(set(evaluation.returns)) == 3
 
 
-def test_random_actions_are_judged_in_the_same_episodes_and_repeatably() -> None:
+def test_random_actions_are_evaluated_in_the_same_episodes_and_repeatably() -> None:
     task = load_task("reacher-easy")
     first, second = random_return(task, episodes=4), random_return(task, episodes=4)
     np.testing.assert_array_equal(first.returns, second.returns)
@@ -39,8 +39,10 @@ def test_random_actions_are_judged_in_the_same_episodes_and_repeatably() -> None
     assert 0 <= first.mean < 300
 
 
-def test_other_dynamics_may_be_judged_in() -> None:
+def test_other_dynamics_may_be_evaluated_in() -> None:
     task = load_task("reacher-easy")
-    still = judge(lambda observations: np.zeros((len(observations), 2)), task, 4, dynamics=HoldLast(task.facts))
+    still = evaluate_policy(
+        lambda observations: np.zeros((len(observations), 2)), task, 4, dynamics=Persistence(task.facts)
+    )
     # Nothing moves, so an episode is worth all or nothing.
     assert set(still.returns) <= {0.0, 1000.0}

@@ -1,5 +1,6 @@
 """The return of a policy, in the true task or in a simulator: whole episodes, as one batch."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,26 +10,31 @@ from mosim.envs import MoSimVectorEnv
 from mosim.models import DynamicsModel, MujocoDynamics
 from mosim.tasks import Task
 
-JUDGE_SEED = 2**31
-"""Seed of the episodes that policies are judged in, by default; training seeds lie below it, so no start is shared."""
+EVAL_SEED = 2**31
+"""Default seed of the evaluation's episodes. Training seeds are smaller, so no start is shared."""
 
 UNLIMITED_STEPS = 1000
-"""Control steps of a judged episode of a task without a time limit."""
+"""Control steps of an evaluated episode of a task without a time limit."""
 
 Acting = Callable[[np.ndarray], np.ndarray]
 """Observations `(batch, observation_size)` to actions `(batch, nu)`."""
 
 
-class Judgement(NamedTuple):
+def max_episode_steps(task: Task, action_repeat: int) -> int | None:
+    """Actions after which an evaluated episode ends; None where the task has a time limit of its own."""
+    return None if task.step_limit else math.ceil(UNLIMITED_STEPS / action_repeat)
+
+
+class PolicyEvaluation(NamedTuple):
     """Undiscounted returns of whole episodes.
 
     Attributes:
       returns: one an episode, `(episodes,)`.
-      explosions: how many of the episodes ended since the dynamics predicted no motion.
+      divergences: how many of the episodes ended because the prediction diverged.
     """
 
     returns: np.ndarray
-    explosions: int = 0
+    divergences: int = 0
 
     @property
     def mean(self) -> float:
@@ -41,19 +47,19 @@ class Judgement(NamedTuple):
         return float(self.returns.std())
 
 
-def judge(
+def evaluate_policy(
     act: Acting,
     task: Task,
     episodes: int = 20,
-    seed: int = JUDGE_SEED,
+    seed: int = EVAL_SEED,
     action_repeat: int = 1,
     dynamics: DynamicsModel | None = None,
-) -> Judgement:
+) -> PolicyEvaluation:
     """Runs whole episodes of a task, all in one batch, without exploration.
 
     Args:
       act: the policy, such as `Policy.act`.
-      task: what is judged by; the true task unless `dynamics` is given.
+      task: whose rewards count; the true task unless `dynamics` is given.
       episodes: how many, at least 1; the same seed has the same starts.
       seed: of the starts.
       action_repeat: control steps that each action is held, as the policy was trained.
@@ -65,24 +71,24 @@ def judge(
         episodes,
         seed,
         action_repeat=action_repeat,
-        horizon=task.step_limit or UNLIMITED_STEPS,
+        max_episode_steps=max_episode_steps(task, action_repeat),
     )
     observation, _ = envs.reset()
     returns, running = np.zeros(episodes), np.ones(episodes, bool)
-    explosions = 0
+    divergences = 0
     while running.any():
         observation, reward, terminated, truncated, info = envs.step(act(observation))
         returns[running] += reward[running]
-        explosions += int((info.get("exploded", False) & running).sum())
+        divergences += int((info.get("diverged", False) & running).sum())
         running &= ~(terminated | truncated)
-    return Judgement(returns, explosions)
+    return PolicyEvaluation(returns, divergences)
 
 
-def random_return(task: Task, episodes: int = 20, seed: int = JUDGE_SEED, action_repeat: int = 1) -> Judgement:
-    """The return of uniformly random actions in the true task, in the same episodes as `judge`."""
+def random_return(task: Task, episodes: int = 20, seed: int = EVAL_SEED, action_repeat: int = 1) -> PolicyEvaluation:
+    """The return of uniformly random actions in the true task, in the same episodes as `evaluate_policy`."""
     random = np.random.default_rng([seed, 1])
     lower, upper = np.array(task.facts.control_lower), np.array(task.facts.control_upper)
-    return judge(
+    return evaluate_policy(
         lambda observations: random.uniform(lower, upper, (len(observations), len(lower))),
         task,
         episodes,

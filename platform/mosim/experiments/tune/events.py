@@ -1,4 +1,4 @@
-"""What happens to trials, as it comes from Ray Tune's loop to whoever watches a sweep."""
+"""Events of trials, from Ray Tune's loop to whoever watches a sweep."""
 
 import contextlib
 import threading
@@ -28,7 +28,7 @@ _SCHEDULERS = (SINCE_SECONDS,)
 """What is reported for schedulers alone."""
 
 
-class TrialNews(Frozen):
+class TrialEvent(Frozen):
     """Something that became of a trial.
 
     Attributes:
@@ -49,7 +49,7 @@ class TrialNews(Frozen):
 
 
 def own_metrics(result: dict[str, Any]) -> dict[str, Any]:
-    """What the trial itself has told of itself, of what Tune calls its result."""
+    """What the trial itself has reported, of what Tune calls its result."""
     return {
         name: value
         for name, value in result.items()
@@ -58,10 +58,10 @@ def own_metrics(result: dict[str, Any]) -> dict[str, Any]:
 
 
 class Reporter(Callback):
-    """Puts what Tune tells its callbacks into a queue, since Tune's loop need not run where the user sits."""
+    """Puts what Tune reports to its callbacks into a queue, since Tune's loop need not run where the user sits."""
 
     def __init__(self, queue: Queue, registry: Any) -> None:
-        """`registry` is told which trials have ended; it may be None."""
+        """`registry` learns which trials have ended; it may be None."""
         self._queue, self._registry = queue, registry
         self._running: dict[str, Trial] = {}
 
@@ -99,7 +99,7 @@ class Reporter(Callback):
         self._put(trial, "failed" if failure else "finished", trial.last_result, failure)
 
     def _put(self, trial: Trial, kind: str, result: dict[str, Any] | None = None, failure: str = "") -> None:
-        news = TrialNews(
+        event = TrialEvent(
             trial=trial.trial_id,
             kind=kind,  # pyright: ignore[reportArgumentType]
             draw=trial.config["draw"],
@@ -108,12 +108,12 @@ class Reporter(Callback):
             failure=failure,
         )
         with contextlib.suppress(RayError):  # Who watches may be gone; the trials go on.
-            self._queue.put_nowait(news)
+            self._queue.put_nowait(event)
 
 
 @contextlib.contextmanager
-def listening(queue: Queue, tell: Callable[[TrialNews], None]) -> Any:
-    """Tells the news of a queue while the block runs, in a thread, and what is left of it at the end."""
+def listening(queue: Queue, on_event: Callable[[TrialEvent], None]) -> Any:
+    """Passes on the events of a queue while the block runs, from a thread, and what is left in it at the end."""
     done = threading.Event()
 
     def listen() -> None:
@@ -121,7 +121,7 @@ def listening(queue: Queue, tell: Callable[[TrialNews], None]) -> Any:
             last = done.is_set()
             try:
                 while True:
-                    tell(queue.get(timeout=_POLL_SECONDS))
+                    on_event(queue.get(timeout=_POLL_SECONDS))
             except Empty:
                 if last:
                     return
@@ -129,7 +129,7 @@ def listening(queue: Queue, tell: Callable[[TrialNews], None]) -> Any:
                 if done.wait(_POLL_SECONDS):
                     return
 
-    thread = threading.Thread(target=listen, name="mosim-sweep-news", daemon=True)
+    thread = threading.Thread(target=listen, name="mosim-sweep-events", daemon=True)
     thread.start()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Where in state space a prediction stops being a motion."""
+"""Where in state space a prediction diverges."""
 
 from typing import NamedTuple
 
@@ -11,8 +11,8 @@ from mosim.robots import SystemFacts
 from mosim.tasks import Evaluation
 
 
-class Explosion(NamedTuple):
-    """The end of an episode whose prediction was no motion.
+class Divergence(NamedTuple):
+    """The end of an episode whose prediction diverged.
 
     Attributes:
       dimension: what left its limits first, as `SystemFacts.state_names` has it; `reward` or `observation[i]` where the
@@ -28,9 +28,9 @@ class Explosion(NamedTuple):
     before: np.ndarray
 
 
-def state_explosion(
+def state_divergence(
     facts: SystemFacts, limits: StateLimits, states: Tensor, start: Tensor, control_step: int
-) -> Explosion:
+) -> Divergence:
     """Finds what left its limits first.
 
     Where several dimensions do in the same physics step, it is the one that is furthest beyond, as a share of what is
@@ -56,14 +56,14 @@ def state_explosion(
         return not finite, float(distance[dimension] if finite else -room[dimension])
 
     dimension = max(beyond[step].nonzero().flatten().tolist(), key=rank)
-    return Explosion(facts.state_names[dimension], float(state[dimension]), control_step, before.cpu().numpy().copy())
+    return Divergence(facts.state_names[dimension], float(state[dimension]), control_step, before.cpu().numpy().copy())
 
 
-def evaluation_explosion(evaluation: Evaluation, row: int, state: Tensor, control_step: int) -> Explosion:
+def evaluation_divergence(evaluation: Evaluation, row: int, state: Tensor, control_step: int) -> Divergence:
     """Names what a task says of a state, `(nq + nv,)`, that is not finite; `row` is the state's in `evaluation`."""
     before = state.cpu().numpy().copy()
     if not torch.isfinite(evaluation.reward[row]):
-        return Explosion("reward", float(evaluation.reward[row]), control_step, before)
+        return Divergence("reward", float(evaluation.reward[row]), control_step, before)
     observation = evaluation.observation[row]
     index = int((~torch.isfinite(observation)).nonzero()[0])
-    return Explosion(f"observation[{index}]", float(observation[index]), control_step, before)
+    return Divergence(f"observation[{index}]", float(observation[index]), control_step, before)

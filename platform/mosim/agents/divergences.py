@@ -1,7 +1,7 @@
-"""The record of a training's explosions: how often the simulator predicted no motion, and where in state space.
+"""The record of a training's divergences: how often the simulator diverged, and in which dimension of the state.
 
-OUT/explosions.json   how many episodes there were, and how many exploded, by the dimension that left its limits first
-OUT/explosions.csv    the first of each update, a row each, with the last state before
+OUT/divergences.json   how many episodes there were, and how many diverged, by the dimension that left its limits first
+OUT/divergences.csv    the first of each update, a row each, with the last state before
 """
 
 import csv
@@ -16,39 +16,39 @@ from pydantic import Field, ValidationError
 from mosim.core.errors import DamagedFileError
 from mosim.core.files import read_json, write_json, write_text
 from mosim.core.frozen import Frozen
-from mosim.envs import Explosion
+from mosim.envs import Divergence
 
-EXPLOSIONS_FILE, COUNTS_FILE = "explosions.csv", "explosions.json"
+DIVERGENCES_FILE, COUNTS_FILE = "divergences.csv", "divergences.json"
 
 ROWS_AN_UPDATE = 20
-"""Explosions of an update that get a row in `explosions.csv`; all are counted."""
+"""Divergences of an update that get a row in `divergences.csv`; all are counted."""
 
 _COLUMNS = ("steps", "dimension", "value", "control_step")
-"""`steps` is the control steps trained for when it was told; the others are of `Explosion`."""
+"""`steps` is the control steps trained for at that time; the others are of `Divergence`."""
 
 
-class ExplosionCounts(Frozen):
-    """How often episodes exploded.
+class DivergenceCounts(Frozen):
+    """How often episodes diverged.
 
     Attributes:
       episodes: that have ended, for whatever reason.
-      first_in: how many of them exploded, by what left its limits first, the most first.
+      first_in: how many of them diverged, by what left its limits first, the most first.
     """
 
     episodes: int = 0
     first_in: dict[str, int] = Field(default={})
 
     @property
-    def explosions(self) -> int:
-        """How many exploded."""
+    def total(self) -> int:
+        """How many diverged."""
         return sum(self.first_in.values())
 
     def __str__(self) -> str:
         where = ", ".join(f"{name} ({count:,})" for name, count in self.first_in.items())
-        return f"explosions {self.explosions:,} in {self.episodes:,} episodes" + (f", first in: {where}" * bool(where))
+        return f"divergences {self.total:,} in {self.episodes:,} episodes" + (f", first in: {where}" * bool(where))
 
 
-class ExplosionLog:
+class DivergenceLog:
     """Keeps count while a training runs.
 
     Attributes:
@@ -57,40 +57,42 @@ class ExplosionLog:
 
     def __init__(self, out: Path, state_names: Sequence[str]) -> None:
         """Takes the folder of the training and the names of the state's dimensions."""
-        self.counts = ExplosionCounts()
+        self.counts = DivergenceCounts()
         self._out, self._columns = out, (*_COLUMNS, *state_names)
         self._rows: list[list[str]] = []
 
-    def add(self, steps: int, episodes: int, explosions: Sequence[Explosion]) -> None:
-        """Counts the `episodes` of an update that ended at `steps`, and the explosions among them."""
+    def add(self, steps: int, episodes: int, divergences: Sequence[Divergence]) -> None:
+        """Counts the `episodes` of an update that ended at `steps`, and the divergences among them."""
         first_in = dict(self.counts.first_in)
-        for explosion in explosions:
-            first_in[explosion.dimension] = first_in.get(explosion.dimension, 0) + 1
+        for divergence in divergences:
+            first_in[divergence.dimension] = first_in.get(divergence.dimension, 0) + 1
         ordered = dict(sorted(first_in.items(), key=lambda item: -item[1]))
-        self.counts = ExplosionCounts(episodes=self.counts.episodes + episodes, first_in=ordered)
-        for told in explosions[:ROWS_AN_UPDATE]:
-            before = map(repr, np.asarray(told.before, np.float64).tolist())
-            self._rows.append([str(steps), told.dimension, repr(told.value), str(told.control_step), *before])
+        self.counts = DivergenceCounts(episodes=self.counts.episodes + episodes, first_in=ordered)
+        for divergence in divergences[:ROWS_AN_UPDATE]:
+            before = map(repr, np.asarray(divergence.before, np.float64).tolist())
+            self._rows.append(
+                [str(steps), divergence.dimension, repr(divergence.value), str(divergence.control_step), *before]
+            )
 
     def write(self) -> None:
         """Writes both files, each whole or not at all."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([self._columns, *self._rows])
-        write_text(self._out / EXPLOSIONS_FILE, text.getvalue())
+        write_text(self._out / DIVERGENCES_FILE, text.getvalue())
         write_json(self._out / COUNTS_FILE, self.counts.model_dump(mode="json"))
 
     def restore(self, counts: dict[str, Any], steps: int) -> None:
         """Goes on from the `counts` of a checkpoint at `steps`; what was written after it is forgotten.
 
         Raises:
-          DamagedFileError: `explosions.csv` is not a record of explosions.
+          DamagedFileError: `divergences.csv` is not a record of divergences.
         """
-        self.counts = ExplosionCounts(**counts)
+        self.counts = DivergenceCounts(**counts)
         self._rows = [row for row in self._read() if int(row[0]) <= steps]
         self.write()
 
     def _read(self) -> list[list[str]]:
-        path = self._out / EXPLOSIONS_FILE
+        path = self._out / DIVERGENCES_FILE
         if not path.is_file():
             return []
         with path.open(newline="", encoding="utf-8") as file:
@@ -100,7 +102,7 @@ class ExplosionLog:
         return rows
 
 
-def read_explosions(out: Path) -> ExplosionCounts:
+def read_divergences(out: Path) -> DivergenceCounts:
     """The counts of the training in `out`; of no episodes where there are none.
 
     Raises:
@@ -108,8 +110,8 @@ def read_explosions(out: Path) -> ExplosionCounts:
     """
     path = out / COUNTS_FILE
     if not path.is_file():
-        return ExplosionCounts()
+        return DivergenceCounts()
     try:
-        return ExplosionCounts.model_validate(read_json(path))
+        return DivergenceCounts.model_validate(read_json(path))
     except ValidationError as error:
         raise DamagedFileError(f"{path} is damaged: {error.errors()[0]['msg']}.") from None
