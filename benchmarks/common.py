@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from mosim.data import HELD_OUT_SEED_OFFSET, PoissonBehaviour, Trajectories, collect_episode
-from mosim.models import ModelConfig, NeuralSimulator, Statistics
+from mosim.models import NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.tasks import Task, load_task
 
 RESULTS = Path(__file__).parent / "results"
@@ -70,7 +70,7 @@ def rate_of(work: Callable[[], int], seconds: float) -> float:
     return done / elapsed
 
 
-def prepare(name: str, config: ModelConfig, episodes: int, steps: int, seed: int) -> Subject:
+def prepare(name: str, config: NeuralSimulatorConfig, episodes: int, steps: int, seed: int) -> Subject:
     """A simulator of a task, and held-out episodes.
 
     Args:

@@ -8,7 +8,7 @@ import torch
 from common import prepare, rate_of, windows
 from pairs import Scale
 
-from mosim.models import DynamicsModel, ModelConfig
+from mosim.models import DynamicsModel, NeuralSimulatorConfig
 from mosim.tasks import load_task
 from mosim.training import load_recipe
 
@@ -48,7 +48,7 @@ def _step(model: DynamicsModel, state: torch.Tensor, action: torch.Tensor) -> in
     return len(state)
 
 
-def of_width(config: ModelConfig, width: int) -> ModelConfig:
+def of_width(config: NeuralSimulatorConfig, width: int) -> NeuralSimulatorConfig:
     """The same model with hidden layers of `width`, those of the actuation left as they are."""
     networks = {part: getattr(config, part).model_copy(update={"width": width}) for part in ("inertia", "bias")}
     correctors = tuple(

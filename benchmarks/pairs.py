@@ -17,7 +17,7 @@ from common import Comparison, compare, prepare, rate_of, replay, standard_episo
 
 from mosim.data import Trajectories, collect
 from mosim.envs import MoSimVectorEnv
-from mosim.models import ConstraintsConfig, IntegratorConfig, ModelConfig
+from mosim.models import ConstraintsConfig, IntegratorConfig, NeuralSimulatorConfig
 from mosim.tasks import load_task
 from mosim.training import Recipe, Report, StageConfig, Trainer, TrainingData, load_recipe
 from mosim.training.checkpoint import save_checkpoint
@@ -30,7 +30,7 @@ _WORKERS = 2
 _ROLLOUT_STEPS = 4
 """Model steps of a rollout from states of the data, so that the states do not leave them."""
 
-_ARTICULATED = ModelConfig(predictor="articulated", correctors=(), constraints=ConstraintsConfig())
+_ARTICULATED = NeuralSimulatorConfig(predictor="articulated", correctors=(), constraints=ConstraintsConfig())
 
 _ENVS_OF_MAKE_VEC = 128
 
@@ -109,7 +109,7 @@ def _batch_and_steps(recipe: Recipe, scale: Scale) -> tuple[int, int]:
     return batch, min(batch, _GRADIENT_STEPS)
 
 
-def _shortened(recipe: Recipe, model: ModelConfig, batch: int, steps: int, **changes: Any) -> Recipe:
+def _shortened(recipe: Recipe, model: NeuralSimulatorConfig, batch: int, steps: int, **changes: Any) -> Recipe:
     """The recipe's last one-step stage alone, for another model."""
     short = {"steps": steps, "minutes": None, "batch_size": batch, **changes}
     return recipe.model_copy(update={"model": model, "stages": (_one_step(recipe).model_copy(update=short),)})

@@ -4,11 +4,11 @@ import numpy as np
 import torch
 
 from mosim.data import PoissonBehaviour, collect_episode
-from mosim.models import ConstraintsConfig, ModelConfig, NeuralSimulator, Statistics
+from mosim.models import ConstraintsConfig, NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 from true_mechanics import true_mechanics
 
-CONFIG = ModelConfig(predictor="articulated", constraints=ConstraintsConfig(), correctors=())
+CONFIG = NeuralSimulatorConfig(predictor="articulated", constraints=ConstraintsConfig(), correctors=())
 
 
 def transitions(task, episodes: int, steps: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -12,14 +12,14 @@ from mlflow import pyfunc
 
 import mosim
 from mosim.core.errors import DamagedFileError, MosimError
-from mosim.models import CorrectorConfig, ModelConfig, NetworkConfig, NeuralSimulator, Statistics
+from mosim.models import CorrectorConfig, NetworkConfig, NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.pyfunc import action_names, save_model
 from mosim.tasks import load_task
 from mosim.tracking import read_model_folder
 from mosim.training.checkpoint import save_checkpoint
 
 SMALL = NetworkConfig(width=8, depth=1)
-CONFIG = ModelConfig(inertia=SMALL, bias=SMALL, correctors=(CorrectorConfig(network=SMALL),))
+CONFIG = NeuralSimulatorConfig(inertia=SMALL, bias=SMALL, correctors=(CorrectorConfig(network=SMALL),))
 
 BATCHED = 1e-5
 """float32 products of a batch are summed in another order than those of a row."""

@@ -20,7 +20,7 @@ _CONTAINERS = ("study", "sweep")
 
 _NOT_RESULTS = ("compare", "collect", "ui")
 
-_SHOWN_TAGS = ("model.kind", "model.knowledge", "dataset.id", "dataset.heldout.id", "variant")
+_SHOWN_TAGS = ("model.structure", "model.knowledge", "dataset.id", "dataset.heldout.id", "variant")
 """Tags that tell runs apart as parameters do."""
 
 _ENDED_BADLY = ("FAILED", "KILLED")

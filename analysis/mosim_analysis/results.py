@@ -58,7 +58,7 @@ class Results:
         trial), `status` (MLflow's), `failure`, `missing` (what it should have logged and has not), `started`,
         `speed` (physics steps predicted a second), `random_return`, `knowledge` (how much the simulator is told of its
         robot: arrays, geometry or tree; empty where it is not known).
-      parameters: a row a run; a column each parameter, and each of the tags `model.kind`, `model.knowledge`,
+      parameters: a row a run; a column each parameter, and each of the tags `model.structure`, `model.knowledge`,
         `dataset.id` and `variant`; missing where it is not set.
       curves: `run, model, step, mse`; baselines too, as models of `names.BASELINES`.
       dimensions: `run, dimension, horizon, mse`.

@@ -75,7 +75,7 @@ class TaskFrames:
         trials = self.runs[self.runs["sweep"] != ""]
         for sweep, rows in trials.groupby("sweep", sort=False):
             own = typed(self.parameters.loc[rows.index])
-            follows = ("model.kind", "model.knowledge")  # From other settings.
+            follows = ("model.structure", "model.knowledge")  # From other settings.
             settings = [name for name in varied(own) if name not in (*names.NOT_SETTINGS, *follows)]
             frame = own[settings].assign(name=rows["name"], group=rows["group"], mse=rows[f"error_{self.horizon}"])
             yield SweepFrame(str(sweep), frame.rename_axis("run").reset_index(), settings)

@@ -29,7 +29,7 @@ import torch
 from mosim.core.errors import MosimError
 from mosim.core.files import atomic_folder, sha256
 from mosim.geometry import ConfigurationSpace
-from mosim.models import DynamicsModel, NeuralSimulator
+from mosim.models import DynamicsModel, LearnedModel
 from mosim.robots import SystemFacts
 from mosim.tracking import read_model_folder, write_model_folder
 from mosim.training import load_simulator, read_checkpoint
@@ -194,7 +194,7 @@ def _identity(checkpoint: Path) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:32]  # As many digits as MLflow's own have.
 
 
-def _example(simulator: NeuralSimulator) -> pd.DataFrame:
+def _example(simulator: LearnedModel) -> pd.DataFrame:
     """An episode that begins at rest in the mean position of the training data, without any action."""
     facts = simulator.facts
     qpos = ConfigurationSpace(facts.joints).normalise(simulator.statistics.qpos_mean)

@@ -22,7 +22,7 @@ from mosim.agents import (
     train_side_by_side,
 )
 from mosim.core.errors import DamagedFileError, MismatchError, MosimError
-from mosim.models import ModelConfig, NetworkConfig, NeuralSimulator, Statistics
+from mosim.models import NetworkConfig, NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.tasks import load_task
 from mosim.training.checkpoint import save_checkpoint
 
@@ -169,7 +169,9 @@ def test_a_policy_is_trained_in_an_untamed_simulator(tmp_path: Path) -> None:
     facts = load_task(task).facts
     small = NetworkConfig(width=8, depth=0)
     torch.manual_seed(0)
-    model = NeuralSimulator(facts, ModelConfig(inertia=small, bias=small, correctors=()), Statistics.neutral(facts))
+    model = NeuralSimulator(
+        facts, NeuralSimulatorConfig(inertia=small, bias=small, correctors=()), Statistics.neutral(facts)
+    )
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(100.0)  # An untrained simulator is tame; this one is not.

@@ -64,7 +64,7 @@ def simulator(name: str, variant: str, seed: int, level: float, *, task: str = "
         "stages.0.learning_rate": 0.005,
         "system": task,
     }
-    tags = {"phase": "study run", "task": task, "variant": variant, "model.kind": "rigid_body + corrector"}
+    tags = {"phase": "study run", "task": task, "variant": variant, "model.structure": "rigid_body + corrector"}
     return Logged(name, parameters, metrics, tags, **more)
 
 
@@ -133,7 +133,12 @@ def whole_run(seed: int) -> list[Logged]:
         "train",
         trained.parameters,
         {name: values for name, values in trained.metrics.items() if name.startswith(("train/", "validation/"))},
-        {"phase": "train", "task": "reacher-easy", "model.kind": "rigid_body + corrector", "dataset.id": f"d{seed}"},
+        {
+            "phase": "train",
+            "task": "reacher-easy",
+            "model.structure": "rigid_body + corrector",
+            "dataset.id": f"d{seed}",
+        },
         root.id,
     )
     evaluate = Logged(

@@ -133,7 +133,7 @@ def test_runs_can_be_grouped_by_a_parameter_or_a_tag(everything: str) -> None:
     whole = Store(everything)
     by_parameter = read_results(whole, "mosim", group_by="model.constraints").runs["group"]
     assert set(by_parameter.dropna()) == {"constraints 12", "constraints None", "constraints not set"}
-    by_tag = read_results(whole, "mosim", group_by="model.kind").runs["group"]
+    by_tag = read_results(whole, "mosim", group_by="model.structure").runs["group"]
     assert by_tag.value_counts().to_dict() == {"kind rigid_body + corrector": 15, "kind not set": 12}
 
 
@@ -143,7 +143,7 @@ def test_runs_can_be_grouped_by_a_parameter_or_a_tag(everything: str) -> None:
         ({"experiment": "nope"}, "has no experiment 'nope'; there are: Default, mosim."),
         ({"experiment": "Default"}, "has no runs yet"),
         ({"experiment": "mosim", "only": ["nope"]}, "no run 'nope'"),
-        ({"experiment": "mosim", "group_by": "model.kin"}, "'model.kin'; there are: model.kind"),
+        ({"experiment": "mosim", "group_by": "model.structur"}, "'model.structur'; there are: model.structure"),
     ],
 )
 def test_what_is_not_there_is_told(everything: str, arguments: dict, said: str) -> None:

@@ -35,7 +35,7 @@ def hostile_runs() -> list[Logged]:
                 f"run {text} {seed}", text, seed + 10 * place, 1e-6 * (place + 1), task=f"task {HOSTILE[0]}"
             )
             run.parameters = {**run.parameters, f"key.{text}": text, "stages.0.name": text, "seed": seed}
-            run.tags = {**run.tags, f"tag {text}": text, "model.kind": text}
+            run.tags = {**run.tags, f"tag {text}": text, "model.structure": text}
             curve = run.metrics["horizon_mse/mosim"]
             run.metrics = {**run.metrics, f"state_mse_100/00 {text}": ([100], [1e-6]), f"loss {text}": curve}
             runs.append(run)

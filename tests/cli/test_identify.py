@@ -9,12 +9,12 @@ import torch
 
 from mosim.cli.main import main
 from mosim.data import PoissonBehaviour, collect_episode, import_npz
-from mosim.models import ModelConfig, NetworkConfig, NeuralSimulator, Statistics, identify
+from mosim.models import NetworkConfig, NeuralSimulator, NeuralSimulatorConfig, Statistics, identify
 from mosim.robots import System
 from mosim.tasks import load_system
 from mosim.training.checkpoint import save_checkpoint
 
-ARTICULATED = ModelConfig(predictor="articulated", correctors=())
+ARTICULATED = NeuralSimulatorConfig(predictor="articulated", correctors=())
 NETWORK = NetworkConfig(width=8, depth=1)
 
 
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         random = torch.Generator().manual_seed(0)
         identify(simulator, rows[0], rows[1], rows[2] + noise * torch.randn(rows[2].shape, generator=random))
         save(folder / name, system, simulator, dataset.id)
-    networks = ModelConfig(inertia=NETWORK, bias=NETWORK, correctors=())
+    networks = NeuralSimulatorConfig(inertia=NETWORK, bias=NETWORK, correctors=())
     save(folder / "networks", system, NeuralSimulator(system.facts, networks, statistics))
     other = load_system("pendulum-swingup")
     save(folder / "pendulum", other, NeuralSimulator(other.facts, ARTICULATED, Statistics.neutral(other.facts)))

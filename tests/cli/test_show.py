@@ -16,7 +16,7 @@ from mosim.cli.main import main
 from mosim.cli.shown_episode import shown_episode
 from mosim.core.errors import MosimError
 from mosim.data import HELD_OUT_SEED_OFFSET, Dataset, PoissonBehaviour, collect_episode, import_npz
-from mosim.models import ModelConfig, NetworkConfig, NeuralSimulator, Statistics
+from mosim.models import NetworkConfig, NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.tasks import Task, load_task
 from mosim.training.checkpoint import save_checkpoint
 
@@ -35,7 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, task: Task) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("run")
     model = NeuralSimulator(
-        task.facts, ModelConfig(inertia=SMALL, bias=SMALL, correctors=()), Statistics.neutral(task.facts)
+        task.facts, NeuralSimulatorConfig(inertia=SMALL, bias=SMALL, correctors=()), Statistics.neutral(task.facts)
     )
     save_checkpoint(
         folder / "checkpoints", "step-00000001-stage-0", model, {}, system=task.name, recipe={}, dataset_id="abc",

@@ -13,9 +13,9 @@ from mosim.envs import EnvironmentCore, EnvState, MoSimVectorEnv
 from mosim.models import (
     Carry,
     DynamicsModel,
-    ModelConfig,
     MujocoDynamics,
     NeuralSimulator,
+    NeuralSimulatorConfig,
     Persistence,
     Statistics,
 )
@@ -161,7 +161,7 @@ def nothing_leaves_the_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 def test_a_step_copies_nothing_to_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     task = load_task("cheetah-run")
     statistics = Statistics.neutral(task.facts)
-    core = EnvironmentCore(task, NeuralSimulator(task.facts, ModelConfig(), statistics).requires_grad_(False))
+    core = EnvironmentCore(task, NeuralSimulator(task.facts, NeuralSimulatorConfig(), statistics).requires_grad_(False))
     now = begun(core, np.stack([task.reset([index]).state for index in range(3)]))
     with nothing_leaves_the_device(monkeypatch):
         core.step(now, torch.zeros(3, 6))

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from mosim.data import PoissonBehaviour, Trajectories, collect_episode
-from mosim.envs import STATE_LIMIT, Divergence, MoSimVectorEnv, limits_of, make_vector_env
+from mosim.envs import Divergence, MoSimVectorEnv, make_vector_env
 from mosim.envs.divergence import state_divergence
-from mosim.models import ModelConfig, MujocoDynamics, NeuralSimulator
+from mosim.models import STATE_LIMIT, MujocoDynamics, NeuralSimulator, NeuralSimulatorConfig
 from mosim.tasks import Task, evaluator_for, load_task
 from mosim.training import Recipe, Trainer, TrainingData
 
@@ -51,7 +51,7 @@ def barely_trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_true_robot_at_full_power_stays_within_what_random_data_allow(name: str) -> None:
     task = load_task(name)
     statistics = random_data(task, 10, 1000).statistics
-    limits = limits_of(NeuralSimulator(task.facts, ModelConfig.model_validate(TINY_MODEL), statistics))
+    limits = NeuralSimulator(task.facts, NeuralSimulatorConfig.model_validate(TINY_MODEL), statistics).limits
     states = torch.from_numpy(pumped(task, 1500)).float()
     speeds = states[:, task.facts.nq :].abs().amax(0) / statistics.velocity_limit
     assert speeds.max() > 1, "beyond the simulator's own velocity limit, which so is no sign of a divergence"
@@ -63,14 +63,14 @@ def test_the_true_robot_at_full_power_stays_within_what_random_data_allow(name: 
 
 def test_a_model_without_data_has_the_widest_limits() -> None:
     task = load_task("reacher-easy")
-    limits = limits_of(MujocoDynamics(task))
+    limits = MujocoDynamics(task).limits
     assert (limits.upper == STATE_LIMIT).all()
     assert not limits.hold(torch.tensor([[0.0, torch.nan, torch.inf, 2e4]], dtype=torch.float64))[0, 1:].any()
 
 
 def test_what_leaves_its_limits_first_is_named() -> None:
     task = load_task("reacher-easy")
-    limits = limits_of(MujocoDynamics(task))
+    limits = MujocoDynamics(task).limits
     start = torch.tensor([0.0, 0.0, 0.0, 9e3], dtype=torch.float64)
 
     def named(*states: list[float]) -> Divergence:

@@ -10,12 +10,12 @@ from gymnasium.utils.env_checker import check_env
 
 import mosim
 from mosim.core.errors import MismatchError
-from mosim.models import CorrectorConfig, ModelConfig, NetworkConfig, NeuralSimulator, Statistics
+from mosim.models import CorrectorConfig, NetworkConfig, NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.tasks import load_task
 from mosim.training.checkpoint import save_checkpoint
 
 SMALL = NetworkConfig(width=16, depth=1)
-CONFIG = ModelConfig(inertia=SMALL, bias=SMALL, correctors=(CorrectorConfig(network=SMALL),))
+CONFIG = NeuralSimulatorConfig(inertia=SMALL, bias=SMALL, correctors=(CorrectorConfig(network=SMALL),))
 
 BATCHED = 1e-4
 """float32 products of a batch are summed in another order than those of a row."""

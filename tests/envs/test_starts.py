@@ -11,7 +11,7 @@ import torch
 from mosim.core.errors import DamagedFileError, MismatchError, MosimError
 from mosim.data import Dataset, Trajectories, collect
 from mosim.envs import MoSimVectorEnv, StartStates, find_dataset, make_starts
-from mosim.models import ModelConfig, NeuralSimulator, Statistics
+from mosim.models import NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.tasks import load_task
 from mosim.training.checkpoint import save_checkpoint
 
@@ -24,7 +24,7 @@ def run(ray_of_two: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     dataset = collect(TASK, folder / "data" / "train", episodes=6, steps=40, workers=1, seed=5)
     facts = load_task(TASK).facts
-    tiny = ModelConfig.model_validate({name: {"width": 8, "depth": 0} for name in ("inertia", "bias")})
+    tiny = NeuralSimulatorConfig.model_validate({name: {"width": 8, "depth": 0} for name in ("inertia", "bias")})
     save_checkpoint(
         folder / "simulator" / "checkpoints", "step-1", NeuralSimulator(facts, tiny, Statistics.neutral(facts)), {},
         system=TASK, recipe={}, dataset_id=dataset.id, cursor={"finished": True},

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 
 from mosim.data import PoissonBehaviour, Trajectories, collect_episode
-from mosim.models import ArticulatedPredictor, ModelConfig, NeuralSimulator, Statistics, identify
+from mosim.models import ArticulatedPredictor, NeuralSimulator, NeuralSimulatorConfig, Statistics, identify
 from mosim.robots import System
 from mosim.tasks import load_system
 
 Transitions = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-CONFIG = ModelConfig(predictor="articulated", correctors=())
+CONFIG = NeuralSimulatorConfig(predictor="articulated", correctors=())
 
 TWO_LINKS = """
 <mujoco>

@@ -11,7 +11,7 @@ from learned_robots import learned, predictor_of, steps, task_data, transitions_
 
 from mosim.core.errors import MosimError
 from mosim.evaluation import Identified, Number, identification, mjcf_mechanics, over_seeds
-from mosim.models import ModelConfig, NeuralSimulator, Statistics, base_parameters
+from mosim.models import NeuralSimulator, NeuralSimulatorConfig, Statistics, base_parameters
 from mosim.robots import System
 
 
@@ -179,6 +179,6 @@ def test_several_checkpoints_are_told_as_one() -> None:
 
 def test_a_predictor_of_networks_has_no_masses() -> None:
     system, _, _ = arm()
-    simulator = NeuralSimulator(system.facts, ModelConfig(), Statistics.neutral(system.facts))
+    simulator = NeuralSimulator(system.facts, NeuralSimulatorConfig(), Statistics.neutral(system.facts))
     with pytest.raises(MosimError, match="has the predictor rigid_body, whose weights are no masses"):
         identification(simulator)

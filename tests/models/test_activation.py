@@ -6,7 +6,7 @@ import torch
 
 from mechanisms import ACTUATORS
 from mosim.data import PoissonBehaviour, Trajectories, collect_episode
-from mosim.models import ModelConfig, MujocoDynamics, NeuralSimulator, Statistics
+from mosim.models import MujocoDynamics, NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.robots import System, mjcf_system
 
 EPISODES, STEPS = 6, 400
@@ -29,7 +29,7 @@ def data(system: System) -> Trajectories:
 def simulator(system: System, data: Trajectories) -> NeuralSimulator:
     starts = data.windows(1)[: 4 * STEPS]
     states, nexts = data.states[starts], data.states[starts + 1]
-    model = NeuralSimulator(system.facts, ModelConfig(), Statistics.of(system.facts, states, nexts)).double()
+    model = NeuralSimulator(system.facts, NeuralSimulatorConfig(), Statistics.of(system.facts, states, nexts)).double()
     model.fit_activations(*(torch.from_numpy(part) for part in (states, data.actions[starts], nexts)))
     return model
 

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mechanisms import EVERY_JOINT, PENDULUM, WELDED_AND_MASSLESS, compiled
-from mosim.models import ConstraintsConfig, ModelConfig, NeuralSimulator, Statistics
+from mosim.models import ConstraintsConfig, NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 from mosim.robots import SystemFacts, read_facts
 from mosim.tasks import load_task
 from true_mechanics import true_mechanics
 
-CONFIG = ModelConfig(predictor="articulated", correctors=())
+CONFIG = NeuralSimulatorConfig(predictor="articulated", correctors=())
 MECHANISMS = {"every joint": EVERY_JOINT, "pendulum": PENDULUM, "welded and massless": WELDED_AND_MASSLESS}
 FAST_TASKS = ("cartpole-swingup", "cheetah-run", "humanoid-walk", "stacker-stack_2")
 SLOW_TASKS = (
@@ -31,7 +31,7 @@ def load(name: str) -> tuple[mujoco.MjModel, SystemFacts]:
     return task.model, task.facts
 
 
-def simulator(facts: SystemFacts, config: ModelConfig = CONFIG) -> NeuralSimulator:
+def simulator(facts: SystemFacts, config: NeuralSimulatorConfig = CONFIG) -> NeuralSimulator:
     return NeuralSimulator(facts, config, Statistics.neutral(facts))
 
 
@@ -40,7 +40,9 @@ def predictor_of(model: NeuralSimulator) -> ArticulatedPredictor:
     return model.predictor
 
 
-def true_simulator(model: mujoco.MjModel, facts: SystemFacts, config: ModelConfig = CONFIG) -> NeuralSimulator:
+def true_simulator(
+    model: mujoco.MjModel, facts: SystemFacts, config: NeuralSimulatorConfig = CONFIG
+) -> NeuralSimulator:
     learned = simulator(facts, config).double()
     predictor = predictor_of(learned)
     predictor.assign(true_mechanics(model, facts, predictor))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mosim.geometry import rotation_matrices
 from mosim.geometry.configuration_space import quaternion_multiply
-from mosim.models import ConstraintsConfig, ModelConfig, NeuralSimulator, Statistics
+from mosim.models import ConstraintsConfig, NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.models.mosim.constraints.active_set import least_push, solve_positive_definite
 from mosim.models.mosim.constraints.rows import Rows, by_sample
 from mosim.models.mosim.predictor import RigidBodyPredictor
@@ -63,7 +63,7 @@ def test_one_row_has_a_closed_form():
 def test_a_simulator_with_constraints_is_differentiable_and_blind_to_open_ones(task):
     system = load_task(task)
     facts = system.facts
-    config = ModelConfig(constraints=ConstraintsConfig(), correctors=())
+    config = NeuralSimulatorConfig(constraints=ConstraintsConfig(), correctors=())
     torch.manual_seed(0)
     model = NeuralSimulator(facts, config, Statistics.neutral(facts))
     state = torch.from_numpy(system.reset([0]).state).float().expand(3, -1).clone()
@@ -82,7 +82,7 @@ def test_a_free_root_s_heading_and_place_only_turn_and_move_what_is_predicted() 
     assert facts.heading_symmetric
     torch.manual_seed(0)
     model = NeuralSimulator(
-        facts, ModelConfig(constraints=ConstraintsConfig(), correctors=()), Statistics.neutral(facts)
+        facts, NeuralSimulatorConfig(constraints=ConstraintsConfig(), correctors=()), Statistics.neutral(facts)
     ).double()
     start, action = torch.from_numpy(task.reset([3]).state), torch.zeros(5, facts.nu, dtype=torch.float64)
     start[2] = 0.2  # Part of it is in the floor.
@@ -104,7 +104,7 @@ def test_only_where_mujoco_s_step_is_implicit_does_damping_change_free_motion(ta
     system = load_task(task)
     facts = system.facts
     torch.manual_seed(0)
-    model = NeuralSimulator(facts, ModelConfig(constraints=ConstraintsConfig()), Statistics.neutral(facts))
+    model = NeuralSimulator(facts, NeuralSimulatorConfig(constraints=ConstraintsConfig()), Statistics.neutral(facts))
     predictor = model.predictor
     assert isinstance(predictor, RigidBodyPredictor)
     assert predictor.constraints is not None
@@ -123,7 +123,7 @@ def test_contacts_hold_a_robot_up():
     system = load_task("walker-stand")
     facts = system.facts
     model = NeuralSimulator(
-        facts, ModelConfig(constraints=ConstraintsConfig(), correctors=()), Statistics.neutral(facts)
+        facts, NeuralSimulatorConfig(constraints=ConstraintsConfig(), correctors=()), Statistics.neutral(facts)
     )
     with torch.no_grad():  # Nothing but the constraints acts, from a state sunk into the floor.
         for name, weight in model.predictor.named_parameters():
@@ -171,7 +171,7 @@ def test_a_state_is_predicted_alike_alone_and_among_others_even_broken_ones(task
     facts = system.facts
     torch.manual_seed(0)
     model = NeuralSimulator(
-        facts, ModelConfig(constraints=ConstraintsConfig(), correctors=()), Statistics.neutral(facts)
+        facts, NeuralSimulatorConfig(constraints=ConstraintsConfig(), correctors=()), Statistics.neutral(facts)
     )
     states = torch.from_numpy(np.stack([system.reset([seed]).state for seed in range(6)])).float()
     states[1:, 2] -= torch.linspace(0.0, 1.0, 5)  # Into the floor.
@@ -188,7 +188,7 @@ def test_only_a_planar_robot_has_three_edges():
     planar = {}
     for task in ("cheetah-run", "hopper-hop", "humanoid-walk", "stacker-stack_2"):
         facts = load_task(task).facts
-        config = ModelConfig(constraints=ConstraintsConfig(), correctors=())
+        config = NeuralSimulatorConfig(constraints=ConstraintsConfig(), correctors=())
         predictor = NeuralSimulator(facts, config, Statistics.neutral(facts)).predictor
         assert isinstance(predictor, RigidBodyPredictor)
         assert predictor.constraints is not None

@@ -10,9 +10,10 @@ from mosim.models import (
     ConstraintsConfig,
     CorrectorConfig,
     DynamicsModel,
-    ModelConfig,
+    LearnedModel,
     MujocoDynamics,
     NeuralSimulator,
+    NeuralSimulatorConfig,
     Persistence,
     Statistics,
     flat_carry,
@@ -20,7 +21,7 @@ from mosim.models import (
 )
 from mosim.models.mosim.predictor import PREDICTORS
 from mosim.robots import System
-from mosim.training import part_names
+from recurrent_model import recurrent_model
 
 BATCH, HORIZON = 5, 7
 
@@ -30,7 +31,7 @@ def system_of(xml: str) -> System:
     return System("mechanism.xml", "mechanism", model)
 
 
-def simulator(config: ModelConfig) -> Callable[[System], DynamicsModel]:
+def simulator(config: NeuralSimulatorConfig) -> Callable[[System], DynamicsModel]:
     def make(system: System) -> DynamicsModel:
         torch.manual_seed(0)
         return NeuralSimulator(system.facts, config, Statistics.neutral(system.facts)).double()
@@ -41,9 +42,10 @@ def simulator(config: ModelConfig) -> Callable[[System], DynamicsModel]:
 KINDS: dict[str, Callable[[System], DynamicsModel]] = {
     "no change": lambda system: Persistence(system.facts),
     "mujoco": MujocoDynamics,
+    "recurrent": lambda system: recurrent_model(system.facts),
     **{
         f"{predictor}{', constrained' if constraints else ''}": simulator(
-            ModelConfig(predictor=predictor, constraints=constraints, correctors=(CorrectorConfig(),))
+            NeuralSimulatorConfig(predictor=predictor, constraints=constraints, correctors=(CorrectorConfig(),))
         )
         for predictor in PREDICTORS
         for constraints in (None, ConstraintsConfig())
@@ -130,19 +132,14 @@ def test_gradients_are_those_of_finite_differences(
 
 
 def test_parts_cover_every_weight_once(model: DynamicsModel) -> None:
-    if not isinstance(model, NeuralSimulator):
+    if not isinstance(model, LearnedModel):
         assert not list(model.parameters())
         return
-    names = part_names(model.config)
+    names = model.config.part_names
     assert len(set(names)) == len(names)
-    owners = {name: [part for part in names if _holds(part, name, names)] for name, _ in model.named_parameters()}
-    assert owners
-    assert all(len(of) == 1 for of in owners.values()), {name: of for name, of in owners.items() if len(of) != 1}
-
-
-def _holds(part: str, weight: str, parts: tuple[str, ...]) -> bool:
-    if part == "constraints":
-        return weight.startswith("predictor.constraints.")
-    if part == "predictor":
-        return weight.startswith("predictor.") and not ("constraints" in parts and ".constraints." in weight)
-    return weight.startswith(f"correctors.{part.removeprefix('corrector/')}.")
+    assert set(model.parts) <= set(names)
+    outermost = {model.outermost(part) for part in model.parts}
+    held = [weight for part in outermost for weight in model.parts[part].parameters()]
+    assert len(set(map(id, held))) == len(held), "no weight is of two parts, unless one lies within the other"
+    assert set(map(id, held)) == set(map(id, model.parameters()))
+    assert {model.part_of(name) for name, _ in model.named_parameters()} == outermost

@@ -11,7 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from mosim.models import ModelConfig, NeuralSimulator, Statistics
+from mosim.models import NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.models.mosim.predictor import RigidBodyPredictor
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 from mosim.robots import SystemFacts
@@ -29,7 +29,7 @@ class OnTheDevice(TorchDispatchMode):
 
 
 def predictor_of(facts: SystemFacts, **config: Any) -> Any:
-    model = NeuralSimulator(facts, ModelConfig(correctors=(), **config), Statistics.neutral(facts))
+    model = NeuralSimulator(facts, NeuralSimulatorConfig(correctors=(), **config), Statistics.neutral(facts))
     return model.to("meta").predictor
 
 

@@ -7,7 +7,7 @@ import torch
 from dm_control import suite
 
 from mechanisms import EVERY_JOINT, PENDULUM, WELDED_AND_MASSLESS, compiled
-from mosim.models import ModelConfig, NeuralSimulator, Statistics, identify
+from mosim.models import NeuralSimulator, NeuralSimulatorConfig, Statistics, identify
 from mosim.models.mosim.identification.force_balance import ForceBalance
 from mosim.models.mosim.identification.free_rows import FreeRows
 from mosim.models.mosim.identification.linear_estimate import LinearEstimate
@@ -16,7 +16,7 @@ from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 from mosim.robots import SystemFacts, read_facts
 from true_mechanics import true_mechanics
 
-CONFIG = ModelConfig(predictor="articulated", correctors=())
+CONFIG = NeuralSimulatorConfig(predictor="articulated", correctors=())
 MECHANISMS = {"every joint": EVERY_JOINT, "pendulum": PENDULUM, "welded and massless": WELDED_AND_MASSLESS}
 ON_THE_FLOOR = ("cheetah-run", "hopper-hop")
 

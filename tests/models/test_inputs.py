@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from mosim.models import CorrectorConfig, ModelConfig, NetworkConfig, NeuralSimulator, Statistics
+from mosim.models import CorrectorConfig, NetworkConfig, NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.models.mosim.inputs import GAP_SCALE, LIMIT_SCALE, Contacts, LimitDepth
 from mosim.tasks import load_task
 
@@ -71,7 +71,7 @@ def test_contact_inputs_are_mujocos_distances_and_closing_speeds(name: str) -> N
 def test_every_choice_of_parts_rolls_out_batched_and_alone(predictor: str, inputs: tuple[str, ...]) -> None:
     task = load_task("hopper-hop")
     corrector = CorrectorConfig.model_validate({"network": SMALL, "inputs": inputs})
-    config = ModelConfig.model_validate({"predictor": predictor, "inertia": SMALL, "bias": SMALL})
+    config = NeuralSimulatorConfig.model_validate({"predictor": predictor, "inertia": SMALL, "bias": SMALL})
     torch.manual_seed(0)
     model = NeuralSimulator(
         task.facts, config.model_copy(update={"correctors": (corrector,)}), Statistics.neutral(task.facts)

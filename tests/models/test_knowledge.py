@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mosim.data import PoissonBehaviour, Trajectories, collect_episode
-from mosim.models import ModelConfig, NeuralSimulator, Statistics
+from mosim.models import NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.robots import SystemFacts
 from mosim.tasks import load_task
 
@@ -31,14 +31,14 @@ NETWORKS = {"inertia": SMALL, "bias": SMALL, "actuation": SMALL}
     ],
 )
 def test_the_level_follows_from_what_the_parts_read(config: dict[str, Any], level: str) -> None:
-    assert ModelConfig.model_validate(config).knowledge == level
+    assert NeuralSimulatorConfig.model_validate(config).knowledge == level
 
 
 @pytest.mark.parametrize("predictor", ["rigid_body", "network"])
 @pytest.mark.parametrize("name", ["cheetah-run", "reacher-easy", "humanoid-walk"])
 def test_at_the_level_of_arrays_the_drawing_changes_nothing(name: str, predictor: str) -> None:
     facts, statistics, states = recorded(name)
-    config = ModelConfig.model_validate({"predictor": predictor, "correctors": BLIND, **NETWORKS})
+    config = NeuralSimulatorConfig.model_validate({"predictor": predictor, "correctors": BLIND, **NETWORKS})
     assert config.knowledge == "arrays"
     torch.manual_seed(0)
     model, other = NeuralSimulator(facts, config, statistics), NeuralSimulator(undrawn(facts), config, statistics)
@@ -52,7 +52,7 @@ def test_at_the_level_of_arrays_the_drawing_changes_nothing(name: str, predictor
 
 def test_at_the_level_of_geometry_it_does() -> None:
     facts, statistics, _ = recorded("cheetah-run")
-    config = ModelConfig.model_validate({"correctors": [{"network": SMALL}], **NETWORKS})
+    config = NeuralSimulatorConfig.model_validate({"correctors": [{"network": SMALL}], **NETWORKS})
     assert config.knowledge == "geometry"
     sizes = {
         NeuralSimulator(each, config, statistics).correctors[0].positions.size  # pyright: ignore
@@ -67,7 +67,7 @@ def test_what_correctors_are_told_changes_no_predictor(predictor: str) -> None:
     qpos, qvel = states[:, : facts.nq], states[:, facts.nq :]
     said = []
     for correctors in ([], BLIND, [{"network": SMALL, "inputs": ["contacts"]}]):
-        config = ModelConfig.model_validate({"predictor": predictor, "correctors": correctors, **NETWORKS})
+        config = NeuralSimulatorConfig.model_validate({"predictor": predictor, "correctors": correctors, **NETWORKS})
         torch.manual_seed(0)  # The predictor's weights are drawn first.
         model = NeuralSimulator(facts, config, statistics)
         said.append(model.predictor(qpos, qvel, qvel, torch.zeros(len(states), facts.nu)))
@@ -77,7 +77,7 @@ def test_what_correctors_are_told_changes_no_predictor(predictor: str) -> None:
 
 def test_a_hinge_that_makes_no_turn_in_the_data_shows_its_angle() -> None:
     facts, statistics, _ = recorded("reacher-easy")
-    config = ModelConfig.model_validate({"correctors": [], **NETWORKS})
+    config = NeuralSimulatorConfig.model_validate({"correctors": [], **NETWORKS})
     narrow = {"qpos_lower": torch.tensor([-50.0, -1.0]), "qpos_upper": torch.tensor([50.0, 1.0])}
     model = NeuralSimulator(facts, config, Statistics(**statistics.tensors() | narrow))
     assert model.predictor.positions.size == 2 * 2 + 1  # pyright: ignore[reportAttributeAccessIssue]

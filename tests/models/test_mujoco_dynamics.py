@@ -30,11 +30,11 @@ def test_context_that_enters_the_physics_is_each_rows_own() -> None:
     start = task.reset([0]).state
     contexts = np.stack([task.reset([seed]).context for seed in range(2)])
     dynamics = MujocoDynamics(task)
-    dynamics.use_contexts(contexts)
+    dynamics.use_contexts(torch.from_numpy(contexts))
     states, actions = torch.from_numpy(np.stack([start, start])), torch.ones(2, 20, 2, dtype=torch.float64)
     first = dynamics.rollout(states, actions)
     assert not torch.equal(first[0], first[1])
-    dynamics.use_contexts(contexts[::-1].copy())
+    dynamics.use_contexts(torch.from_numpy(contexts[::-1].copy()))
     assert torch.equal(dynamics.rollout(states, actions), first.flip(0))
 
 

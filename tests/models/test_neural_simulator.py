@@ -11,9 +11,9 @@ from mosim.models import (
     ConstraintsConfig,
     CorrectorConfig,
     IntegratorConfig,
-    ModelConfig,
     NetworkConfig,
     NeuralSimulator,
+    NeuralSimulatorConfig,
     Statistics,
 )
 from mosim.models.mosim.predictor import RigidBodyPredictor
@@ -21,12 +21,12 @@ from mosim.tasks import load_system
 
 _, FACTS = compiled(EVERY_JOINT)
 SMALL = NetworkConfig(width=16, depth=1)
-CONFIG = ModelConfig(
+CONFIG = NeuralSimulatorConfig(
     inertia=SMALL, bias=SMALL, correctors=(CorrectorConfig(network=SMALL), CorrectorConfig(network=SMALL, inputs=()))
 )
 
 
-def simulator(config: ModelConfig = CONFIG, seed: int = 0) -> NeuralSimulator:
+def simulator(config: NeuralSimulatorConfig = CONFIG, seed: int = 0) -> NeuralSimulator:
     torch.manual_seed(seed)
     statistics = Statistics.neutral(FACTS)
     model = NeuralSimulator(FACTS, config, statistics)

@@ -16,7 +16,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 import mosim
 from mosim.core.errors import MosimError
-from mosim.models import ModelConfig, NetworkConfig, NeuralSimulator, Statistics
+from mosim.models import NetworkConfig, NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.pyfunc import action_names, save_model
 from mosim.tasks import load_task
 from mosim.tracking import Tracker, sync
@@ -41,7 +41,7 @@ def checkpoint(tmp_path: Path) -> Callable[[int], Path]:
 
     def make(seed: int = 0) -> Path:
         torch.manual_seed(seed)
-        model = NeuralSimulator(facts, ModelConfig(inertia=SMALL, bias=SMALL), Statistics.neutral(facts))
+        model = NeuralSimulator(facts, NeuralSimulatorConfig(inertia=SMALL, bias=SMALL), Statistics.neutral(facts))
         arguments = {"system": "reacher-easy", "recipe": {}, "dataset_id": "abc", "cursor": {}}
         return save_checkpoint(tmp_path / "checkpoints", f"step-{seed}", model, {}, **arguments)
 

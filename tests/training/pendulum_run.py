@@ -10,14 +10,16 @@ from pathlib import Path
 import torch
 
 from mosim.data import PoissonBehaviour, Trajectories, collect_episode
-from mosim.models import CorrectorConfig, ModelConfig, NetworkConfig
+from mosim.models import CorrectorConfig, NetworkConfig, NeuralSimulatorConfig
 from mosim.tasks import load_task
 from mosim.training import Recipe, Report, StageConfig, Trainer, TrainingData
 from mosim.training import trainer as trainer_module
 
 SMALL = NetworkConfig(width=16, depth=1)
 RECIPE = Recipe(
-    model=ModelConfig(inertia=SMALL, bias=SMALL, actuation=SMALL, correctors=(CorrectorConfig(network=SMALL),) * 2),
+    model=NeuralSimulatorConfig(
+        inertia=SMALL, bias=SMALL, actuation=SMALL, correctors=(CorrectorConfig(network=SMALL),) * 2
+    ),
     stages=(
         StageConfig(name="predictor", learns=("predictor",), steps=300, batch_size=64, warmup_steps=20),
         StageConfig(name="first", learns=("corrector/0",), steps=200, batch_size=64, warmup_steps=20),

@@ -7,7 +7,7 @@ import torch
 
 import mosim
 from mosim.data import PoissonBehaviour, Trajectories, collect_episode
-from mosim.models import ConstraintsConfig, CorrectorConfig, ModelConfig, NeuralSimulator, Statistics
+from mosim.models import ConstraintsConfig, CorrectorConfig, NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.tasks import load_task
 from mosim.training import Recipe, StageConfig, Trainer, TrainingData
 
@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"),
 ]
 
-_CONFIG = ModelConfig(
+_CONFIG = NeuralSimulatorConfig(
     constraints=ConstraintsConfig(), correctors=(CorrectorConfig(inputs=("limit_depth", "contacts")),)
 )
 
@@ -27,12 +27,12 @@ def _trajectories(task: str, episodes: int) -> Trajectories:
     return Trajectories.of(system.facts, drawn)
 
 
-_TREE = ModelConfig(predictor="articulated", constraints=ConstraintsConfig(), correctors=())
+_TREE = NeuralSimulatorConfig(predictor="articulated", constraints=ConstraintsConfig(), correctors=())
 
 
 @pytest.mark.parametrize("config", [_CONFIG, _TREE], ids=["geometry", "tree"])
 @pytest.mark.parametrize("task", ["reacher-easy", "acrobot-swingup", "cartpole-swingup", "hopper-hop", "humanoid-walk"])
-def test_a_rollout_and_its_gradient_are_those_of_the_cpu(task: str, config: ModelConfig) -> None:
+def test_a_rollout_and_its_gradient_are_those_of_the_cpu(task: str, config: NeuralSimulatorConfig) -> None:
     facts, trajectories = load_task(task).facts, _trajectories(task, 3)
     torch.manual_seed(0)
     statistics = Statistics.of(facts, trajectories.states[:-1], trajectories.states[1:])

@@ -9,13 +9,13 @@ from pendulum_run import make_trainer
 from pydantic import ValidationError
 
 from mosim.data import PoissonBehaviour, Trajectories, collect_episode
-from mosim.models import ConstraintsConfig, ModelConfig, NeuralSimulator
+from mosim.models import ConstraintsConfig, CorrectorConfig, NeuralSimulator, NeuralSimulatorConfig
+from mosim.models.mosim.identification.solving import solve
 from mosim.tasks import load_task
 from mosim.training import Recipe, Report, StageConfig, Trainer, TrainingData
-from mosim.training.solving import solve
 from mosim.training.windows import WindowSampler
 
-MODEL = ModelConfig(predictor="articulated", constraints=ConstraintsConfig(), correctors=())
+MODEL = NeuralSimulatorConfig(predictor="articulated", constraints=ConstraintsConfig(), correctors=())
 SOLVE = StageConfig(name="identification", learns=("predictor",), optimizer="least_squares")
 CONTACTS = StageConfig(name="contacts", learns=("constraints",), steps=100, batch_size=32)
 WHOLE = StageConfig(name="whole", learns=("predictor",), steps=100, batch_size=32, learning_rate=1e-4)
@@ -49,19 +49,21 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
 
 def test_only_an_articulated_predictor_has_masses_to_find() -> None:
     with pytest.raises(
-        ValidationError, match="'identification': least_squares finds masses, which the predictor rigid"
+        ValidationError,
+        match="'identification': least_squares trains an articulated predictor, not the model rigid_body",
     ):
         Recipe(stages=(SOLVE,))
 
 
 def test_least_squares_finds_no_networks() -> None:
-    with pytest.raises(ValidationError, match="least_squares finds predictor and constraints, not corrector/0"):
-        StageConfig(name="solve", learns=("predictor", "corrector/0"), optimizer="least_squares")
+    solving = StageConfig(name="solve", learns=("predictor", "corrector/0"), optimizer="least_squares")
+    with pytest.raises(ValidationError, match="least_squares trains predictor and constraints, not corrector/0"):
+        Recipe(model=MODEL.model_copy(update={"correctors": (CorrectorConfig(),)}), stages=(solving,))
 
 
 def test_a_model_without_constraints_has_no_such_part() -> None:
     with pytest.raises(ValidationError, match="learns constraints; there are: predictor"):
-        Recipe(model=ModelConfig(predictor="articulated", correctors=()), stages=(CONTACTS,))
+        Recipe(model=NeuralSimulatorConfig(predictor="articulated", correctors=()), stages=(CONTACTS,))
 
 
 def test_a_budget_is_shared_among_the_stages_that_take_steps() -> None:

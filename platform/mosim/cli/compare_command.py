@@ -29,7 +29,7 @@ class Options(CommandOptions):
     that failed, still run or lack results are told.
 
       mosim compare --experiment mosim --out report
-      mosim compare --experiment mosim --group-by model.kind --out report --paper
+      mosim compare --experiment mosim --group-by model.structure --out report --paper
       mosim compare --experiment mosim --runs "sweep search" --out report --watch
     """
 
@@ -40,8 +40,8 @@ class Options(CommandOptions):
     )
     group_by: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = Field(
         default=None,
-        description="A parameter or tag, such as model.kind or stages.0.learning_rate. By default the variants of a "
-        "study, the trials of a sweep, and otherwise runs that differ in nothing but the seed are a group.",
+        description="A parameter or tag, such as model.structure or stages.0.learning_rate. By default the variants of "
+        "a study, the trials of a sweep, and otherwise runs that differ in nothing but the seed are a group.",
     )
     tracking_uri: Annotated[str | None, tyro.conf.arg(metavar="URI")] = Field(
         default=None, description="MLflow's store. By default MLFLOW_TRACKING_URI, or ./mlflow.db."

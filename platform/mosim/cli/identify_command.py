@@ -119,10 +119,10 @@ def main(arguments: Sequence[str]) -> None:
 def _checkpoints(options: Options) -> list[Checkpoint]:
     checkpoints = [read_checkpoint(path) for path in options.checkpoints]
     for path, checkpoint in zip(options.checkpoints, checkpoints, strict=True):
-        if (kind := checkpoint.model.predictor) != "articulated":
+        if checkpoint.model.knowledge != "tree":
             raise MosimError(
-                f"the simulator in {path} has the predictor {kind}, whose weights are no masses; give one that was "
-                "trained by a recipe with predictor: articulated."
+                f"the simulator in {path} is of the kind {checkpoint.model.structure}, whose weights are not masses; "
+                "give one that was trained by a recipe with predictor: articulated."
             )
         require_fit(checkpoint.facts, checkpoints[0].facts, f"the simulator in {path}")
     return checkpoints

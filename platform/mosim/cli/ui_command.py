@@ -21,7 +21,7 @@ class Options(CommandOptions):
 
     There runs can be searched and compared: choose some, then Compare. Horizon errors are charts whose step is the
     horizon (horizon_mse/mosim), returns and losses charts by the step of the training; the tags system, task,
-    model.kind, model.knowledge, stage and dataset.id are columns to filter and group by.
+    model.structure, model.knowledge, stage and dataset.id are columns to filter and group by.
 
     Where runs are tracked by a server, it has an interface of its own: then its address is said, and nothing started.
 

@@ -188,7 +188,8 @@ def _sentence(
     location = (*_written(detail["loc"], values), *getattr(own, "location", ()))
     key, source = ".".join(map(str, location)), place(location)
     if detail["type"] == "extra_forbidden":
-        return f"{source}: unknown key {key!r}; allowed are: {', '.join(_sibling_keys(model_class, detail['loc']))}"
+        allowed = ", ".join(_sibling_keys(model_class, detail["loc"], values))
+        return f"{source}: unknown key {key!r}; allowed are: {allowed}"
     if detail["type"] == "missing":
         return f"{source}: key {key!r} is missing"
     if own is not None:
@@ -216,12 +217,17 @@ def _leads_on(step: int | str, values: Any) -> bool:
     return isinstance(values, list | tuple) and isinstance(step, int) and step < len(values)
 
 
-def _sibling_keys(model_class: type[BaseModel], location: Location) -> list[str]:
+def _sibling_keys(model_class: type[BaseModel], location: Location, values: Any) -> list[str]:
     """The keys allowed where an unknown one was found, following nested models, lists, mappings and unions of them."""
     schema = model_class.model_json_schema()
     definitions = schema.get("$defs", {})
 
-    def resolved(part: dict[str, Any]) -> dict[str, Any]:
+    def resolved(part: dict[str, Any], values: Any) -> dict[str, Any]:
+        if "discriminator" in part:
+            name = part["discriminator"]["propertyName"]
+            tag = values.get(name) if isinstance(values, dict) else None
+            members = [resolved(option, values) for option in part["oneOf"]]
+            return next((each for each in members if each["properties"][name].get("const") == tag), members[0])
         for option in (part, *part.get("anyOf", ()), *part.get("oneOf", ())):
             if "$ref" in option:
                 return definitions[option["$ref"].rsplit("/", maxsplit=1)[-1]]
@@ -233,10 +239,11 @@ def _sibling_keys(model_class: type[BaseModel], location: Location) -> list[str]
         if member := schema.get("discriminator", {}).get("mapping", {}).get(step):
             schema = {"$ref": member}
             continue
-        schema = resolved(schema)
+        schema = resolved(schema, values)
+        values = values[step] if _leads_on(step, values) else None
         if isinstance(step, int):
             schema = schema.get("items") or (schema.get("prefixItems") or [{}])[0]
         else:
             inner = schema.get("properties", {}).get(step) or schema.get("additionalProperties")
             schema = inner if isinstance(inner, dict) else schema
-    return sorted(resolved(schema).get("properties", {}))
+    return sorted(resolved(schema, values).get("properties", {}))

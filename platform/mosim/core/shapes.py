@@ -36,7 +36,7 @@ InverseInertia = Float[Tensor, "*batch nv nv"]
 Window = Float[Tensor, "batch states state"]
 """True states of a batch of windows: `horizon + 1` of them, the start included."""
 
-WindowActions = Float[Tensor, "batch horizon nu"]
+WindowActions = Float[Tensor, "batch between nu"]
 """The actions between a window's states."""
 
 Errors = Float[Tensor, "batch horizon errors"]

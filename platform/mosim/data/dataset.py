@@ -73,6 +73,10 @@ class Trajectories:
         """
         return window_starts(self.offsets, length)
 
+    def steps_before(self, rows: np.ndarray) -> np.ndarray:
+        """Physics steps of the episode before each of these rows."""
+        return rows - self.offsets[np.searchsorted(self.offsets, rows, side="right") - 1]
+
     def stacked(self) -> tuple[np.ndarray, np.ndarray]:
         """States `(episodes, T + 1, nq + nv)` and actions `(episodes, T, nu)`, without a copy.
 

@@ -3,13 +3,11 @@
 from mosim.envs.core import ControlStep, EnvironmentCore, EnvState
 from mosim.envs.creation import TRUE_DYNAMICS, load_dynamics, make_env, make_vector_env
 from mosim.envs.divergence import Divergence
-from mosim.envs.limits import STATE_LIMIT, StateLimits, limits_of
 from mosim.envs.single_env import MoSimEnv
 from mosim.envs.starts import StartKind, Starts, StartStates, find_dataset, make_starts, start_states
 from mosim.envs.vector_env import Ending, MoSimVectorEnv
 
 __all__ = [
-    "STATE_LIMIT",
     "TRUE_DYNAMICS",
     "ControlStep",
     "Divergence",
@@ -21,9 +19,7 @@ __all__ = [
     "StartKind",
     "StartStates",
     "Starts",
-    "StateLimits",
     "find_dataset",
-    "limits_of",
     "load_dynamics",
     "make_env",
     "make_starts",

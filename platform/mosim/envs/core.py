@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from mosim.core.threads import single_threaded
-from mosim.envs.limits import StateLimits, limits_of
-from mosim.models import Carry, DynamicsModel, MujocoDynamics, map_carry
+from mosim.models import Carry, DynamicsModel, StateLimits, map_carry
 from mosim.tasks import Evaluation, Evaluator, Task, evaluator_for
 
 
@@ -64,13 +63,12 @@ class EnvironmentCore:
           task: whose observations, rewards and ends these are.
           dynamics: predicts the motion; must model the task's system, see `mosim.robots.require_fit`.
           evaluator: gives observation and reward; None is the task's own.
-          limits: of a state; None is those of the dynamics, see `limits_of`.
+          limits: of a state; None is those of the dynamics.
         """
         self.task, self.dynamics = task, dynamics
-        self.limits = limits or limits_of(dynamics)
+        self.limits = limits or dynamics.limits
         self._evaluator = evaluator or evaluator_for(task)
-        weight = next(dynamics.parameters(), None)
-        self._like = torch.empty(0, dtype=torch.float64) if weight is None else weight.detach()
+        self._like = dynamics.like
 
     def idle(self, count: int) -> EnvState:
         """So many environments, none of which has begun an episode."""
@@ -99,13 +97,8 @@ class EnvironmentCore:
         fresh = self.dynamics.init(states.unsqueeze(1), states.new_zeros(len(states), 0, self.task.facts.nu))
         carry = map_carry(lambda old, new: old.index_copy(0, rows, new), now.carry, fresh)
         now = EnvState(carry, now.context.index_copy(0, rows, contexts))
-        self.use_contexts(now)
+        self.dynamics.use_contexts(now.context)
         return now, self._evaluator(states, None, contexts, None)
-
-    def use_contexts(self, now: EnvState) -> None:
-        """Tells MuJoCo itself the episodes' contexts, on which its physics may depend."""
-        if isinstance(self.dynamics, MujocoDynamics):
-            self.dynamics.use_contexts(now.context.cpu().numpy())
 
     @single_threaded
     def step(self, now: EnvState, action: Tensor, alive: Tensor | None = None) -> tuple[EnvState, ControlStep]:

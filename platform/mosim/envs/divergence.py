@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mosim.envs.limits import StateLimits
+from mosim.models import StateLimits
 from mosim.robots import SystemFacts
 from mosim.tasks import Evaluation
 

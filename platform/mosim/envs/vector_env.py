@@ -18,10 +18,9 @@ from mosim.core.threads import single_threaded
 from mosim.envs.core import EnvironmentCore, EnvState
 from mosim.envs.divergence import evaluation_divergence, state_divergence
 from mosim.envs.inputs import require_numbers, require_shape, seeds_of
-from mosim.envs.limits import StateLimits
 from mosim.envs.pictures import RENDER_MODE, Pictures, pictures_of
 from mosim.envs.starts import Starts
-from mosim.models import DynamicsModel, flat_carry, unflat_carry
+from mosim.models import DynamicsModel, StateLimits, flat_carry, unflat_carry
 from mosim.tasks import Evaluation, Evaluator, Task
 
 Ending = Callable[[Tensor, Evaluation], Tensor]
@@ -109,7 +108,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
           evaluator: gives observation and reward; None is the task's own.
           starts: draws where episodes start; None is the task's own.
           ending: says which episodes end, apart from the time limit; the task's own unless given.
-          limits: of a state, beyond which it counts as a divergence; None is those of the dynamics, see `limits_of`.
+          limits: of a state, beyond which it counts as a divergence; None is those of the dynamics.
           first_index: see above; envs that are one batch in several processes have each an index of their own.
           render_mode: `rgb_array` for pictures by `render`.
           width: of a picture, in pixels.
@@ -271,7 +270,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         self._episodes, self._steps = snapshot["episodes"].copy(), snapshot["steps"].copy()
         self.ended = snapshot["ended"].copy()
         self.divergences = int(snapshot["divergences"])
-        self._core.use_contexts(self._now)
+        self.dynamics.use_contexts(self._now.context)
 
     def _advance(self, control: Tensor, alive: np.ndarray, divergences: np.ndarray) -> tuple[Evaluation, np.ndarray]:
         """One control step of the rows that are alive; says which are where a motion can be, and why others are not."""

@@ -66,7 +66,7 @@ def compare(model: DynamicsModel, system: System, episode: Episode, device: str 
     require_fit(model.facts, system.facts, "the simulator")
     truth = torch.from_numpy(episode.states[None])
     predictions = {
-        name: predict(contender, truth[:, 0].to(place), episode.actions[None]).cpu()
+        name: predict(contender, truth[:, :1].to(place), episode.actions[None]).cpu()
         for name, contender, place in (
             (MODEL_NAME, model, device),
             *((name, baseline, "cpu") for name, baseline in baselines(system, seed=seed).items()),

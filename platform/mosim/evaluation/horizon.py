@@ -103,12 +103,21 @@ def draw_starts(trajectories: Trajectories, steps: int, count: int, seed: int) -
 
 
 @torch.no_grad()
-def predict(model: DynamicsModel, starts: Tensor, actions: np.ndarray) -> Tensor:
-    """Rolls `model` out from `(starts, state)` under `(starts, steps, nu)`, to `(starts, steps, state)`, in float64."""
+def predict(model: DynamicsModel, known: Tensor, actions: np.ndarray) -> Tensor:
+    """Predicts open loop from states that are known.
+
+    Args:
+      model: predicts.
+      known: `(starts, known, state)`: the last is where predictions start, see `DynamicsModel.init`.
+      actions: `(starts, known - 1 + steps, nu)`: those between the known states, and one a predicted step.
+
+    Returns:
+      `(starts, steps, state)`, in float64.
+    """
     # Physics start from the exact truth; a network predicts in its own precision.
-    precision = next((weight.dtype for weight in model.parameters()), torch.float64)
-    controls = torch.from_numpy(actions).to(starts.device, precision)
-    return model.rollout(starts.to(precision), controls).double()
+    controls = torch.from_numpy(actions).to(known.device, model.like.dtype)
+    between = known.shape[1] - 1
+    return model.predict(known.to(model.like.dtype), controls[:, :between], controls[:, between:]).double()
 
 
 def squared_errors(predicted: Tensor, truth: Tensor) -> Tensor:
@@ -134,6 +143,8 @@ def measure_rollouts(
 ) -> RolloutErrors:
     """Rolls `model` out from each start and compares with the truth.
 
+    A model with a history sees the states before a start, as far as the episode has them.
+
     Args:
       model: anything that predicts.
       trajectories: the truth.
@@ -144,14 +155,17 @@ def measure_rollouts(
     """
     motion = trajectories.facts.layout.motion
     by_start, by_dimension = [], np.zeros((steps, trajectories.states.shape[-1]))
-    for batch in np.array_split(starts, max(1, -(-len(starts) * steps // _BATCH_STATES))):
-        rows = batch[:, None] + np.arange(steps + 1)
-        truth = torch.from_numpy(trajectories.states[rows]).to(device, torch.float64)
-        predicted = predict(model, truth[:, 0], trajectories.actions[rows[:, :-1]])
-        errors = squared_errors(predicted, truth[:, 1:])
-        by_start.append(errors[..., motion].mean(-1).cpu().numpy())
-        by_dimension += errors.sum(0).cpu().numpy()
-        on_batch(len(batch))
+    known = np.minimum(trajectories.steps_before(starts) + 1, model.history)
+    for history in np.unique(known):
+        alike = starts[known == history]
+        for batch in np.array_split(alike, max(1, -(-len(alike) * steps // _BATCH_STATES))):
+            rows = batch[:, None] + np.arange(1 - history, steps + 1)
+            truth = torch.from_numpy(trajectories.states[rows]).to(device, torch.float64)
+            predicted = predict(model, truth[:, :history], trajectories.actions[rows[:, :-1]])
+            errors = squared_errors(predicted, truth[:, history:])
+            by_start.append(errors[..., motion].mean(-1).cpu().numpy())
+            by_dimension += errors.sum(0).cpu().numpy()
+            on_batch(len(batch))
     return RolloutErrors(np.concatenate(by_start), by_dimension / len(starts))
 
 

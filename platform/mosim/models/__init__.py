@@ -1,8 +1,17 @@
 """Dynamics models: the interface, the neural simulator, the baselines, and MuJoCo itself."""
 
 from mosim.models.carry import Carry, flat_carry, map_carry, unflat_carry
+from mosim.models.config import AnyModelConfig, Knowledge, ModelConfig
 from mosim.models.interface import DynamicsModel, MarkovModel, Persistence
-from mosim.models.mosim.config import ConstraintsConfig, CorrectorConfig, IntegratorConfig, ModelConfig, NetworkConfig
+from mosim.models.learned import LearnedModel, Mean, Windows
+from mosim.models.limits import STATE_LIMIT, StateLimits
+from mosim.models.mosim.config import (
+    ConstraintsConfig,
+    CorrectorConfig,
+    IntegratorConfig,
+    NetworkConfig,
+    NeuralSimulatorConfig,
+)
 from mosim.models.mosim.constraints.compliance import Impedances
 from mosim.models.mosim.identification.base_parameters import BaseParameters, base_parameters
 from mosim.models.mosim.identification.certainty import Certainty, certainty_of
@@ -19,12 +28,14 @@ from mosim.models.mosim.identification.mechanical_parameters import (
 from mosim.models.mosim.identification.step_fit import StepFit, fit_constraints, fit_steps
 from mosim.models.mosim.integrators import Integrator, make_integrator
 from mosim.models.mosim.neural_simulator import NeuralSimulator
-from mosim.models.mosim.statistics import Statistics
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor, Mechanics
 from mosim.models.mujoco_dynamics import ChaosFloor, MujocoDynamics
+from mosim.models.statistics import Statistics
 
 __all__ = [
     "INERTIAL",
+    "STATE_LIMIT",
+    "AnyModelConfig",
     "ArticulatedPredictor",
     "BaseParameters",
     "Carry",
@@ -37,8 +48,11 @@ __all__ = [
     "Impedances",
     "Integrator",
     "IntegratorConfig",
+    "Knowledge",
+    "LearnedModel",
     "MarkovModel",
     "MassFit",
+    "Mean",
     "MeasurementNoise",
     "MechanicalParameters",
     "Mechanics",
@@ -46,10 +60,13 @@ __all__ = [
     "MujocoDynamics",
     "NetworkConfig",
     "NeuralSimulator",
+    "NeuralSimulatorConfig",
     "Parameter",
     "Persistence",
+    "StateLimits",
     "Statistics",
     "StepFit",
+    "Windows",
     "base_parameters",
     "centre_and_inertia",
     "certainty_of",

@@ -3,11 +3,12 @@
 import abc
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mosim.core.shapes import Action, Actions, History, HistoryActions, State, States
 from mosim.core.threads import single_threaded
 from mosim.models.carry import Carry
+from mosim.models.limits import StateLimits, widest_limits
 from mosim.robots import SystemFacts
 
 
@@ -16,8 +17,8 @@ class DynamicsModel(nn.Module, abc.ABC):
 
     Attributes:
       facts: the system that is modelled.
-      knowledge: how much it is told of its robot, see `ModelConfig.knowledge`; empty of what is not learned.
-      history: states that a prediction begins with; 1 for a model that needs but the last.
+      knowledge: what it knows of its robot, see `mosim.models.config.Knowledge`; empty where nothing is learned.
+      history: states that a prediction begins with; 1 for a model that needs the last alone.
     """
 
     knowledge: str = ""
@@ -61,9 +62,37 @@ class DynamicsModel(nn.Module, abc.ABC):
             states.append(self.state(carry))
         return carry, torch.stack(states, dim=-2)
 
+    @property
+    def like(self) -> Tensor:
+        """An empty tensor of the precision and on the device that predictions are made in."""
+        return next((weight.detach().new_empty(0) for weight in self.parameters()), torch.empty(0, dtype=torch.float64))
+
+    @property
+    def limits(self) -> StateLimits:
+        """Bounds of the state; a prediction beyond them has diverged."""
+        return widest_limits(self.facts, self.like)
+
+    def use_contexts(self, contexts: Tensor) -> None:
+        """Takes the episodes' contexts, `(batch, context_size)`, on which true physics may depend."""
+        del contexts
+
     @single_threaded
+    def predict(self, states: History, between: HistoryActions, actions: Actions) -> States:
+        """Predicts open loop from known states.
+
+        Args:
+          states: the last states that are known, see `init`.
+          between: the actions between them.
+          actions: one a physics step, of shape `(..., horizon, nu)`.
+
+        Returns:
+          The states after each action, of shape `(..., horizon, state_size)`; those known are not among them.
+        """
+        _, predicted = self.advance(self.init(states, between), actions)
+        return predicted
+
     def rollout(self, state: State, actions: Actions) -> States:
-        """Predicts open loop from one state.
+        """Predicts open loop from one state; see `predict`.
 
         Differentiable where `step` is. The prediction is computed on one of torch's threads, unless within
         `mosim.torch_threads`; a backward pass through it is the caller's own, on as many as torch has there.
@@ -75,8 +104,7 @@ class DynamicsModel(nn.Module, abc.ABC):
         Returns:
           The states after each action, of shape `(..., horizon, state_size)`; the start is not among them.
         """
-        _, states = self.advance(self.init(state.unsqueeze(-2), actions[..., :0, :]), actions)
-        return states
+        return self.predict(state.unsqueeze(-2), actions[..., :0, :], actions)
 
 
 class MarkovModel(DynamicsModel):

@@ -4,8 +4,9 @@ import mujoco
 import numpy as np
 import torch
 from mujoco import rollout as mujoco_rollout
+from torch import Tensor
 
-from mosim.core.shapes import Action, Actions, State, States
+from mosim.core.shapes import Action, Actions, History, HistoryActions, State, States
 from mosim.models.interface import MarkovModel
 from mosim.robots import System
 
@@ -26,9 +27,9 @@ class MujocoDynamics(MarkovModel):
         self._pool = mujoco_rollout.Rollout(nthread=threads if threads > 1 else 0)
         self._contexts: np.ndarray | None = None
 
-    def use_contexts(self, contexts: np.ndarray) -> None:
+    def use_contexts(self, contexts: Tensor) -> None:
         """Sets the context of each row of the batches to come: `(batch, context_size)`, for physics that need it."""
-        self._contexts = contexts if self._system.context_in_dynamics else None
+        self._contexts = contexts.cpu().numpy() if self._system.context_in_dynamics else None
 
     def step(self, carry: State, action: Action) -> State:
         """One `mj_step` for each row."""
@@ -60,8 +61,9 @@ class ChaosFloor(MujocoDynamics):
         self._perturbation = perturbation
         self._random = np.random.default_rng(seed)
 
-    def rollout(self, state: State, actions: Actions) -> States:
-        """As MuJoCo, from a start that is `perturbation` away in a random direction."""
+    def init(self, states: History, actions: HistoryActions) -> State:
+        """The last state, moved by `perturbation` in a random direction; in float64, since float32 is hardly finer."""
+        state = super().init(states, actions)
         layout, nv = self.facts.layout, self.facts.nv
         moved = state.detach().double().cpu().numpy().reshape(-1, layout.size).copy()
         for row in moved:
@@ -71,5 +73,4 @@ class ChaosFloor(MujocoDynamics):
             mujoco.mj_integratePos(self._system.model, qpos, direction[:nv], 1.0)
             row[layout.qpos] = qpos
             row[layout.qvel] += direction[nv:]
-        # Kept in float64: 1e-6 is close to what float32 cannot tell from nothing.
-        return super().rollout(torch.from_numpy(moved).reshape(state.shape), actions).to(state)
+        return torch.from_numpy(moved).reshape(state.shape)

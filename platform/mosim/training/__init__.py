@@ -3,7 +3,7 @@
 from mosim.training.checkpoint import Checkpoint, find_checkpoint, load_simulator, read_checkpoint
 from mosim.training.data import TrainingData
 from mosim.training.data_parallel import train_data_parallel
-from mosim.training.recipe import OptimizerName, Recipe, StageConfig, part_names, run_identity
+from mosim.training.recipe import OptimizerName, Recipe, StageConfig, run_identity
 from mosim.training.recipes import NamedRecipe, find_recipe, load_recipe, recipe_names
 from mosim.training.replicas import Replicas
 from mosim.training.report import Report
@@ -23,7 +23,6 @@ __all__ = [
     "find_recipe",
     "load_recipe",
     "load_simulator",
-    "part_names",
     "read_checkpoint",
     "recipe_names",
     "run_identity",

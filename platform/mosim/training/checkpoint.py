@@ -14,6 +14,7 @@ from typing import Any
 
 import safetensors
 import torch
+from pydantic import BaseModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -21,7 +22,7 @@ from mosim.core.arguments import Device, Location, checked
 from mosim.core.configuration import validate
 from mosim.core.errors import DamagedFileError, MismatchError, MosimError
 from mosim.core.files import atomic_folder, read_json, sha256, write_json
-from mosim.models import ModelConfig, NeuralSimulator, Statistics
+from mosim.models import AnyModelConfig, LearnedModel, ModelConfig, Statistics
 from mosim.robots import SystemFacts
 
 FORMAT = 1
@@ -31,6 +32,12 @@ _VERIFIED = (_WEIGHTS, _TRAINING)
 _STATISTICS = "statistics."
 
 _ID_LENGTH = 12
+
+
+class _OfModel(BaseModel):
+    """What a manifest says of the model; its other entries are read one by one."""
+
+    model: AnyModelConfig
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class Checkpoint:
 def save_checkpoint(
     folder: Path,
     name: str,
-    model: NeuralSimulator,
+    model: LearnedModel,
     training: dict[str, Tensor],
     *,
     system: str,
@@ -141,7 +148,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             path=path,
             system=manifest["system"],
             facts=validate(manifest["facts"], SystemFacts, str(path / _MANIFEST)),
-            model=validate(manifest["model"], ModelConfig, str(path / _MANIFEST)),
+            model=validate(manifest, _OfModel, str(path / _MANIFEST)).model,
             recipe=manifest["recipe"],
             dataset_id=manifest["dataset_id"],
             cursor=manifest["cursor"],
@@ -152,7 +159,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 
 @checked
-def load_simulator(path: Location, device: Device = "cpu") -> NeuralSimulator:
+def load_simulator(path: Location, device: Device = "cpu") -> LearnedModel:
     """Loads a trained simulator, ready to predict; `mosim.load` is this.
 
     Args:
@@ -169,13 +176,14 @@ def load_simulator(path: Location, device: Device = "cpu") -> NeuralSimulator:
 
 def load_weights(
     checkpoint: Checkpoint, config: ModelConfig | None = None, parts: Collection[str] | None = None
-) -> NeuralSimulator:
+) -> LearnedModel:
     """A simulator with a checkpoint's weights, on the CPU, to train on.
 
     Args:
       checkpoint: from `read_checkpoint`.
       config: the shape of the simulator, where it is not the checkpoint's own.
-      parts: those that take their weights from the checkpoint, such as `predictor`; the others keep their first ones.
+      parts: those that take their weights from the checkpoint, such as `predictor`, with all of the part that each
+        lies within; the others keep their first ones.
 
     Raises:
       MismatchError: a model of shape `config` has no place for the weights.
@@ -186,10 +194,9 @@ def load_weights(
         key.removeprefix(_STATISTICS): tensors.pop(key) for key in list(tensors) if key.startswith(_STATISTICS)
     }
     try:
-        model = NeuralSimulator(checkpoint.facts, config or checkpoint.model, Statistics(**statistics))
+        model = (config or checkpoint.model).build(checkpoint.facts, Statistics(**statistics))
         if parts is not None:
-            tensors = {name: weight for name, weight in tensors.items() if _part(name) in parts}
-            tensors |= {name: weight for name, weight in model.state_dict().items() if _part(name) not in parts}
+            tensors = _of_parts(tensors, model, parts)
         model.load_state_dict(tensors)
     except (TypeError, RuntimeError) as error:
         sentence = " ".join(str(error).split())
@@ -213,10 +220,15 @@ def keep_last(folder: Path, count: int, always: set[str]) -> None:
             shutil.rmtree(path)
 
 
-def _part(weight: str) -> str:
-    """The part that a weight belongs to, as stages name it: `correctors.0.network...` is of `corrector/0`."""
-    first, second, *_ = weight.split(".")
-    return f"corrector/{second}" if first == "correctors" else first
+def _of_parts(tensors: dict[str, Tensor], model: LearnedModel, parts: Collection[str]) -> dict[str, Tensor]:
+    """A checkpoint's weights of some parts, and of no part at all, and a model's own of the others."""
+    whole = {model.outermost(part) for part in parts if part in model.parts}
+    own = model.state_dict()
+    owners = {name: model.part_of(name) for name in tensors.keys() | own.keys()}
+    taken = {name: weight for name, weight in tensors.items() if owners[name] in whole or not owners[name]}
+    return {name: weight for name, weight in own.items() if owners[name] not in whole} | {
+        name: weight for name, weight in taken.items() if owners[name] or name in own
+    }
 
 
 def _load(path: Path) -> dict[str, Tensor]:

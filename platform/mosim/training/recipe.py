@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from mosim.core.frozen import Frozen
-from mosim.models import ModelConfig
+from mosim.models import AnyModelConfig, NeuralSimulatorConfig
 
 Schedule = Literal["cosine", "constant"]
 
@@ -61,10 +61,6 @@ class StageConfig(Frozen):
             raise ValueError(f"stage {self.name!r} needs steps or minutes")
         if not self.learns:
             raise ValueError(f"stage {self.name!r} trains nothing: learns is empty")
-        if self.solves and (odd := sorted(set(self.learns) - {"predictor", "constraints"})):
-            raise ValueError(
-                f"stage {self.name!r}: least_squares finds predictor and constraints, not {', '.join(odd)}"
-            )
         return self
 
     @property
@@ -76,7 +72,7 @@ class StageConfig(Frozen):
 class Recipe(Frozen):
     """A simulator's model and how it is trained."""
 
-    model: ModelConfig = Field(default=ModelConfig(), description="The model's shape.")
+    model: AnyModelConfig = Field(default=NeuralSimulatorConfig(), description="The model's shape.")
     stages: tuple[StageConfig, ...] = Field(min_length=1, description="In order.")
     seed: int = Field(default=0, ge=0, description="Of the first weights and of the batches.")
     episodes: int | None = Field(
@@ -92,18 +88,24 @@ class Recipe(Frozen):
 
     @model_validator(mode="after")
     def _parts_exist(self) -> "Recipe":
-        known = part_names(self.model)
+        known = self.model.part_names
         for stage in self.stages:
             if odd := sorted(set(stage.learns) - set(known)):
                 raise ValueError(f"stage {stage.name!r} learns {', '.join(odd)}; there are: {', '.join(known)}")
         return self
 
     @model_validator(mode="after")
-    def _masses_exist(self) -> "Recipe":
-        if self.model.predictor != "articulated" and (solving := [stage for stage in self.stages if stage.solves]):
+    def _parts_can_be_solved_for(self) -> "Recipe":
+        solvable = self.model.solvable_parts
+        for stage in self.stages if solvable else ():
+            if stage.solves and (odd := sorted(set(stage.learns) - set(solvable))):
+                raise ValueError(
+                    f"stage {stage.name!r}: least_squares trains {' and '.join(solvable)}, not {', '.join(odd)}"
+                )
+        if not solvable and (solving := [stage for stage in self.stages if stage.solves]):
             raise ValueError(
-                f"stage {solving[0].name!r}: least_squares finds masses, which the predictor {self.model.predictor} "
-                "has not; use the predictor articulated, or the optimizer soap"
+                f"stage {solving[0].name!r}: least_squares trains an articulated predictor, not the model "
+                f"{self.model.structure}; use the optimizer soap or adam"
             )
         return self
 
@@ -134,9 +136,3 @@ class Recipe(Frozen):
 def run_identity(recipe: Recipe, dataset_id: str) -> dict[str, Any]:
     """What decides the weights of a training, for `mosim.core.run_identity`; the dataset's id covers its system."""
     return {"recipe": recipe.model_dump(mode="json"), "dataset": dataset_id}
-
-
-def part_names(model: ModelConfig) -> tuple[str, ...]:
-    """The names of a model's parts that a stage can train."""
-    constraints = ("constraints",) if model.constraints is not None and model.predictor != "network" else ()
-    return ("predictor", *constraints, *(f"corrector/{index}" for index in range(len(model.correctors))))

@@ -1,6 +1,6 @@
 """The recipes that ship with mosim, by how much a simulator is told of its robot: one a system, and general ones.
 
-At the top are those of the `tree` level, in folders those of the others; see `ModelConfig.knowledge`.
+At the top are those of the `tree` level, in folders those of the others; see `mosim.models.config.Knowledge`.
 """
 
 from importlib.resources import as_file, files

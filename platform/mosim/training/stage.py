@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from mosim.models import NeuralSimulator
+from mosim.models import LearnedModel
 from mosim.training.recipe import StageConfig
 
 _NO_BETTER = 0.999
@@ -38,20 +38,17 @@ class StageCursor:
         return asdict(self)
 
 
-def select_parts(model: NeuralSimulator, stages: tuple[StageConfig, ...], index: int) -> list[nn.Parameter]:
-    """Lets exactly the parts that stage `index` names learn, and no corrector take part that no stage has named yet.
+def select_parts(model: LearnedModel, stages: tuple[StageConfig, ...], index: int) -> list[nn.Parameter]:
+    """Lets exactly the parts that stage `index` names learn, and use those alone that a stage has named so far.
 
     Returns:
-      The parameters that learn; none where a stage names the constraints of a system that has none.
+      The parameters that learn; none where a stage names only parts that this system lacks.
     """
-    parts: dict[str, nn.Module] = {"predictor": model.predictor}
-    parts |= {f"corrector/{number}": corrector for number, corrector in enumerate(model.correctors)}
-    for name, part in parts.items():
-        part.requires_grad_(name in stages[index].learns)
-    if model.predictor.constraints is not None and "constraints" in stages[index].learns:
-        model.predictor.constraints.requires_grad_(True)
-    named = {name for stage in stages[: index + 1] for name in stage.learns}
-    model.active_correctors = sum(f"corrector/{number}" in named for number in range(len(model.correctors)))
+    model.requires_grad_(False)
+    for name, part in model.parts.items():
+        if name in stages[index].learns:
+            part.requires_grad_(True)
+    model.use_parts({name for stage in stages[: index + 1] for name in stage.learns})
     return [weight for weight in model.parameters() if weight.requires_grad]
 
 

@@ -1,5 +1,6 @@
 """The staged training of a neural simulator."""
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,16 +11,15 @@ from torch import Tensor
 from mosim.core.errors import DivergenceError, MismatchError, MosimError
 from mosim.core.run_identity import RUN_FILE, check_identity, keep_identity
 from mosim.core.threads import single_threaded
-from mosim.models import NeuralSimulator
+from mosim.models import LearnedModel, Mean
 from mosim.training import checkpoint as checkpoints
 from mosim.training.compilation import Compiled
 from mosim.training.data import TrainingData
-from mosim.training.losses import mean_loss, rollout_errors
+from mosim.training.losses import mean_loss
 from mosim.training.optimizers import OPTIMIZERS
 from mosim.training.recipe import Recipe, StageConfig, run_identity
 from mosim.training.replicas import ALONE, Replicas
 from mosim.training.report import Report
-from mosim.training.solving import solve
 from mosim.training.stage import StageCursor, Stopwatch, learning_rate, progress, select_parts, stagnates
 from mosim.training.windows import WindowSampler
 
@@ -29,12 +29,21 @@ REPORT_STEPS = 100
 CHECKPOINT_SECONDS = 120.0
 """Wall clock between checkpoints within a stage."""
 
-_ACTIVATION_SAMPLE = 30_000
-"""Transitions from which it is found how activations follow their controls."""
-
 _VALIDATION_HORIZON = 16
 _VALIDATION_WINDOWS = 256
 _KEPT_CHECKPOINTS = 2
+
+
+Loss = Callable[[LearnedModel, Tensor, Tensor, Mean], tuple[Tensor, Tensor]]
+"""`LearnedModel.loss`, or a compiled form of it."""
+
+
+def _loss(model: LearnedModel, states: Tensor, actions: Tensor, mean: Mean) -> tuple[Tensor, Tensor]:
+    return model.loss(states, actions, mean)
+
+
+def _mean_of(stage: StageConfig) -> Mean:
+    return functools.partial(mean_loss, loss=stage.loss, huber_delta=stage.huber_delta)
 
 
 class Trainer:
@@ -93,7 +102,7 @@ class Trainer:
                 "share."
             )
         self._compile = compile_steps
-        self._errors: Callable[[NeuralSimulator, Tensor, Tensor], Tensor] = rollout_errors
+        self._loss: Loss = _loss
         self._stage_index, self._cursor, self._total_steps = 0, StageCursor(), 0
         self._stages_seconds, self._stages_samples = 0.0, 0
         self._stage_ends: list[str] = []
@@ -110,13 +119,12 @@ class Trainer:
         elif start is not None:
             self.model = self._restore(start, own=False)
         else:
-            self.model = NeuralSimulator(data.facts, recipe.model, data.statistics)
+            self.model = recipe.model.build(data.facts, data.statistics)
         rows = (*data.tensors(self._device), data.offsets)
         self._training = WindowSampler(*rows, range(learned), recipe.seed)
         self._validation = WindowSampler(*rows, range(data.episodes - kept, data.episodes), recipe.seed)
         if not existing and start is None:
-            states, actions = self._training.spread(_ACTIVATION_SAMPLE, 1)
-            self.model.fit_activations(states[:, 0], actions[:, 0], states[:, 1])
+            self.model.fit_scales(self._training)
         if self._restored:
             self._training.generator.set_state(self._restored["generator"])
         self.model.to(self._device)
@@ -170,18 +178,22 @@ class Trainer:
         Args:
           horizons: in physics steps, 1 or more; those longer than the episodes are measured as far as these go.
         """
-        longest = min(max(horizons), self._validation.longest)
-        states, actions = self._validation.spread(_VALIDATION_WINDOWS, longest)
-        errors = (self.model.rollout(states[:, 0], actions) - states[:, 1:])[..., self.model.facts.layout.motion]
-        errors = errors.square().mean(dim=(0, 2))
+        known = self.model.history
+        longest = min(max(horizons), self._validation.longest - (known - 1))
+        states, actions = self._validation.spread(_VALIDATION_WINDOWS, longest + known - 1)
+        predicted = self.model.predict(states[:, :known], actions[:, : known - 1], actions[:, known - 1 :])
+        errors = (predicted - states[:, known:])[..., self.model.facts.layout.motion].square().mean(dim=(0, 2))
         return {horizon: errors[:horizon].mean().item() for horizon in horizons}
 
     def _validation_error(self) -> float:
         return self.horizon_errors([_VALIDATION_HORIZON])[_VALIDATION_HORIZON]
 
     def _persistence_error(self) -> float:
-        states, _ = self._validation.spread(_VALIDATION_WINDOWS, min(_VALIDATION_HORIZON, self._validation.longest))
-        return (states[:, :1] - states[:, 1:])[..., self.model.facts.layout.motion].square().mean().item()
+        known = self.model.history
+        longest = min(_VALIDATION_HORIZON + known - 1, self._validation.longest)
+        states, _ = self._validation.spread(_VALIDATION_WINDOWS, longest)
+        change = (states[:, known - 1 : known] - states[:, known:])[..., self.model.facts.layout.motion]
+        return change.square().mean().item()
 
     def _train_stage(self, stage: StageConfig) -> Iterator[Report]:
         learning = select_parts(self.model, self._recipe.stages, self._stage_index)
@@ -194,7 +206,7 @@ class Trainer:
         self._optimizer = OPTIMIZERS[stage.optimizer](learning, stage.learning_rate)
         checkpoints.restore_optimizer(self._optimizer, self._restored)
         self._restored = {}
-        self._errors = self._compile_errors(stage) if self._compile and stage.horizon == 1 else rollout_errors
+        self._loss = self._compile_loss(stage) if self._compile and stage.horizon == 1 else _loss
         if stage.undo and self._stage_ends and self._cursor.validation is None:
             self._cursor.validation = self._validation_error()
         watch, unsaved_seconds, cursor = Stopwatch(), 0.0, self._cursor
@@ -229,11 +241,11 @@ class Trainer:
         """Trains a stage that takes no gradient steps."""
         watch = Stopwatch()
         self._restored = {}
-        found = solve(self.model, stage.learns, self._training, self._validation_error)
+        found = self.model.solve(stage.learns, self._training, self._validation_error)
         self._cursor.seconds = watch.lap()
-        states, actions = self._training.spread(_VALIDATION_WINDOWS, stage.horizon)
+        states, actions = self._training.spread(_VALIDATION_WINDOWS, self._window(stage))
         with torch.no_grad():
-            loss = mean_loss(rollout_errors(self.model, states, actions), stage.loss, stage.huber_delta).item()
+            loss = self.model.loss(states, actions, _mean_of(stage))[0].item()
         return self._end_stage(self._report(stage, loss, 0.0)._replace(found=found))
 
     def _end_stage(self, report: Report) -> Report:
@@ -292,9 +304,8 @@ class Trainer:
         for group in optimizer.param_groups:
             group["lr"] = rate
         part = self._replicas.part(stage.batch_size)
-        states, actions = self._training.draw(stage.batch_size, stage.horizon, part)
-        errors = self._errors(self.model, states, actions)
-        loss = mean_loss(errors, stage.loss, stage.huber_delta)
+        states, actions = self._training.draw(stage.batch_size, self._window(stage), part)
+        loss, errors = self._loss(self.model, states, actions, _mean_of(stage))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         share = (part.stop - part.start) / stage.batch_size
@@ -307,14 +318,18 @@ class Trainer:
         return value, seconds
 
     @single_threaded
-    def _compile_errors(self, stage: StageConfig) -> Callable[[NeuralSimulator, Tensor, Tensor], Tensor]:
-        """The errors of a stage's batches, compiled, and called once so that the compiler's time is not the stage's."""
-        errors = Compiled(rollout_errors)
-        states, actions = self._training.spread(stage.batch_size, stage.horizon)
+    def _compile_loss(self, stage: StageConfig) -> Loss:
+        """The loss of a stage's batches, compiled, and called once so that the compiler's time is not the stage's."""
+        compiled = Compiled(_loss)
+        states, actions = self._training.spread(stage.batch_size, self._window(stage))
         part = self._replicas.part(stage.batch_size)
-        mean_loss(errors(self.model, states[part], actions[part]), stage.loss, stage.huber_delta).backward()
+        compiled(self.model, states[part], actions[part], _mean_of(stage))[0].backward()
         self.model.zero_grad(set_to_none=True)
-        return errors
+        return compiled
+
+    def _window(self, stage: StageConfig) -> int:
+        """Physics steps of a window: those that are predicted, and those between the states that are known."""
+        return stage.horizon + self.model.history - 1
 
     def _divergence(self, stage: StageConfig, errors: Tensor) -> str:
         """Which step and dimension went first: the first that is not finite, else the one with the largest error."""
@@ -365,7 +380,7 @@ class Trainer:
         checkpoints.keep_last(self._folder, _KEPT_CHECKPOINTS, always=set(self._stage_ends))
         return path
 
-    def _restore(self, path: Path, own: bool) -> NeuralSimulator:
+    def _restore(self, path: Path, own: bool) -> LearnedModel:
         """The model of a checkpoint, and where training stood; `own` where it is of this very run."""
         checkpoint = checkpoints.read_checkpoint(path)
         wrong = self._data.facts.differences(checkpoint.facts)
@@ -386,6 +401,4 @@ class Trainer:
         # Parts that no stage has trained yet begin as this recipe and seed have them.
         behind = self._recipe.stages[: self._stage_index + (self._cursor.step > 0)]
         trained = {part for stage in behind for part in stage.learns}
-        if "constraints" in trained:  # They were trained on what else the predictor was.
-            trained.add("predictor")
         return checkpoints.load_weights(checkpoint, self._recipe.model, trained)

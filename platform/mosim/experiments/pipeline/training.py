@@ -104,7 +104,7 @@ def _train_in_workers(
 
 def model_tags(model: ModelConfig) -> dict[str, str]:
     """The tags by which MLflow tells kinds of simulators apart."""
-    return {"model.kind": model.kind, "model.knowledge": model.knowledge}
+    return {"model.structure": model.structure, "model.knowledge": model.knowledge}
 
 
 def pick_device(device: str) -> str:

@@ -1,20 +1,22 @@
 """The shape of a neural simulator: everything that decides which weights it has and how it integrates."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from mosim.core.frozen import Frozen
+from mosim.models.config import Knowledge, ModelConfig
+from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
+
+if TYPE_CHECKING:
+    from mosim.models.mosim.neural_simulator import NeuralSimulator
 
 Activation = Literal["silu", "gelu", "tanh", "relu"]
 
 CorrectorInput = Literal["limit_depth", "contacts"]
 
 PredictorKind = Literal["rigid_body", "network", "articulated"]
-
-Knowledge = Literal["arrays", "geometry", "tree"]
-"""How much a simulator is told of a robot before it sees any data; see `ModelConfig.knowledge`."""
 
 TORCHDIFFEQ_FIXED = ("euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams")
 TORCHDIFFEQ_ADAPTIVE = ("dopri8", "dopri5", "bosh3", "fehlberg2", "adaptive_heun", "scipy_solver")
@@ -77,9 +79,10 @@ class IntegratorConfig(Frozen):
     substeps: int = Field(default=1, ge=1, description="Steps of a fixed torchdiffeq method in a physics step.")
 
 
-class ModelConfig(Frozen):
+class NeuralSimulatorConfig(ModelConfig):
     """A neural simulator."""
 
+    kind: Literal["mosim"] = Field(default="mosim", description="A neural simulator: predictor and correctors.")
     predictor: PredictorKind = Field(
         default="rigid_body",
         description="rigid_body: M(q) [b(q, v) + tau(u)], of networks. network: one residual network of state and "
@@ -100,8 +103,8 @@ class ModelConfig(Frozen):
     integrator: IntegratorConfig = Field(default=IntegratorConfig(), description="From accelerations to states.")
 
     @property
-    def kind(self) -> str:
-        """What it is made of, in a few words, such as `rigid_body + constraints + corrector`."""
+    def structure(self) -> str:
+        """See `ModelConfig`."""
         parts: list[str] = [self.predictor]
         parts += ["constraints"] * (self.constraints is not None)
         parts += ["corrector"] * len(self.correctors)
@@ -109,21 +112,32 @@ class ModelConfig(Frozen):
 
     @property
     def knowledge(self) -> Knowledge:
-        """How much its parts are told of the robot beside the data; each level has what is told at those before it.
-
-        arrays: the kind of each joint, so that angles and quaternions are known from lengths; the ranges of controls
-        and of actuators' internal states, and whose control these follow; and how the data were stepped: time step and
-        MuJoCo's integrator.
-        geometry: the drawing: how links hang together, the shapes on them, which of these may touch, joint ranges; and
-        which coordinates no force depends on and whether the heading matters, found by moving them in MuJoCo.
-        tree: that links have masses, joints armature, damping and springs, and controls gears; and gravity. None of
-        the robot's own numbers is read at any level.
-        """
+        """See `ModelConfig`."""
         if self.predictor == "articulated":
             return "tree"
-        constrained = self.constraints is not None and self.predictor != "network"
         seen = any(corrector.inputs for corrector in self.correctors)
-        return "geometry" if constrained or seen else "arrays"
+        return "geometry" if self._constrained or seen else "arrays"
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """See `ModelConfig`: the predictor is all of it, constraints are its contacts and limits alone."""
+        constraints = ("constraints",) if self._constrained else ()
+        return ("predictor", *constraints, *(f"corrector/{index}" for index in range(len(self.correctors))))
+
+    @property
+    def solvable_parts(self) -> tuple[str, ...]:
+        """See `ModelConfig`: masses, forces, contacts and limits of a tree."""
+        return ("predictor", "constraints") if self.predictor == "articulated" else ()
+
+    @property
+    def _constrained(self) -> bool:
+        return self.constraints is not None and self.predictor != "network"
+
+    def build(self, facts: SystemFacts, statistics: Statistics) -> "NeuralSimulator":
+        """See `ModelConfig`."""
+        from mosim.models.mosim.neural_simulator import NeuralSimulator  # It takes its config from here.
+
+        return NeuralSimulator(facts, self, statistics)
 
 
 def resolve_integrator(method: IntegratorMethod, facts: SystemFacts, exact: bool) -> str:

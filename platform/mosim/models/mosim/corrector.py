@@ -7,7 +7,7 @@ from mosim.core.shapes import Action, Qpos, Qvel
 from mosim.models.mosim.config import CorrectorConfig
 from mosim.models.mosim.inputs import Contacts, LimitDepth, PositionInputs
 from mosim.models.mosim.networks import ResidualNetwork
-from mosim.models.mosim.statistics import Statistics
+from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mosim.geometry import ConfigurationSpace, ContactGaps, Kinematics
-from mosim.models.mosim.statistics import Statistics
+from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
 
 LIMIT_SCALE = 0.05
@@ -43,7 +43,7 @@ class PositionInputs(nn.Module):
         Args:
           facts: of the system.
           statistics: of the data.
-          drawing: whether the drawing is read; see `ModelConfig.knowledge`.
+          drawing: whether the drawing is read; see `mosim.models.config.Knowledge`.
           unconstrained: for a network that need not know of contacts and limits, which so sees less. A free root whose
             heading does not matter then shows the vertical in its own frame instead of its orientation.
         """

@@ -5,12 +5,12 @@ from torch import Tensor, nn
 
 from mosim.core.shapes import Action, InverseInertia, Qpos, Qvel
 from mosim.geometry import ConfigurationSpace
-from mosim.models.mosim.config import ModelConfig, NetworkConfig, PredictorKind
+from mosim.models.mosim.config import NetworkConfig, NeuralSimulatorConfig, PredictorKind
 from mosim.models.mosim.constraints.constrained_motion import constraints_of
 from mosim.models.mosim.inputs import PositionInputs
 from mosim.models.mosim.networks import LowerTriangle, ResidualNetwork
-from mosim.models.mosim.statistics import Statistics
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
+from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
 
 _IMPLICIT_DAMPING = 0.05
@@ -28,7 +28,7 @@ class RigidBodyPredictor(nn.Module):
 
     _scale: Tensor
 
-    def __init__(self, facts: SystemFacts, config: ModelConfig, statistics: Statistics) -> None:
+    def __init__(self, facts: SystemFacts, config: NeuralSimulatorConfig, statistics: Statistics) -> None:
         super().__init__()
         nv = facts.nv
         self.constraints = constraints_of(facts, config, statistics)
@@ -91,7 +91,7 @@ class NetworkPredictor(nn.Module):
 
     bounded = True
 
-    def __init__(self, facts: SystemFacts, config: ModelConfig, statistics: Statistics) -> None:
+    def __init__(self, facts: SystemFacts, config: NeuralSimulatorConfig, statistics: Statistics) -> None:
         super().__init__()
         self.positions = PositionInputs(facts, statistics, drawing=False)
         shape = config.bias.model_copy(update={"width": _width_of_both(config.inertia, config.bias)})

@@ -54,7 +54,7 @@ class SACRecipe(ScheduledRecipe):
     @model_validator(mode="after")
     def _replay_fits(self) -> Self:
         if self.buffer_size < self.num_envs * (self.n_step + 1):
-            raise ValueError("replay_capacity must be at least num_envs * (n_step + 1), one target of every env")
+            raise ValueError("buffer_size must be at least num_envs * (n_step + 1), one target of every env")
         return self
 
     def training_settings(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class TQCRecipe(SACRecipe):
     @model_validator(mode="after")
     def _some_are_left(self) -> Self:
         if self.top_quantiles_to_drop_per_net >= self.n_quantiles:
-            raise ValueError("dropped_quantiles must be less than quantiles")
+            raise ValueError("top_quantiles_to_drop_per_net must be less than n_quantiles")
         return self
 
     def rllib_config(self) -> Any:

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch._compile import _disable_dynamo  # torch.compiler.disable loads the compiler at once: seconds at every start.
 
-from mosim.models.mosim.config import ConstraintsConfig, ModelConfig
+from mosim.models.mosim.config import ConstraintsConfig, NeuralSimulatorConfig
 from mosim.models.mosim.constraints import active_set, constraint_forces
 from mosim.models.mosim.constraints.compliance import Compliance
 from mosim.models.mosim.constraints.contact_motion import ContactMotion
 from mosim.models.mosim.constraints.limit_motion import LimitMotion
 from mosim.models.mosim.constraints.rows import Rows
-from mosim.models.mosim.statistics import Statistics
+from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
 
 
@@ -77,7 +77,7 @@ def _uncompiled(
     return constraints._accelerations(qpos, qvel, lower, force, damping)
 
 
-def constraints_of(facts: SystemFacts, config: ModelConfig, statistics: Statistics) -> Constraints | None:
+def constraints_of(facts: SystemFacts, config: NeuralSimulatorConfig, statistics: Statistics) -> Constraints | None:
     """The constraints that a model asks for; None where it asks for none, or nothing can touch or reach a limit."""
     if config.constraints is None:
         return None

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from mosim.core.shapes import Action, Qpos, Qvel
-from mosim.models.mosim.config import ModelConfig
+from mosim.models.mosim.config import NeuralSimulatorConfig
 from mosim.models.mosim.constraints.constrained_motion import constraints_of
-from mosim.models.mosim.statistics import Statistics
 from mosim.models.mosim.tree import spatial_inertia
 from mosim.models.mosim.tree.actuation import Actuation
 from mosim.models.mosim.tree.joint_forces import JointForces
 from mosim.models.mosim.tree.mass_tree import SMALLEST_SHARE, MassTree
+from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
 
 
@@ -53,7 +53,7 @@ class ArticulatedPredictor(nn.Module):
     _acceleration_std: Tensor
     _implicit: Tensor
 
-    def __init__(self, facts: SystemFacts, config: ModelConfig, statistics: Statistics) -> None:
+    def __init__(self, facts: SystemFacts, config: NeuralSimulatorConfig, statistics: Statistics) -> None:
         super().__init__()
         self.constraints = constraints_of(facts, config, statistics)
         self.tree = MassTree(facts)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from mosim.geometry import buffer, index_buffer
 from mosim.models.mosim.remembered import remembered
-from mosim.models.mosim.statistics import Statistics
+from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
 
 _DAMPING = 1e-2

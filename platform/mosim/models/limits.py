@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mosim.core.shapes import States
-from mosim.models import DynamicsModel, NeuralSimulator
+from mosim.core.shapes import State
+from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
 
 STATE_LIMIT = 1e4
@@ -21,7 +21,7 @@ LIMITED_MARGIN = 0.5
 SLIDE_MARGIN, LEAST_SLIDE_MARGIN = 10.0, 10.0
 """How far beyond the data's range a free coordinate may be: as a multiple of the range, and at least in metres."""
 
-# A policy that puts all the power it can into the true robots of the suite comes to 3.8 times the largest velocity of
+# A policy that puts all the power it can into the true robots of the suite reaches 3.8 times the largest velocity of
 # random data (cartpole), 0.4 of its range beyond it in a limited joint (cheetah), and 0.6 of it in a height (cheetah).
 
 
@@ -31,30 +31,30 @@ class StateLimits(NamedTuple):
     lower: Tensor
     upper: Tensor
 
-    def hold(self, states: States) -> Tensor:
+    def hold(self, states: State) -> Tensor:
         """Whether each number of `(..., nq + nv)` is within; one that is not finite never is."""
         return (states >= self.lower) & (states <= self.upper)
 
 
-def limits_of(dynamics: DynamicsModel) -> StateLimits:
-    """The limits of a dynamics model.
-
-    Those of a simulator come from the statistics of its training data and from its joints' own ranges. Angles without a
-    limit may wind, coordinates that no force depends on may go anywhere, and so may everything of a model without
-    data: there `STATE_LIMIT` holds.
-    """
-    facts, weight = dynamics.facts, next(dynamics.parameters(), None)
-    kind = torch.empty(0, dtype=torch.float64) if weight is None else weight.detach()
-    upper = torch.full((facts.state_size,), STATE_LIMIT).to(kind)
+def widest_limits(facts: SystemFacts, like: Tensor) -> StateLimits:
+    """`STATE_LIMIT` either way for all but limited activations, as tensors of the precision and device of another."""
+    upper = torch.full((facts.state_size,), STATE_LIMIT).to(like)
     lower = -upper
-    if isinstance(dynamics, NeuralSimulator):
-        statistics = dynamics.statistics
-        _bound_positions(facts, statistics.qpos_lower.to(kind), statistics.qpos_upper.to(kind), lower, upper)
-        speed = (SPEED_FACTOR * statistics.velocity_limit.to(kind)).clamp(max=STATE_LIMIT)
-        lower[facts.layout.qvel], upper[facts.layout.qvel] = -speed, speed
     for place, activation in enumerate(facts.activations, facts.layout.act.start):
         if activation.limited:
             lower[place], upper[place] = activation.lower, activation.upper
+    return StateLimits(lower, upper)
+
+
+def limits_within(facts: SystemFacts, statistics: Statistics, like: Tensor) -> StateLimits:
+    """The limits of a model of some training data: around these, and around the joints' own ranges.
+
+    Angles without a limit may wind, and coordinates that no force depends on may go anywhere, up to `STATE_LIMIT`.
+    """
+    lower, upper = widest_limits(facts, like)
+    _bound_positions(facts, statistics.qpos_lower.to(like), statistics.qpos_upper.to(like), lower, upper)
+    speed = (SPEED_FACTOR * statistics.velocity_limit.to(like)).clamp(max=STATE_LIMIT)
+    lower[facts.layout.qvel], upper[facts.layout.qvel] = -speed, speed
     return StateLimits(lower, upper)
 
 

@@ -7,8 +7,11 @@ from copy import deepcopy
 
 import torch
 
-from mosim.models import MeasurementNoise, NeuralSimulator, fit_constraints, fit_steps, identify, smoothed_positions
-from mosim.training.windows import WindowSampler
+from mosim.models.learned import Windows
+from mosim.models.mosim.identification.mass_fit import identify
+from mosim.models.mosim.identification.measurement_noise import MeasurementNoise, smoothed_positions
+from mosim.models.mosim.identification.step_fit import fit_constraints, fit_steps
+from mosim.models.mosim.neural_simulator import NeuralSimulator
 
 _FREE_CANDIDATES, _PUSHED_CANDIDATES = 16_384, 100_000
 """Transitions among which least squares takes those that contacts and limits push least; and those in which the ones
@@ -28,7 +31,7 @@ _EXACT = 1e-5
 
 
 def solve(
-    model: NeuralSimulator, learns: Collection[str], training: WindowSampler, validation_error: Callable[[], float]
+    model: NeuralSimulator, learns: Collection[str], training: Windows, validation_error: Callable[[], float]
 ) -> str:
     """Gives the predictor, or its constraints alone, the numbers that explain single steps best; on the CPU.
 
@@ -57,9 +60,9 @@ def solve(
 
 
 def _undone_if_worse(
-    fit: Callable[[NeuralSimulator, WindowSampler], str],
+    fit: Callable[[NeuralSimulator, Windows], str],
     model: NeuralSimulator,
-    training: WindowSampler,
+    training: Windows,
     validation_error: Callable[[], float],
 ) -> str:
     before = validation_error()
@@ -76,11 +79,11 @@ def _undone_if_worse(
     )
 
 
-def _fit_constraints(model: NeuralSimulator, training: WindowSampler) -> str:
+def _fit_constraints(model: NeuralSimulator, training: Windows) -> str:
     return str(fit_constraints(model, *_transitions(model, training, _PUSHED_CANDIDATES)))
 
 
-def _fit_all(model: NeuralSimulator, training: WindowSampler) -> str:
+def _fit_all(model: NeuralSimulator, training: Windows) -> str:
     """Masses, joint forces, contacts and limits together, from positions that their neighbours have made less noisy."""
     reach = min(_REACH, training.longest // 4)  # So that most steps of short episodes count.
     if not reach:
@@ -99,7 +102,7 @@ def _fit_all(model: NeuralSimulator, training: WindowSampler) -> str:
 
 
 def _transitions(
-    model: NeuralSimulator, training: WindowSampler, count: int
+    model: NeuralSimulator, training: Windows, count: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Single steps on the CPU, at most so many, evenly spread, as the model's parts see them."""
     states, actions = _driven(model, *(part.cpu() for part in training.spread(count, 1)))
