@@ -1,7 +1,7 @@
-# make run    sets up and runs the main job: from a MuJoCo task to a policy trained only in its neural simulator
-# make test   sets up and passes the tests
-# make check  lint, types and layers
-# make gpu    on a machine with an NVIDIA GPU: its tests, and how fast it is
+# make run    installs mosim and runs the main example: from a MuJoCo task to a policy trained only in its neural simulator
+# make test   installs mosim with its test dependencies and runs the tests
+# make check  checks style, types and the import rules between packages
+# make gpu    on a machine with an NVIDIA GPU: runs the GPU tests and benchmarks
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -41,7 +41,7 @@ bench: bench-speed
 bench-speed: $(VENV)/.installed
 	$(BIN)/python benchmarks/speed.py
 
-# On a machine with an NVIDIA GPU: its tests, and how fast it is. Looks for the GPU before anything is installed.
+# Runs the GPU tests and benchmarks on a machine with an NVIDIA GPU. Checks for the GPU before it installs anything.
 gpu:
 	@nvidia-smi >/dev/null 2>&1 || { echo "make gpu needs an NVIDIA GPU, and nvidia-smi finds none here." >&2; exit 2; }
 	@$(MAKE) --no-print-directory $(VENV)/.installed-test
@@ -56,7 +56,7 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	$(PIP) install --constraint constraints.txt --editable '.[test]'
 	touch $@
 
-# Resolves pyproject.toml afresh in a throwaway environment and pins what came of it.
+# Resolves pyproject.toml in a temporary environment and pins the resulting versions in constraints.txt.
 lock:
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet --editable '.[test,cluster]'
