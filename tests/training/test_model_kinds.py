@@ -7,7 +7,6 @@ import pytest
 import torch
 import yaml
 from pendulum_run import make_trainer, trajectories
-from recurrent_model import RecurrentConfig, RecurrentModel
 
 from mosim.core.configuration import read_yaml_model
 from mosim.core.errors import MosimError
@@ -16,6 +15,7 @@ from mosim.evaluation import draw_starts, measure_rollouts
 from mosim.models import ModelConfig, Persistence
 from mosim.tasks import load_task
 from mosim.training import Recipe, StageConfig, load_simulator, read_checkpoint
+from recurrent_model import RecurrentConfig, RecurrentModel
 
 RECIPE = {
     "model": {"kind": "test_gru", "width": 8, "history": 3},
