@@ -373,7 +373,7 @@ def _rllibs_own(algorithm: Algorithm) -> Algorithm:
 def _spread(envs: MoSimVectorEnv) -> None:
     """Puts the envs at control steps of their episodes that are drawn at random."""
     snapshot = envs.snapshot()
-    limit = envs.task.step_limit or 1
+    limit = envs.task.episode_steps or 1
     envs.restore(snapshot | {"steps": np.random.default_rng(0).integers(0, limit, envs.num_envs)})
 
 

@@ -21,19 +21,27 @@ SIMULATED_NAMESPACE = "MoSim"
 TRUE_NAMESPACE = "MoSimTrue"
 
 
+OWN_TASK = "task"
+"""Stands in an id for a task of the user's own, which is then given as an argument: `task="module:Class"`."""
+
+
 def environment_id(task: str, true: bool = False) -> str:
     """The Gymnasium id of a task in the simulator, or, with `true`, of the task itself with the same interface."""
-    return f"{TRUE_NAMESPACE if true else SIMULATED_NAMESPACE}/{task}-v0"
+    return f"{TRUE_NAMESPACE if true else SIMULATED_NAMESPACE}/{task if task in SUITE_TASKS else OWN_TASK}-v0"
 
 
 def register_environments() -> None:
-    """Registers `MoSim/<task>-v0` and `MoSimTrue/<task>-v0` for every suite task; twice does no harm."""
-    for task in SUITE_TASKS:
+    """Registers `MoSim/<task>-v0` and `MoSimTrue/<task>-v0` for every suite task, and `MoSim/task-v0` for others.
+
+    Twice does no harm.
+    """
+    for task in (*SUITE_TASKS, OWN_TASK):
         for true in (False, True):
             if (name := environment_id(task, true)) not in gymnasium.registry:
+                fixed = {"task": task} if task != OWN_TASK else {}
                 gymnasium.register(
                     name,
                     entry_point="mosim.envs:make_env",
                     vector_entry_point="mosim.envs:make_vector_env",
-                    kwargs={"task": task, "checkpoint": "true"} if true else {"task": task},
+                    kwargs=fixed | {"checkpoint": "true"} if true else fixed,
                 )

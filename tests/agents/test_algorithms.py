@@ -225,7 +225,7 @@ def test_an_algorithm_has_its_name_in_any_case_and_its_own_recipe(tmp_path: Path
         assert (type(recipe), recipe.algorithm) == (kind, name)
     assert isinstance(load_policy_recipe(TASK), PPORecipe)
     file = tmp_path / "recipe.yaml"
-    file.write_text("algorithm: tqc\nquantiles: 7\n")
+    file.write_text("algorithm: tqc\nn_quantiles: 7\n")
     assert load_policy_recipe(TASK, file) == load_policy_recipe(TASK, file, "TQC") == TQCRecipe(n_quantiles=7)
     with pytest.raises(MosimError, match=r"recipe\.yaml, line 1: the recipe is one of tqc, and sac was asked for"):
         load_policy_recipe(TASK, file, "sac")

@@ -38,7 +38,7 @@ def test_the_episode_is_one_that_is_evaluated(task: Task, policy: Policy) -> Non
     for index in range(3):
         episode = true_episode(policy, task, episode=index)
         assert episode.rewards.sum() == pytest.approx(evaluated.returns[index], rel=1e-12)
-        assert len(episode.rewards) == task.step_limit
+        assert len(episode.rewards) == task.episode_steps
         assert len(episode.states) == 1 + len(episode.rewards) * task.n_substeps
 
 

@@ -114,11 +114,11 @@ def test_policies_resolve_from_the_working_folder(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert resolve_policy("my_policy_module:push")(np.arange(6.0)).tolist() == [0, 1]
     for reference, sentence in {
-        "my_policy_module": "not of the form module:function",
-        "my_policy_module:": "not of the form module:function",
+        "my_policy_module": "not of the form module:Name",
+        "my_policy_module:": "not of the form module:Name",
         "no_such_module:push": "module 'no_such_module' does not import",
-        "my_policy_module:pull": "has no function 'pull'",
-        "my_policy_module:number": "has no function 'number'",
+        "my_policy_module:pull": "has no 'pull'; it must be a policy: a function of an observation",
+        "my_policy_module:number": "'my_policy_module:number' must be a policy: a function",
     }.items():
         with pytest.raises(MosimError, match=sentence):
             resolve_policy(reference)

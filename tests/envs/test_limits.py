@@ -12,7 +12,7 @@ from mosim.data import PoissonBehaviour, Trajectories, collect_episode
 from mosim.envs import Divergence, MoSimVectorEnv, make_vector_env
 from mosim.envs.divergence import state_divergence
 from mosim.models import STATE_LIMIT, MujocoDynamics, NeuralSimulator, NeuralSimulatorConfig
-from mosim.tasks import Task, evaluator_for, load_task
+from mosim.tasks import Task, load_task
 from mosim.training import Recipe, Trainer, TrainingData
 
 TINY_MODEL = {name: {"width": 16, "depth": 1} for name in ("inertia", "bias")}
@@ -113,7 +113,7 @@ def test_a_reward_that_is_not_finite_is_a_divergence_too() -> None:
         reward = torch.where(torch.arange(3) == 1, torch.nan, evaluation.reward)
         return evaluation if action is None else evaluation._replace(reward=reward)
 
-    sound = evaluator_for(task)
+    sound = task.evaluator()
     envs = MoSimVectorEnv(task, MujocoDynamics(task), 3, evaluator=spoilt)
     envs.reset(seed=0)
     _, reward, terminated, _, info = envs.step(np.zeros((3, 2), np.float32))

@@ -8,7 +8,7 @@ from gymnasium.vector import AutoresetMode
 
 from mosim.envs import MoSimEnv, MoSimVectorEnv
 from mosim.models import MarkovModel, MujocoDynamics
-from mosim.tasks import Task, evaluator_for, load_task
+from mosim.tasks import Task, load_task
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +187,7 @@ def test_evaluator_starts_and_ending_may_be_others(reacher: Task) -> None:
         evaluation = own(state, action, context, previous)
         return evaluation._replace(reward=torch.full_like(evaluation.reward, 0.5))
 
-    own = evaluator_for(reacher)
+    own = reacher.evaluator()
     envs = make(reacher, 2, starts=lambda seed: start, ending=ends_high, evaluator=halved)
     observation, _ = envs.reset(seed=0)
     np.testing.assert_array_equal(observation[0], observation[1])

@@ -10,7 +10,7 @@ import torch
 from dm_control.utils import rewards
 from mujoco import rollout
 
-from mosim.tasks import Evaluation, Task, batched_tasks, evaluator_for, load_task
+from mosim.tasks import Evaluation, SuiteTask, batched_tasks, load_task
 from mosim.tasks.suite.tolerance import Sigmoid, tolerance
 
 STATES = 10_000
@@ -22,8 +22,10 @@ STEPWISE = ("reacher", "pendulum", "sparse")
 
 
 @functools.cache
-def loaded(name: str) -> Task:
-    return load_task(name)
+def loaded(name: str) -> SuiteTask:
+    task = load_task(name)
+    assert isinstance(task, SuiteTask)
+    return task
 
 
 @functools.cache
@@ -61,7 +63,7 @@ def test_batched_evaluation_is_the_exact_one(name: str) -> None:
     task = loaded(name)
     states, actions, contexts = samples(name)
     assert states.shape == (STATES, task.facts.state_size)
-    fast, exact = (evaluator_for(task, exact=exact)(states, actions, contexts, None) for exact in (False, True))
+    fast, exact = (each(states, actions, contexts, None) for each in (task.evaluator(), task.exact_evaluator()))
     assert fast.observation.dtype == fast.reward.dtype == torch.float64
     assert_agree(fast, exact, TOLERANCE)
     assert exact.reward.std() > 0
@@ -71,13 +73,13 @@ def test_batched_evaluation_is_the_exact_one(name: str) -> None:
 def test_the_start_of_an_episode_has_no_force(name: str) -> None:
     task = loaded(name)
     states, _, contexts = (part[::500] for part in samples(name))
-    fast, exact = (evaluator_for(task, exact=exact)(states, None, contexts, None) for exact in (False, True))
+    fast, exact = (each(states, None, contexts, None) for each in (task.evaluator(), task.exact_evaluator()))
     assert_agree(fast, exact, TOLERANCE)
 
 
 @pytest.mark.parametrize("name", batched_tasks())
 def test_rows_do_not_see_each_other_and_float32_will_do(name: str) -> None:
-    evaluate = evaluator_for(loaded(name))
+    evaluate = loaded(name).evaluator()
     states, actions, contexts = (part[::500] for part in samples(name))
     together = evaluate(states, actions, contexts, states)
     for index in range(len(states)):
@@ -94,7 +96,7 @@ def test_all_is_computed_on_the_state_s_device(name: str) -> None:
     """The meta device, like any other, refuses to be mixed with the CPU."""
     states, actions, contexts = (part[:3].to("meta") for part in samples(name))
     for action in (actions, None):
-        evaluation = evaluator_for(loaded(name))(states, action, contexts, None)
+        evaluation = loaded(name).evaluator()(states, action, contexts, None)
         assert {part.device.type for part in evaluation} == {"meta"}
         assert evaluation.observation.shape == (3, loaded(name).observation_size)
         assert evaluation.reward.shape == evaluation.terminated.shape == (3,)
@@ -104,7 +106,7 @@ def test_all_is_computed_on_the_state_s_device(name: str) -> None:
 def test_smooth_rewards_have_gradients(name: str) -> None:
     """Finite in every state, the extreme ones included, and equal to the slope of the reward."""
     task = loaded(name)
-    evaluate = evaluator_for(task)
+    evaluate = task.evaluator()
     states, actions, contexts = samples(name)
     extreme = torch.cat([torch.from_numpy(task.model.qpos0), torch.zeros(task.facts.nv)])
     states = torch.cat([states, extreme.expand(1, -1), 100 * states[-10:]]).requires_grad_()

@@ -9,7 +9,7 @@ import torch
 from dm_control import suite
 
 from mosim.core.errors import UnknownNameError
-from mosim.tasks import Task, evaluator_for, load_system, load_task
+from mosim.tasks import Task, load_system, load_task
 
 TASKS = (
     "reacher-easy", "reacher-hard", "acrobot-swingup", "cheetah-run", "hopper-hop", "hopper-stand", "humanoid-walk",
@@ -64,7 +64,7 @@ def test_facts_are_those_of_the_model(task: Task) -> None:
     np.testing.assert_array_equal(facts.control_upper, specification.maximum)
     assert task.control_timestep == environment.control_timestep()
     assert task.n_substeps * facts.timestep == pytest.approx(task.control_timestep)
-    assert task.step_limit == 1000
+    assert task.episode_steps == 1000
     assert task.context_size == WITH_CONTEXT.get(task.name, 0)
 
 
@@ -86,7 +86,7 @@ def test_exact_evaluation_is_dm_controls_stream(task: Task) -> None:
     seed = [1, 2]
     context = task.reset(seed).context
     environment = dm_control_environment(task.name, seed)
-    evaluate = evaluator_for(task, exact=True)
+    evaluate = task.exact_evaluator()
     random = np.random.default_rng(0)
     time_step = environment.reset()
     physics = environment.physics
@@ -126,7 +126,7 @@ def test_states_and_contexts_are_set_row_by_row(task: Task) -> None:
     starts = [task.reset([7, row]) for row in range(3)]
     states, contexts = (torch.from_numpy(np.stack(part)) for part in zip(*starts, strict=True))
     actions = torch.zeros(3, task.facts.nu, dtype=torch.float64)
-    evaluate = evaluator_for(task)
+    evaluate = task.evaluator()
     together = evaluate(states, actions, contexts, states)
     assert together.observation.shape == (3, task.observation_size)
     assert together.observation.dtype == torch.float64

@@ -22,7 +22,7 @@ Acting = Callable[[np.ndarray], np.ndarray]
 
 def max_episode_steps(task: Task, action_repeat: int) -> int | None:
     """Actions after which an evaluated episode ends; None where the task has a time limit of its own."""
-    return None if task.step_limit else math.ceil(UNLIMITED_STEPS / action_repeat)
+    return None if task.episode_steps else math.ceil(UNLIMITED_STEPS / action_repeat)
 
 
 class PolicyEvaluation(NamedTuple):

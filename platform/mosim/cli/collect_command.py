@@ -22,6 +22,7 @@ from mosim.data import (
     check_collection,
 )
 from mosim.experiments.pipeline import collect_trajectories
+from mosim.robots import label_of
 from mosim.tasks import load_system
 
 _BEHAVIOUR_FLAGS: dict[str, tuple[str, ...]] = {
@@ -62,13 +63,14 @@ def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
     options = parse(Options, "collect", arguments)
     wanted = Collection(options.episodes, options.steps, options.seed, _behaviour(options))
-    check_collection(load_system(options.task), options.out, wanted)  # Before a log is written there.
+    system = load_system(options.task, allow_imports=True)
+    check_collection(system, options.out, wanted)  # Before a log is written there.
     with quiet(_log_path(options.out), options.verbose):
         dataset, clock = collect_trajectories(
             source=options.task,
             out=options.out,
             workers=options.workers,
-            label=f"collect {Path(options.task).stem}",
+            label=f"collect {label_of(options.task)}",
             **wanted._asdict(),
         )
     console.print(_summary(dataset, clock.episodes, clock.rate * options.steps))

@@ -91,7 +91,7 @@ def main(arguments: Sequence[str]) -> None:
 def _system(dataset: Dataset, given: str | None) -> System | str:
     """The system, to find contacts with and to repeat steps in; or why there is none."""
     if given is not None:
-        system = load_system(given)
+        system = load_system(given, allow_imports=True)
         require_fit(dataset.facts, system.facts, "the dataset")
         return system
     try:

@@ -29,7 +29,7 @@ from mosim.evaluation import (
 )
 from mosim.experiments.pipeline import complete_dataset
 from mosim.models import Mechanics, NeuralSimulator
-from mosim.robots import System, require_fit, require_replaceable
+from mosim.robots import System, label_of, require_fit, require_replaceable
 from mosim.tasks import find_system, load_system
 from mosim.training import Checkpoint, load_simulator, read_checkpoint
 
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str]) -> None:
         own = _own_system(options, checkpoints[0])
         against = own if isinstance(own, System) else None
         if options.against is not None:
-            against = load_system(options.against)
+            against = load_system(options.against, allow_imports=True)
             require_same_drawing(against.facts, facts, f"the model {options.against}")
         if options.out is not None:
             _require_one(options, own)
@@ -138,7 +138,7 @@ def _own_system(options: Options, checkpoint: Checkpoint) -> System | str:
         # What is given for comparison may be the same model, in another place.
         if options.against is None:
             return str(error)
-        system = load_system(options.against)
+        system = load_system(options.against, allow_imports=True)
         return str(error) if checkpoint.facts.differences(system.facts) else system
     return system
 
@@ -158,7 +158,7 @@ def _trajectories(options: Options, checkpoint: Checkpoint) -> Trajectories | No
         dataset = Dataset.open(options.data)
         require_fit(dataset.facts, checkpoint.facts, f"the dataset at {dataset.uri}")
         return dataset.load()
-    dataset = complete_dataset(Path("data") / Path(checkpoint.system).stem)
+    dataset = complete_dataset(Path("data") / label_of(checkpoint.system))
     if dataset is None or dataset.id != checkpoint.dataset_id:
         console.print("no --data is given: there are no intervals, and numbers count as told that motion could tell.")
         return None

@@ -30,15 +30,16 @@ def main(arguments: Sequence[str]) -> None:
     options = parse_with_recipes(Options, "run", arguments, _defaults, positional="task")
     if idle := [flag for flag in _SET_BY_SEED if flag in given_flags(arguments)]:
         raise MosimError(f"{idle[0]} would have no effect: --seed sets the seed of data, simulator and policy alike.")
-    WholeRun(options, load_task(options.task)).run()
+    WholeRun(options, load_task(options.task, allow_imports=True)).run()
 
 
 def _defaults(task: str | None, flags: Mapping[str, str]) -> Options:
     """Options whose recipes are those that the arguments name, so that their fields are flags with these defaults."""
     file = flags.get("--policy-recipe")
+    system = "" if task is None else load_task(task, allow_imports=True).facts.name
     return with_recipe(
         Options,
-        simulator=load_recipe("" if task is None else load_task(task).facts.name, flags.get("--simulator-recipe")),
+        simulator=load_recipe(system, flags.get("--simulator-recipe")),
         policy=load_policy_recipe(
             task or "",
             None if file is None else Path(file),

@@ -17,7 +17,7 @@ from mosim.data import Dataset
 from mosim.evaluation import MODEL_NAME, Comparison, FilmStyle, compare, film_comparison, write_contact_sheet
 from mosim.experiments.pipeline import pick_device
 from mosim.rendering import FILM_SUFFIX, SHEET_SUFFIX, Camera, require_film_name, require_opengl, require_sheet_name
-from mosim.robots import System, require_fit
+from mosim.robots import System, label_of, require_fit
 from mosim.tasks import find_system
 from mosim.training import Checkpoint, load_simulator, read_checkpoint
 from mosim_analysis.names import with_knowledge
@@ -118,7 +118,7 @@ def _places(options: Options, checkpoint: Checkpoint, system: System) -> tuple[P
     """The paths of film and contact sheet: in the folder of the run that was named, not inside the checkpoint."""
     named = options.checkpoint
     folder = checkpoint.path.parent.parent if named == checkpoint.path else named
-    film = folder / f"{Path(system.source).stem}{FILM_SUFFIX}" if options.out is None else options.out
+    film = folder / f"{label_of(system.source)}{FILM_SUFFIX}" if options.out is None else options.out
     sheet = film.with_suffix(SHEET_SUFFIX) if options.sheet is None else options.sheet
     require_film_name(film)
     require_sheet_name(sheet)

@@ -75,7 +75,7 @@ def main(arguments: Sequence[str]) -> None:
     with locked(out):
         changes = check_resumption(plan, storage, resume=options.resume)
         if isinstance(plan, SimulatorPlan) and plan.dataset is None:
-            check_collection(load_system(plan.source), f"{storage}/data", plan.sweep.data.training)
+            check_collection(load_system(plan.source, allow_imports=True), f"{storage}/data", plan.sweep.data.training)
         console.print(f"recipe that trials change: {plan.origin}")
         for change in changes:
             console.print(f"resumed with another setting: {change}")

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _row(name: str) -> dict[str, object]:
     try:
-        return {"task": name, **_facts(load_task(name))}
+        return {"task": name, **_facts(load_task(name, allow_imports=True))}
     except MosimError as error:
         if name not in task_names():
             raise
@@ -62,7 +62,7 @@ def _facts(task: Task) -> dict[str, object]:
         "nu": task.facts.nu,
         "timestep": task.facts.timestep,
         "control_step": task.control_timestep,
-        "episode_steps": task.step_limit,
+        "episode_steps": task.episode_steps,
         "observation_size": task.observation_size,
     }
 

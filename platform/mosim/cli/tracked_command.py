@@ -10,6 +10,7 @@ from pydantic import Field
 
 from mosim.cli.parsing import CommandOptions, Verbose
 from mosim.core.console import LOG_FILE, quiet
+from mosim.robots import label_of
 from mosim.tracking import TrackedRun, Tracker, environment_tags
 
 
@@ -29,6 +30,6 @@ def tracked_command(options: TrackedOptions, out: Path, command: str, task: str)
     with (
         quiet(out / LOG_FILE, options.verbose),
         Tracker.open(out, options.experiment, options.tracking_uri) as tracker,
-        tracker.run(f"{command} {Path(task).stem}", tags={"phase": command, "task": task, **environment_tags()}) as run,
+        tracker.run(f"{command} {label_of(task)}", tags={"phase": command, "task": task, **environment_tags()}) as run,
     ):
         yield run

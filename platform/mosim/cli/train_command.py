@@ -23,7 +23,7 @@ from mosim.experiments.pipeline import (
     recipe_line,
     train_simulator,
 )
-from mosim.robots import System, require_fit
+from mosim.robots import System, label_of, require_fit
 from mosim.tasks import load_system
 from mosim.training import Recipe, find_recipe, run_identity
 
@@ -89,7 +89,7 @@ class Options(TrackedOptions):
 def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
     options = parse_with_recipes(Options, "train", arguments, _defaults, positional="task")
-    system = load_system(options.task)
+    system = load_system(options.task, allow_imports=True)
     recipe = options.recipe
     if options.minutes is not None:
         recipe = recipe.within(options.minutes)
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str]) -> None:
         raise MosimError("--address goes with --workers of 2 or more; one worker trains in this process.")
     device = pick_device(options.device) if options.workers == 1 else options.device
     given = None if options.data is None else Dataset.open(options.data)
-    out = Path("runs", Path(options.task).stem) if options.out is None else options.out
+    out = Path("runs", label_of(options.task)) if options.out is None else options.out
     named = find_recipe(system.facts.name, options.recipe_file)
     console.print(recipe_line("recipe", named.origin, named.recipe, recipe))
     with locked(out):
@@ -136,5 +136,5 @@ def _train(options: Options, system: System, recipe: Recipe, dataset: Dataset, o
 
 def _defaults(task: str | None, flags: Mapping[str, str]) -> Options:
     """Options whose recipe is the one that the arguments name, so that its fields become flags with these defaults."""
-    name = "" if task is None else load_system(task).facts.name
+    name = "" if task is None else load_system(task, allow_imports=True).facts.name
     return with_recipe(Options, recipe=find_recipe(name, flags.get("--recipe")).recipe)

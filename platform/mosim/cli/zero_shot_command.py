@@ -101,7 +101,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     console.print(recipe_line("recipe", named.origin, named.recipe, options.recipe))
     device = pick_device(options.device)
-    task = load_task(options.task)
+    task = load_task(options.task, allow_imports=True)
     simulator = read_checkpoint(options.checkpoint)
     checkpoint = simulator.path.resolve()
     places = {ZERO_SHOT: (str(checkpoint), options.out)}

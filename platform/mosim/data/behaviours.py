@@ -1,9 +1,6 @@
 """How actions are chosen while trajectories are collected."""
 
-import importlib
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -11,6 +8,7 @@ from pydantic import Field
 
 from mosim.core.errors import MosimError
 from mosim.core.frozen import Frozen
+from mosim.core.named_classes import load_name
 from mosim.robots import SystemFacts
 
 Policy = Callable[[np.ndarray], np.ndarray]
@@ -87,16 +85,7 @@ def resolve_policy(reference: str) -> Policy:
     Raises:
       MosimError: the reference is not of that form, the module does not import, or the name is not a callable in it.
     """
-    module_name, separator, function_name = reference.partition(":")
-    if not (module_name and separator and function_name):
-        raise MosimError(f"policy {reference!r} is not of the form module:function.")
-    if (folder := str(Path.cwd())) not in sys.path:
-        sys.path.append(folder)
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise MosimError(f"policy {reference!r}: module {module_name!r} does not import ({error}).") from None
-    function: Policy | None = getattr(module, function_name, None)
+    function: Policy = load_name(reference, "a policy: a function of an observation")
     if not callable(function):
-        raise MosimError(f"policy {reference!r}: module {module_name!r} has no function {function_name!r}.")
+        raise MosimError(f"{reference!r} must be a policy: a function of an observation.")
     return function

@@ -62,7 +62,7 @@ def collect(
     for name, value in (("episodes", episodes), ("steps", steps), ("workers", workers)):
         _require(value >= 1, f"{name} is {value}; it must be 1 or more.")
     _require(0 <= seed < 2**32, f"seed is {seed}; it must be from 0 to {2**32 - 1}.")
-    system = load_system(source)
+    system = load_system(source, allow_imports=True)
     _load_policy(behaviour, system, load_policy)
     folder = Folder.at(out)
     with locked(out):
@@ -83,7 +83,7 @@ class Collector:
 
     def ready(self) -> None:
         """Loads the system; not done by the constructor, since Ray takes what fails there for a death."""
-        self._system = load_system(self._metadata.source)
+        self._system = load_system(self._metadata.source, allow_imports=True)
         self._policy = _load_policy(self._metadata.behaviour, self._system, self._load_policy)
 
     def ping(self) -> None:

@@ -20,7 +20,7 @@ from mosim.data.behaviours import (
     poisson_actions,
 )
 from mosim.robots import EpisodeStart, System
-from mosim.tasks import Task, evaluator_for
+from mosim.tasks import Task
 
 _STATE = mujoco.mjtState.mjSTATE_FULLPHYSICS
 _ACTIONS_STREAM = 1
@@ -129,7 +129,7 @@ def _closed_loop(
     model, facts = task.model_for(start.context), task.facts
     data = mujoco.MjData(model)
     facts.layout.write(start.state, data)
-    evaluate = evaluator_for(task, exact=True)
+    evaluate = task.exact_evaluator()
     lower, upper = np.array(facts.control_lower), np.array(facts.control_upper)
     states, actions = np.empty((steps + 1, facts.state_size)), np.empty((steps, facts.nu))
     states[0] = start.state

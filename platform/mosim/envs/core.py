@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mosim.core.threads import single_threaded
 from mosim.models import Carry, DynamicsModel, StateLimits, map_carry
-from mosim.tasks import Evaluation, Evaluator, Task, evaluator_for
+from mosim.tasks import Evaluation, Evaluator, Task
 
 
 class EnvState(NamedTuple):
@@ -67,7 +67,7 @@ class EnvironmentCore:
         """
         self.task, self.dynamics = task, dynamics
         self.limits = limits or dynamics.limits
-        self._evaluator = evaluator or evaluator_for(task)
+        self._evaluator = evaluator or task.evaluator()
         self._like = dynamics.like
 
     def idle(self, count: int) -> EnvState:

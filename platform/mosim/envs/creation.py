@@ -53,7 +53,7 @@ def make_vector_env(
 
     Args:
       num_envs: size of the batch, at least 1.
-      task: a task's name.
+      task: a task's name, or `module:Class`, see `mosim.tasks.load_task`.
       checkpoint: the simulator, see `load_dynamics`.
       device: where the simulator runs.
       start: where episodes start.
@@ -85,7 +85,7 @@ def make_env(
 
 
 def _loaded(task: str, checkpoint: str | Path | None, device: str) -> tuple[Task, DynamicsModel]:
-    loaded = load_task(task)
+    loaded = load_task(task, allow_imports=True)
     return loaded, load_dynamics(checkpoint, loaded, device)
 
 

@@ -127,7 +127,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._action_repeat = action_repeat
-        self._step_limit = max_episode_steps * action_repeat if max_episode_steps else task.step_limit or np.inf
+        self._step_limit = max_episode_steps * action_repeat if max_episode_steps else task.episode_steps or np.inf
         self._core = EnvironmentCore(task, dynamics, evaluator, limits)
         self._now = self._core.idle(num_envs)
         self._starts = starts or task.reset

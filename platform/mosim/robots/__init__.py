@@ -4,7 +4,7 @@ from mosim.robots.facts import SystemFacts, read_facts, require_fit
 from mosim.robots.mjcf_file import editable_model, require_replaceable, write_mjcf
 from mosim.robots.physics import array_fields, physics_digests
 from mosim.robots.state_layout import ActivationFacts, Dimension, StateLayout, StateParts
-from mosim.robots.system import EpisodeStart, System, is_file, mjcf_system
+from mosim.robots.system import EpisodeStart, System, is_file, label_of, mjcf_system
 
 __all__ = [
     "ActivationFacts",
@@ -17,6 +17,7 @@ __all__ = [
     "array_fields",
     "editable_model",
     "is_file",
+    "label_of",
     "mjcf_system",
     "physics_digests",
     "read_facts",

@@ -25,6 +25,8 @@ class System:
     """A compiled MuJoCo model. A `Task` is a system with more to it."""
 
     context_size: int = 0
+    context_names: tuple[str, ...] = ()
+    """What each number of a context is."""
     context_in_dynamics: bool = False
     """Whether the physics, and not only observation and reward, depend on an episode's context."""
 
@@ -88,6 +90,11 @@ class System:
 def is_file(source: str) -> bool:
     """Whether a system's source is the path of a file: where a model lies, and no part of what it is."""
     return source.endswith((".xml", ".mjcf"))
+
+
+def label_of(source: str) -> str:
+    """A source as a name of folders and runs: a task's, a file's without its folder and ending, or a class's."""
+    return Path(source).stem if is_file(source) else source.rpartition(":")[2]
 
 
 def mjcf_system(path: Path) -> System:

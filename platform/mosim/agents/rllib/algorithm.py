@@ -44,6 +44,7 @@ def make_algorithm(
     on_gpu = torch.device(device).type != "cpu"
     sampling = device if gpus_per_runner or not recipe.num_env_runners else "cpu"
     environment = {
+        "task": task_name,
         "checkpoint": str(source),
         "action_repeat": recipe.action_repeat,
         "max_episode_steps": recipe.max_episode_steps,

@@ -76,7 +76,7 @@ def train_policy(
       MismatchError: the training to resume is another one, or the checkpoint does not fit the task.
       DamagedFileError: a checkpoint is not what was written.
     """
-    task = load_task(task_name)
+    task = load_task(task_name, allow_imports=True)
     recipe.check()
     # Loaded here, where RLlib would wrap the sentence of a failure in its own.
     dynamics = load_dynamics(dynamics_source, task, device)
@@ -243,7 +243,7 @@ def check_training(
     Raises:
       MosimError: as `train_policy`.
     """
-    dynamics = load_dynamics(dynamics_source, load_task(task_name))
+    dynamics = load_dynamics(dynamics_source, load_task(task_name, allow_imports=True))
     identity = training_identity(recipe, task_name, dynamics, _dataset(recipe, dynamics_source, data))
     check_identity(out, identity, resume=resume)
 

@@ -47,7 +47,7 @@ def import_npz(file: str | Path, source: str, out: str | Path, allow_mismatch: b
         raise MosimError(f"there is no file at {file}.")
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    system = load_system(source)
+    system = load_system(source, allow_imports=True)
     episodes, turned, unused = read_npz(file, system.facts)
     _check(file, system, episodes, allow_mismatch)
     if unused:

@@ -74,7 +74,7 @@ def train_policies(jobs: Mapping[str, PolicyJob], tracked: Mapping[str, TrackedR
 def warn_of_hidden_physics(task: Task) -> None:
     """Tells the user where a simulator cannot know all that the physics of an episode depend on."""
     if task.context_in_dynamics:
-        names = ", ".join(task.context_layout.names)
+        names = ", ".join(task.context_names)
         warn(f"every episode of {task.name} has physics of its own ({names}), which no state shows to a simulator.")
 
 
@@ -133,7 +133,7 @@ class _Evaluations:
 
 
 def _report_divergences(name: str, out: Path, tracked: TrackedRun) -> None:
-    if (counts := read_divergences(out)).divergences:
+    if (counts := read_divergences(out)).total:
         console.print(f"{name}: {counts}; see {out / DIVERGENCES_FILE}")
         tracked.log_artifact(out / DIVERGENCES_FILE)
         tracked.log_artifact(out / COUNTS_FILE)

@@ -7,7 +7,7 @@ from mosim.core.console import console
 from mosim.core.errors import DamagedFileError, MosimError
 from mosim.data import Collection, Dataset, StandardData
 from mosim.experiments.pipeline.collection import collect_trajectories
-from mosim.robots import System
+from mosim.robots import System, label_of
 
 STANDARD = StandardData()
 
@@ -22,7 +22,7 @@ def default_dataset(system: System, wanted: Collection, suffix: str) -> Dataset:
     Raises:
       MismatchError: the beginning of another dataset lies there.
     """
-    name = Path(system.source).stem
+    name = label_of(system.source)
     folder = _DATA / f"{name}{suffix}"
     if found := complete_dataset(folder):
         console.print(f"no --data is given: using the {found.metadata.episodes} episodes in {folder}")

@@ -10,6 +10,7 @@ from mosim.core.configuration import read_yaml_model
 from mosim.core.frozen import Frozen
 from mosim.data import StandardData
 from mosim.evaluation import STANDARD_HORIZONS
+from mosim.robots import label_of
 
 DATA_FOLDER = "data"
 """Of the output folder: the datasets of every system."""
@@ -25,7 +26,7 @@ class SystemRuns(Frozen):
     @property
     def name(self) -> str:
         """What folders and tables call it: `reacher-easy`, and an MJCF file by its stem."""
-        return Path(self.task).stem
+        return label_of(self.task)
 
 
 class Variant(Frozen):

@@ -101,7 +101,7 @@ class BaselineJob(Frozen):
         """Measures, and writes `baselines.json` and the tables."""
         del device  # MuJoCo has only the one.
         on_event(JobEvent(0.0, "persistence and chaos floor"))
-        system = load_system(self.measurement.source)
+        system = load_system(self.measurement.source, allow_imports=True)
         trajectories = Dataset.open(self.measurement.held_out).load()
         rows = self.measurement.write(baselines(system), system, trajectories, self.out, "cpu")
         content = {"measurement": self.measurement.key, "horizons": rows, **self.provenance, **_machine("cpu")}
@@ -154,7 +154,7 @@ class TrainingJob(Frozen):
           MosimError: as `Trainer`.
         """
         on_event(JobEvent(0.0, "loading"))
-        system, dataset = load_system(self.measurement.source), Dataset.open(self.train)
+        system, dataset = load_system(self.measurement.source, allow_imports=True), Dataset.open(self.train)
         log = TrainingLog(self.out / "training.jsonl", _steps_of_last_checkpoint(self.out))
         trainer = Trainer(
             system=self.measurement.source,

@@ -245,7 +245,7 @@ def plan_sweep(sweep: Sweep, file: Path, *, allow_imports: bool = False) -> Simu
     Args:
       sweep: from `read_sweep`.
       file: where it was read; its paths are beside it, and mistakes name it.
-      allow_imports: import modules that the sweep or its recipe names as a policy's algorithm.
+      allow_imports: import modules that the sweep names as its task, or it or its recipe as a policy's algorithm.
 
     Raises:
       MosimError: the system does not load, or a recipe, a dataset or a simulator is missing or does not fit; names the
@@ -254,7 +254,7 @@ def plan_sweep(sweep: Sweep, file: Path, *, allow_imports: bool = False) -> Simu
     yaml = read_yaml_file(file)
     with _said_of(yaml, "task"):
         beside = is_file(sweep.task)
-        system = load_system(str(file.parent / sweep.task) if beside else sweep.task)
+        system = load_system(str(file.parent / sweep.task) if beside else sweep.task, allow_imports=allow_imports)
     common = {
         "sweep": sweep,
         "file": file.absolute(),
@@ -269,7 +269,7 @@ def plan_sweep(sweep: Sweep, file: Path, *, allow_imports: bool = False) -> Simu
             policy_recipe, origin = find_policy_recipe(
                 sweep.task, _policy_recipe_file(sweep, file), algorithm, allow_imports=allow_imports
             )
-        simulator = _simulator(sweep, yaml)
+        simulator = _simulator(sweep, yaml, allow_imports)
         if (starts := _dataset(sweep, system.facts, yaml)) is None:
             with contextlib.suppress(MosimError):  # Not every trial needs them.
                 starts = find_dataset(simulator)
@@ -296,9 +296,9 @@ def _policy_recipe_file(sweep: Sweep, file: Path) -> Path | None:
     return None if sweep.recipe is None else file.parent / sweep.recipe
 
 
-def _simulator(sweep: Sweep, yaml: YamlFile) -> Path:
+def _simulator(sweep: Sweep, yaml: YamlFile, allow_imports: bool) -> Path:
     with _said_of(yaml, "task"):
-        task = load_task(sweep.task)
+        task = load_task(sweep.task, allow_imports=allow_imports)
     with _said_of(yaml, "simulator"):
         checkpoint = read_checkpoint(find_checkpoint(str(sweep.simulator)))
         require_fit(checkpoint.facts, task.facts, f"a simulator of {checkpoint.facts.name}", task.name)

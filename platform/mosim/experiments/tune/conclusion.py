@@ -16,6 +16,7 @@ from mosim.experiments.sweep import CURVE, PolicyPlan, SimulatorPlan, seed_folde
 from mosim.experiments.tune.results import TRIALS_FILE, TrialResult, best_first, pareto_front, trial_table, write_trials
 from mosim.experiments.tune.watcher import result_rows
 from mosim.pyfunc import save_model
+from mosim.robots import label_of
 from mosim.tracking import TrackedRun
 
 BEST_FOLDER, BEST_RECIPE, _MODELS = "best", "best.yaml", "models"
@@ -78,7 +79,7 @@ def conclude(
         # A trial that was the best when the sweep was interrupted has another model once it has gone on.
         model = save_model(folder, out / _MODELS / f"{best.trial}-{sha256(folder / _CHECKPOINT)[:8]}")
         tags = {name: f"{score:.6g}" for name, score in scores.items()}
-        tracked.register_model(model, f"mosim-{Path(sweep.task).stem}", tags)
+        tracked.register_model(model, f"mosim-{label_of(sweep.task)}", tags)
     return Conclusion(shown, out / TRIALS_FILE, folder, recipe)
 
 

@@ -4,7 +4,6 @@ import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.live import Live
@@ -14,6 +13,7 @@ from mosim.core.console import console
 from mosim.experiments.sweep import CURVE, FINISHED, METRICS, TRAIN_SECONDS, WALL_SECONDS, Sweep
 from mosim.experiments.tune.events import TrialEvent
 from mosim.experiments.tune.results import TrialResult, best_first, shown_draw
+from mosim.robots import label_of
 from mosim.tracking import TrackedRun
 
 _SHOWN_FINISHED = 5
@@ -40,7 +40,7 @@ class SweepWatcher:
         self._sweep, self._tracked, self._total = sweep, tracked, trials
         self._trials: dict[str, TrialResult] = {}
         self._runs: dict[str, TrackedRun] = {}
-        self._tags = {"phase": "trial", "task": Path(sweep.task).stem, "variant": sweep.name}
+        self._tags = {"phase": "trial", "task": label_of(sweep.task), "variant": sweep.name}
         self._began = time.perf_counter()
         self._lock = threading.Lock()
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None

@@ -96,7 +96,7 @@ def _dataset(plan: SimulatorPlan | PolicyPlan, storage: str) -> str | None:
     if plan.dataset is not None:
         return plan.dataset
     workers = max(int(ray.cluster_resources().get("CPU", 1)), 1)
-    system, wanted = load_system(plan.source), plan.sweep.data.training
+    system, wanted = load_system(plan.source, allow_imports=True), plan.sweep.data.training
     return collect_wanted(system, f"{storage}/data", wanted, workers, f"collect {plan.facts.name}").uri
 
 

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from mosim.tasks.evaluation import batched_evaluator
 from mosim.tasks.suite.base import StateEvaluator
 from mosim.tasks.suite.tolerance import tolerance
+from mosim.tasks.suite_task import batched_evaluator
 from mosim.tasks.task import Task
 
 _MARGIN = 1.0

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mosim.geometry import Kinematics, Points
-from mosim.tasks.evaluation import batched_evaluator
 from mosim.tasks.suite.base import StateEvaluator
 from mosim.tasks.suite.tolerance import tolerance
+from mosim.tasks.suite_task import batched_evaluator
 from mosim.tasks.task import Task
 
 _STAND_HEIGHT = 1.4

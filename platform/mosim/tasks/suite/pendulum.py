@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from mosim.tasks.evaluation import batched_evaluator
 from mosim.tasks.suite.base import StateEvaluator
 from mosim.tasks.suite.tolerance import tolerance
+from mosim.tasks.suite_task import batched_evaluator
 
 _ANGLE_BOUND = 8.0
 """Degrees from the vertical within which the reward is 1."""

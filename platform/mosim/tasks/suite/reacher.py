@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from mosim.tasks.evaluation import Evaluation, batched_evaluator
+from mosim.tasks.evaluation import Evaluation
+from mosim.tasks.suite_task import batched_evaluator
 from mosim.tasks.task import Task
 
 

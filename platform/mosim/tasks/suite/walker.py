@@ -5,10 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-from mosim.tasks.evaluation import batched_evaluator
 from mosim.tasks.suite.base import StateEvaluator
 from mosim.tasks.suite.planar import PlanarBody
 from mosim.tasks.suite.tolerance import tolerance
+from mosim.tasks.suite_task import batched_evaluator
 from mosim.tasks.task import Task
 
 _STAND_HEIGHT = 1.2
