@@ -29,7 +29,7 @@ from common import RESULTS, Comparison, compare, write_rows
 
 from mosim.data import PoissonBehaviour, collect, collect_episode
 from mosim.jobs import ray_cluster
-from mosim.tasks import Task, load_system
+from mosim.tasks import SuiteTask, load_system
 
 DISTINCT_EPISODES = 10
 """Episodes that a bare loop runs again and again, so that drawing them takes no time of its own."""
@@ -114,7 +114,7 @@ def collect_rate(task: str, episodes: int, steps: int, workers: int, seed: int) 
 def settling_steps(source: str, seed: int) -> int:
     """Physics steps that are simulated before an episode begins."""
     system = load_system(source)
-    if not isinstance(system, Task):
+    if not isinstance(system, SuiteTask):
         return 0
     physics: Any = system.environment.physics
     plain, counts = physics.step, []

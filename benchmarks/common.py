@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from mosim.data import HELD_OUT_SEED_OFFSET, PoissonBehaviour, Trajectories, collect_episode
-from mosim.models import NeuralSimulator, NeuralSimulatorConfig, Statistics
+from mosim.models import LearnedModel, ModelConfig, Statistics
 from mosim.tasks import Task, load_task
 
 RESULTS = Path(__file__).parent / "results"
@@ -48,7 +48,7 @@ class Subject(NamedTuple):
     """
 
     task: Task
-    model: NeuralSimulator
+    model: LearnedModel
     held_out: Trajectories
 
 
@@ -70,7 +70,7 @@ def rate_of(work: Callable[[], int], seconds: float) -> float:
     return done / elapsed
 
 
-def prepare(name: str, config: NeuralSimulatorConfig, episodes: int, steps: int, seed: int) -> Subject:
+def prepare(name: str, config: ModelConfig, episodes: int, steps: int, seed: int) -> Subject:
     """A simulator of a task, and held-out episodes.
 
     Args:
@@ -84,9 +84,8 @@ def prepare(name: str, config: NeuralSimulatorConfig, episodes: int, steps: int,
     training = standard_episodes(task, episodes, steps, seed)
     torch.manual_seed(seed)
     starts = training.windows(1)
-    model = NeuralSimulator(
-        task.facts, config, Statistics.of(task.facts, training.states[starts], training.states[starts + 1])
-    )
+    statistics = Statistics.of(task.facts, training.states[starts], training.states[starts + 1])
+    model = config.build(task.facts, statistics)
     held_out = standard_episodes(task, episodes, steps, seed + HELD_OUT_SEED_OFFSET)
     return Subject(task, model.eval().requires_grad_(False), held_out)
 

@@ -8,7 +8,7 @@ import torch
 from common import prepare, rate_of, windows
 from pairs import Scale
 
-from mosim.models import DynamicsModel, NeuralSimulatorConfig
+from mosim.models import DynamicsModel, ModelConfig, NeuralSimulatorConfig
 from mosim.tasks import load_task
 from mosim.training import load_recipe
 
@@ -48,8 +48,10 @@ def _step(model: DynamicsModel, state: torch.Tensor, action: torch.Tensor) -> in
     return len(state)
 
 
-def of_width(config: NeuralSimulatorConfig, width: int) -> NeuralSimulatorConfig:
+def of_width(config: ModelConfig, width: int) -> NeuralSimulatorConfig:
     """The same model with hidden layers of `width`, those of the actuation left as they are."""
+    if not isinstance(config, NeuralSimulatorConfig):
+        raise TypeError(f"a model of the kind {config.kind} has other widths.")
     networks = {part: getattr(config, part).model_copy(update={"width": width}) for part in ("inertia", "bias")}
     correctors = tuple(
         part.model_copy(update={"network": part.network.model_copy(update={"width": width})})

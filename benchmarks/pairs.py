@@ -17,7 +17,7 @@ from common import Comparison, compare, prepare, rate_of, replay, standard_episo
 
 from mosim.data import Trajectories, collect
 from mosim.envs import MoSimVectorEnv
-from mosim.models import ConstraintsConfig, IntegratorConfig, NeuralSimulatorConfig
+from mosim.models import ConstraintsConfig, IntegratorConfig, ModelConfig, NeuralSimulatorConfig
 from mosim.tasks import load_task
 from mosim.training import Recipe, Report, StageConfig, Trainer, TrainingData, load_recipe
 from mosim.training.checkpoint import save_checkpoint
@@ -109,7 +109,7 @@ def _batch_and_steps(recipe: Recipe, scale: Scale) -> tuple[int, int]:
     return batch, min(batch, _GRADIENT_STEPS)
 
 
-def _shortened(recipe: Recipe, model: NeuralSimulatorConfig, batch: int, steps: int, **changes: Any) -> Recipe:
+def _shortened(recipe: Recipe, model: ModelConfig, batch: int, steps: int, **changes: Any) -> Recipe:
     """The recipe's last one-step stage alone, for another model."""
     short = {"steps": steps, "minutes": None, "batch_size": batch, **changes}
     return recipe.model_copy(update={"model": model, "stages": (_one_step(recipe).model_copy(update=short),)})

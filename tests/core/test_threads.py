@@ -18,7 +18,7 @@ from mosim.core.errors import MosimError
 from mosim.data import PoissonBehaviour, Trajectories, collect_episode
 from mosim.envs import MoSimVectorEnv
 from mosim.evaluation import compare, draw_starts, measure_rollouts, rollout_speed
-from mosim.models import Persistence
+from mosim.models import NeuralSimulator, Persistence
 from mosim.tasks import load_task
 from mosim.training import Recipe, Trainer, TrainingData
 
@@ -106,12 +106,19 @@ def step_one(checkpoint: Path) -> None:
 
 Call = Callable[[Path, Trajectories, Path], object]
 
+
+def neural_simulator(path: Path) -> NeuralSimulator:
+    model = mosim.load(path)
+    assert isinstance(model, NeuralSimulator)
+    return model
+
+
 CALLS: dict[str, Call] = {
     "a batch of envs": lambda path, data, out: made(path).step(np.zeros((4, 2), np.float32)),
     "one env": lambda path, data, out: step_one(path),
     "rollout": lambda path, data, out: mosim.load(path).rollout(torch.zeros(8, 4), torch.zeros(8, 5, 2)),
     "step": lambda path, data, out: mosim.load(path).step(torch.zeros(8, 4), torch.zeros(8, 2)),
-    "acceleration": lambda path, data, out: mosim.load(path).acceleration(
+    "acceleration": lambda path, data, out: neural_simulator(path).acceleration(
         torch.zeros(8, 2), torch.zeros(8, 2), torch.zeros(8, 2)
     ),
     "policy": lambda path, data, out: policy().act(np.zeros((8, 6))),

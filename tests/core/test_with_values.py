@@ -5,6 +5,7 @@ import pytest
 from mosim.core.configuration import with_values
 from mosim.core.errors import MosimError
 from mosim.training import Recipe, load_recipe
+from neural_config import neural
 
 RECIPE = load_recipe("", "geometry/general")
 
@@ -18,8 +19,8 @@ def test_a_value_in_a_list_a_whole_part_and_a_whole_list() -> None:
         "stages.0.steps": 20,
     }
     changed = with_values(RECIPE, values, "here")
-    assert changed.model.correctors == ()
-    assert (changed.model.bias.width, changed.model.bias.depth) == (7, 2)
+    assert neural(changed.model).correctors == ()
+    assert (neural(changed.model).bias.width, neural(changed.model).bias.depth) == (7, 2)
     assert [stage.steps for stage in changed.stages] == [20]
     assert changed.seed == RECIPE.seed
     assert stage["steps"] == 10, "what was given is not changed"

@@ -8,7 +8,7 @@ import pytest
 
 from mosim.core.errors import DivergenceError, MosimError
 from mosim.data import Episode, PoissonBehaviour, PolicyBehaviour, collect_episode
-from mosim.tasks import Task, load_system, load_task
+from mosim.tasks import SuiteTask, Task, load_system, load_task
 
 STEPS = 300
 UNSTABLE = """
@@ -80,6 +80,7 @@ def test_a_policy_acts_once_a_control_step_on_the_tasks_observation() -> None:
     assert (held == held[:, :1]).all()
     assert len(np.unique(held[:, 0], axis=0)) > 20
     task.reset([0, 3])
+    assert isinstance(task, SuiteTask)
     environment = task.environment
     for step in range(30):
         time_step = environment.step(held[step, 0])

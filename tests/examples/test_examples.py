@@ -101,11 +101,15 @@ def test_advantages_end_where_episodes_do_and_a_cut_is_worth_what_would_have_fol
     torch.testing.assert_close(found[3, :2], torch.full((2,), 3.0 + gamma * 160.0 - 80.0))
 
 
-def make(horizon: int = 6) -> MoSimVectorEnv:
+def make(max_episode_steps: int = 6) -> MoSimVectorEnv:
     """Three envs; the episode of one whose shoulder has been pushed left ends there."""
     task = load_task(TASK)
     return MoSimVectorEnv(
-        task, MujocoDynamics(task), 3, horizon=horizon, ending=lambda state, evaluation: state[:, 2] < -2.0
+        task,
+        MujocoDynamics(task),
+        3,
+        max_episode_steps=max_episode_steps,
+        ending=lambda state, evaluation: state[:, 2] < -2.0,
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from mosim.experiments.study import plan_study, read_study
 from mosim.training import load_recipe, recipe_names
+from neural_config import neural
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -46,7 +47,7 @@ def test_the_ablation_s_variants_have_the_same_budget_and_differ() -> None:
         assert sum(stage.minutes or 0 for stage in run.recipe.stages) == pytest.approx(3)
     recipes = {run.variant.name: run.recipe for run in plan.runs if run.seed == 0}
     assert len({recipe.model_dump_json() for recipe in recipes.values()}) == 10
-    assert recipes["one residual network"].model.predictor == "network"
+    assert neural(recipes["one residual network"].model).predictor == "network"
 
 
 def test_the_general_study_is_of_systems_without_recipes() -> None:

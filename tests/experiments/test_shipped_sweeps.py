@@ -10,6 +10,7 @@ from mosim.data import collect
 from mosim.experiments.sweep.config import read_sweep
 from mosim.experiments.sweep.plan import PolicyPlan, SimulatorPlan, plan_sweep
 from mosim.training import Recipe, Trainer, TrainingData
+from neural_config import neural
 
 FOLDER = Path(__file__).parent.parent.parent / "tune_configs"
 
@@ -84,7 +85,7 @@ def test_staged_trials_have_one_corrector_or_two_and_share_few_predictors(name: 
     draws = plan.space.draws(200, 0)
     wide = [draw for draw in draws if "model.correctors.1.network.width" in draw]
     assert {draw["structure"] for draw in wide} == {"two correctors"}
-    assert {len(plan.recipe(draw, 0).model.correctors) for draw in wide} == {2}
+    assert {len(neural(plan.recipe(draw, 0).model).correctors) for draw in wide} == {2}
     assert 0 < len(wide) < len(draws)
     by_structure = {
         structure: {key for key, draw in zip(keys(plan), draws, strict=True) if draw["structure"] == structure}
@@ -108,8 +109,9 @@ def test_staged_and_joint_are_compared_at_every_width_and_the_staged_share_a_pre
 def test_integrators_differ_in_nothing_else() -> None:
     plan = planned("integrators")
     recipes = [plan.recipe(draw, 0) for draw in plan.draws()]
-    assert len({recipe.model.integrator.model_dump_json() for recipe in recipes}) == len(recipes) == 7
-    alike = [recipe.model.model_copy(update={"integrator": recipes[0].model.integrator}) for recipe in recipes]
+    assert len({neural(recipe.model).integrator.model_dump_json() for recipe in recipes}) == len(recipes) == 7
+    first = neural(recipes[0].model).integrator
+    alike = [recipe.model.model_copy(update={"integrator": first}) for recipe in recipes]
     assert len({model.model_dump_json() for model in alike}) == 1
     assert all(recipe.stages == recipes[0].stages for recipe in recipes)
 

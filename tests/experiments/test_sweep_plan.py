@@ -13,6 +13,7 @@ from mosim.experiments.sweep.plan import PolicyPlan, SimulatorPlan, plan_sweep
 from mosim.experiments.sweep.space import Draw
 from mosim.tasks import load_task
 from mosim.training import Recipe, Trainer, TrainingData
+from neural_config import neural
 
 RECIPE = """\
 model:
@@ -72,7 +73,7 @@ def test_a_trial_s_recipe_has_what_is_fixed_what_is_drawn_its_seed_and_its_lengt
     recipe = planned.recipe(DRAW | {"structure": "one"}, 4)
     assert [stage.learning_rate for stage in recipe.stages[:2]] == [0.003, 0.002]
     assert [stage.minutes for stage in recipe.stages] == pytest.approx([0.75, 0.25, 0.5, 0.5])
-    assert (len(recipe.model.correctors), recipe.stages[3].learns) == (1, ("predictor", "corrector/0"))
+    assert (len(neural(recipe.model).correctors), recipe.stages[3].learns) == (1, ("predictor", "corrector/0"))
     assert (recipe.stages[3].horizon, recipe.seed) == (2, 4)
     assert planned.dataset is None
     assert len(planned.draws()) == len({str(draw) for draw in planned.draws()}) <= 8

@@ -72,7 +72,7 @@ def test_a_sweep_that_names_a_module_is_refused_before_it_runs(
 
 
 def test_a_policy_s_own_record_is_compared_and_not_obeyed(hostile_module: str, mark: Path, tmp_path: Path) -> None:
-    recipe = PPORecipe(control_steps=64, num_envs=4, fragment=16, minibatch=32)
+    recipe = PPORecipe(control_steps=64, num_envs=4, rollout_fragment_length=16, minibatch_size=32)
     keep_identity(tmp_path, {"recipe": {"algorithm": f"{hostile_module}:Config"}})
     with pytest.raises(MosimError, match="holds another run"):
         train_policy(recipe, "reacher-easy", "true", tmp_path, resume=True)

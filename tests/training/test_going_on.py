@@ -13,6 +13,7 @@ from replica_run import make_replica, shortened
 from mosim.core.errors import MismatchError, MosimError
 from mosim.models import NetworkConfig
 from mosim.training import OptimizerName, Recipe, Replicas, Trainer, TrainingData, find_checkpoint, load_simulator
+from neural_config import neural
 
 SHORT = shortened()
 PREDICTOR_ALONE = SHORT.model_copy(
@@ -107,7 +108,7 @@ def test_more_replicas_than_windows_in_a_batch_are_refused(tmp_path: Path) -> No
 def test_correctors_of_another_shape_start_from_a_predictor_that_had_correctors_beside_it(tmp_path: Path) -> None:
     first = trainer(tmp_path / "first", SHORT)
     assert [report.validation is None for report in itertools.islice(first.reports(), 2)] == [True, False]
-    other = SHORT.model.correctors[0].model_copy(update={"network": NetworkConfig(width=8, depth=0)})
+    other = neural(SHORT.model).correctors[0].model_copy(update={"network": NetworkConfig(width=8, depth=0)})
     model = SHORT.model.model_copy(update={"correctors": (other,)})
     narrower = SHORT.model_copy(update={"model": model, "stages": SHORT.stages[:2]})
     going_on = load_simulator(trained(tmp_path / "second", narrower, start=first.save())).state_dict()

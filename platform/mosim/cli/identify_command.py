@@ -95,7 +95,7 @@ def main(arguments: Sequence[str]) -> None:
             _require_one(options, own)
         trajectories = _trajectories(options, checkpoints[0])
         transitions = None if trajectories is None else _transitions(trajectories)
-        simulators = [load_simulator(checkpoint.path) for checkpoint in checkpoints]
+        simulators = [_articulated(checkpoint) for checkpoint in checkpoints]
         numbers = None if against is None else mjcf_mechanics(against)
         model = None if against is None else against.model
         each = [identification(simulator, numbers, model, transitions) for simulator in simulators]
@@ -126,6 +126,14 @@ def _checkpoints(options: Options) -> list[Checkpoint]:
             )
         require_fit(checkpoint.facts, checkpoints[0].facts, f"the simulator in {path}")
     return checkpoints
+
+
+def _articulated(checkpoint: Checkpoint) -> NeuralSimulator:
+    """The simulator of a checkpoint that `_checkpoints` has let pass."""
+    simulator = load_simulator(checkpoint.path)
+    if not isinstance(simulator, NeuralSimulator):
+        raise TypeError(f"a model of the level tree is a NeuralSimulator, not a {type(simulator).__name__}.")
+    return simulator
 
 
 def _own_system(options: Options, checkpoint: Checkpoint) -> System | str:

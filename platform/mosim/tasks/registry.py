@@ -51,7 +51,8 @@ def load_task(name: str, *, allow_imports: bool = False) -> Task:
                 f"the task {name!r} is a class, whose module would run; name it on the command line, or add "
                 "--allow-imports if you trust the file that names it."
             )
-        return load_class(name, Task, "a task: a subclass of mosim.tasks.Task")()
+        own: Callable[[], Task] = load_class(name, Task, "a task: a subclass of mosim.tasks.Task")
+        return own()
     for family in FAMILIES.values():
         if name in family.names():
             return family.load(name)

@@ -76,10 +76,9 @@ def articulated(simulator: NeuralSimulator, what: str) -> ArticulatedPredictor:
     predictor = simulator.predictor
     if isinstance(predictor, ArticulatedPredictor):
         return predictor
-    kind = simulator.config.predictor
     raise MosimError(
-        f"{what} has the predictor {kind}, whose weights are no masses; give a checkpoint that was trained by a recipe "
-        f"with predictor: articulated."
+        f"{what} is of the kind {simulator.config.structure}, whose weights are not masses; give a checkpoint that was "
+        "trained by a recipe with predictor: articulated."
     )
 
 

@@ -34,6 +34,7 @@ class NeuralSimulator(MarkovModel, LearnedModel):
       integrator: from accelerations to the next state.
     """
 
+    config: NeuralSimulatorConfig
     predictor: Predictor
     _action_middle: Tensor
     _action_scale: Tensor
