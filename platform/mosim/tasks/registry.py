@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mosim.core.errors import MosimError, UnknownNameError
 from mosim.core.named_classes import load_class
@@ -51,8 +51,8 @@ def load_task(name: str, *, allow_imports: bool = False) -> Task:
                 f"the task {name!r} is a class, whose module would run; name it on the command line, or add "
                 "--allow-imports if you trust the file that names it."
             )
-        own: Callable[[], Task] = load_class(name, Task, "a task: a subclass of mosim.tasks.Task")
-        return own()
+        own: Any = load_class(name, Task, "a task: a subclass of mosim.tasks.Task")
+        return own()  # Made without arguments, unlike those of mosim.
     for family in FAMILIES.values():
         if name in family.names():
             return family.load(name)
