@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,8 @@ def in_quick_form(words: list[str]) -> list[str]:
 
 
 def programs() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    found = re.findall(r"^( *)```python\n(.*?)^ *```", README, re.DOTALL | re.MULTILINE)
+    return [textwrap.dedent(program) for _, program in found]
 
 
 def test_the_readme_shows_every_command() -> None:

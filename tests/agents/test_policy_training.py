@@ -83,6 +83,14 @@ def test_a_training_leaves_a_policy_and_the_record_of_its_returns(unbroken) -> N
     assert len(list((result.policy.parent / "checkpoints").iterdir())) == 2
 
 
+def test_a_task_of_one_s_own_is_trained_in_by_its_class(tmp_path: Path) -> None:
+    short = TINY.model_copy(update={"control_steps": 256, "eval_interval": 256})
+    result = train_policy(short, "own_tasks:Nearer", "true", tmp_path)
+    assert result.return_true_mean < 0, "its reward is a distance, and dm_control's own is never negative"
+    with pytest.raises(MosimError, match='task was "own_tasks:Nearer" and is "reacher-easy"'):
+        train_policy(short, TASK, "true", tmp_path, resume=True)
+
+
 @pytest.mark.parametrize("stop_after", [3, 6])
 def test_a_training_that_is_resumed_is_the_one_that_never_stopped(unbroken, tmp_path: Path, stop_after: int) -> None:
     class StoppedError(Exception):

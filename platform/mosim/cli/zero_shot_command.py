@@ -111,7 +111,7 @@ def main(arguments: Sequence[str]) -> None:
     jobs = {
         name: PolicyJob(
             recipe=options.recipe,
-            task_name=task.name,
+            task_name=task.source,
             dynamics_source=source,
             out=out,
             resume=options.resume,

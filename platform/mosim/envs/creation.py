@@ -9,6 +9,7 @@ from mosim.envs.single_env import MoSimEnv
 from mosim.envs.starts import StartKind, make_starts, start_states
 from mosim.envs.vector_env import EnvOptions, MoSimVectorEnv
 from mosim.models import DynamicsModel, MujocoDynamics
+from mosim.registration import environment_id
 from mosim.robots import require_fit
 from mosim.tasks import Task, load_task
 
@@ -25,8 +26,8 @@ def load_dynamics(source: str | Path | None, task: Task, device: str = "cpu") ->
     """
     if source is None:
         raise MosimError(
-            f"an environment of {task.name} needs a simulator: give checkpoint=PATH, or make MoSimTrue/{task.name}-v0 "
-            "for the true task."
+            f"an environment of {task.name} needs a simulator: give checkpoint=PATH, or make "
+            f"{environment_id(task.source, true=True)} for the true task."
         )
     if str(source) == TRUE_DYNAMICS:
         return MujocoDynamics(task)

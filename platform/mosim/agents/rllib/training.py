@@ -98,7 +98,7 @@ def train_policy(
         StartStates.of(starts, task).save(states)
     with started(num_cpus=recipe.num_env_runners + 1):
         algorithm = make_algorithm(
-            recipe, task.name, dynamics_source, data=states, device=device, gpus_per_runner=gpus_per_runner
+            recipe, task.source, dynamics_source, data=states, device=device, gpus_per_runner=gpus_per_runner
         )
         training = _Training(recipe, task, dynamics, algorithm, out)
         try:

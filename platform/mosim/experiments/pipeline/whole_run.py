@@ -188,7 +188,7 @@ class WholeRun:
         jobs = {
             name: PolicyJob(
                 recipe=self._policy_recipe,
-                task_name=self._task.name,
+                task_name=self._task.source,
                 dynamics_source=source,
                 out=self._out / name,
                 resume=True,
