@@ -31,10 +31,11 @@ def test_a_private_name_is_there_and_is_used(folder: Path, name: PrivateName) ->
 def test_one_that_has_gone_is_named_with_its_reason() -> None:
     gone = PrivateName("ray.job_config:JobConfig", "_gone", "nothing else will do", "ray 2.60.0")
     assert gone.missing() == (
-        "ray.job_config:JobConfig has no _gone any more, which ray 2.60.0 had. It is used since nothing else will do."
+        "ray.job_config:JobConfig no longer has _gone, which ray 2.60.0 had. "
+        "mosim uses it because nothing else will do."
     )
     for owner in ("ray.job_config:NoSuchClass", "no.such.module"):
-        assert str(gone._replace(owner=owner).missing()).startswith(f"{owner} has no _gone any more")
+        assert str(gone._replace(owner=owner).missing()).startswith(f"{owner} no longer has _gone")
 
 
 def test_private_modules_are_imported_where_they_are_listed_alone() -> None:

@@ -227,7 +227,7 @@ def test_an_algorithm_has_its_name_in_any_case_and_its_own_recipe(tmp_path: Path
     file = tmp_path / "recipe.yaml"
     file.write_text("algorithm: tqc\nn_quantiles: 7\n")
     assert load_policy_recipe(TASK, file) == load_policy_recipe(TASK, file, "TQC") == TQCRecipe(n_quantiles=7)
-    with pytest.raises(MosimError, match=r"recipe\.yaml, line 1: the recipe is one of tqc, and sac was asked for"):
+    with pytest.raises(MosimError, match=r"recipe\.yaml, line 1: the recipe is for tqc, but sac was requested"):
         load_policy_recipe(TASK, file, "sac")
     file.write_text("tau: 0.1\n")
     assert load_policy_recipe(TASK, file, "sac") == SACRecipe(tau=0.1)
@@ -240,9 +240,9 @@ def test_an_algorithm_has_its_name_in_any_case_and_its_own_recipe(tmp_path: Path
     [
         ("algorithm: dqn\n", "line 1: key 'algorithm': unknown algorithm 'dqn'; allowed are: ppo, appo, impala, sac"),
         ("algorithm: [sac]\n", "it must be a name"),
-        ("algorithm: NoSuchConfig\n", "'NoSuchConfig' is no config class of RLlib's"),
+        ("algorithm: NoSuchConfig\n", "'NoSuchConfig' is neither the name of an RLlib config class"),
         ("algorithm: no.such.module:Config\n", "cannot be imported: No module named 'no'"),
-        ("algorithm: os.path:join\n", "is no config class of RLlib's"),
+        ("algorithm: os.path:join\n", "'os.path:join' is neither the name of an RLlib config class"),
         ("algorithm: PPOConfig\nsettings: {clip: 0.1}\n", "settings do not fit PPOConfig: .*unexpected keyword"),
         (
             "algorithm: tqc\nn_quantiles: 3\ntop_quantiles_to_drop_per_net: 3\n",
@@ -260,7 +260,7 @@ def test_what_an_algorithm_does_not_have_is_told(tmp_path: Path, text: str, sent
 
 def test_what_rllib_does_not_take_is_told(tmp_path: Path) -> None:
     recipe = OtherRecipe(**SHORT, algorithm="PPOConfig", settings={"train_batch_size_per_learner": 64})
-    with pytest.raises(MosimError, match="RLlib does not take this recipe of PPOConfig: Your desired `total"):
+    with pytest.raises(MosimError, match="RLlib rejects this recipe of PPOConfig: Your desired `total"):
         train_policy(recipe, TASK, "true", tmp_path)
 
 

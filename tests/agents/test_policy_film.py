@@ -64,5 +64,7 @@ def test_a_folder_s_policy_is_filmed(opengl: None, task: Task, policy: Policy, t
 
 
 def test_a_policy_of_another_task_is_refused(policy: Policy) -> None:
-    with pytest.raises(MismatchError, match="a policy of cartpole-swingup, with 5 observations and 1 actions"):
+    with pytest.raises(
+        MismatchError, match="the policy was trained for cartpole-swingup, with 5 observations and 1 actions;"
+    ):
         true_episode(policy, load_task("reacher-easy"))

@@ -60,8 +60,8 @@ def test_a_file_takes_the_place_of_the_shipped_recipe(tmp_path: Path) -> None:
             r"recipe\.yaml: .*minibatch_size must be at most num_envs \* rollout_fragment_length",
         ),
         ("num_envs: 63\nnum_env_runners: 2\n", "num_envs must be a multiple of num_env_runners"),
-        ("- gamma\n", "must hold keys and values.*it holds a list"),
-        ("gamma: [\n", "is not YAML: .*line 2"),
+        ("- gamma\n", "must contain keys and values.*and not a list"),
+        ("gamma: [\n", "is not valid YAML: .*line 2"),
     ],
 )
 def test_a_mistake_is_told_with_file_key_and_what_is_allowed(tmp_path: Path, text: str, sentence: str) -> None:
@@ -86,6 +86,6 @@ def test_mistakes_in_nested_lists_name_their_place_and_the_keys_allowed_there(tm
 def test_yaml_cannot_run_code(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
     text = f"gamma: !!python/object/apply:pathlib.Path.touch [!!python/object/apply:pathlib.Path ['{marker}']]\n"
-    with pytest.raises(MosimError, match="is not YAML"):
+    with pytest.raises(MosimError, match="is not valid YAML"):
         load_policy_recipe("reacher-easy", recipe_file(tmp_path, text))
     assert not marker.exists()

@@ -140,7 +140,8 @@ def test_divergences_are_counted_and_named_and_training_goes_on(barely_trained: 
     assert set(counts.first_in) <= set(task.facts.state_names)
     most = next(iter(counts.first_in))
     assert str(counts).startswith(
-        f"divergences {counts.total} in {counts.episodes} episodes, first in: {most} ({counts.first_in[most]})"
+        f"{counts.total} divergences in {counts.episodes} episodes, by the dimension that diverged first: "
+        f"{most} ({counts.first_in[most]})"
     )
     rows = rows_of(tmp_path / "out")
     assert len(rows) == counts.total
@@ -171,7 +172,7 @@ def test_a_training_that_starts_from_data_is_the_same_when_it_is_resumed(barely_
         results.append(train_policy(recipe, "hopper-stand", barely_trained, out, resume=True))
         assert (out / "starts.safetensors").is_file()
     assert results[0].return_simulated == results[1].return_simulated
-    with pytest.raises(MosimError, match="start is mixed, and the true task has no data of its own"):
+    with pytest.raises(MosimError, match="start is mixed, which needs a dataset, and the true task has none"):
         train_policy(recipe, "hopper-stand", "true", tmp_path / "true")
 
 

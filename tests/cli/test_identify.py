@@ -71,7 +71,7 @@ def test_numbers_stand_beside_mujocos(folder: Path, capfd: pytest.CaptureFixture
     out, record = folder / "reacher.xml", folder / "reacher.json"
     assert mosim("one", "--data", "data/reacher-easy", "--out", str(out), "--json", str(record)) == 0
     said = capfd.readouterr().out
-    assert "taken as known: the gear of shoulder 0.05" in said
+    assert "taken as known: the gear of shoulder, 0.05, which sets the scale" in said
     assert "Izz of arm + armature of shoulder + 0.0144 mass of hand (kg m2)" in said
     assert "+1 kg mass of hand, -0.0144 kg m2 Izz of arm" in said
     assert f"wrote {out}" in said
@@ -110,7 +110,7 @@ def test_several_seeds_show_their_spread(capfd: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("networks",), "the simulator in networks has the predictor rigid_body, whose weights are no masses"),
+        (("networks",), "the predictor of the simulator in networks is rigid_body, which has no masses"),
         (("one", "pendulum"), "the simulator in pendulum does not fit system reacher"),
         (("one", "--data", "swings"), "does not fit system reacher"),
         (("one", "--data", "nowhere"), "there is no dataset at"),
@@ -121,7 +121,7 @@ def test_several_seeds_show_their_spread(capfd: pytest.CaptureFixture[str]) -> N
         ),
         (("one", "--out", "robot.urdf"), "robot.urdf is no name for an MJCF file"),
         (("one", "--out", "mine.xml"), "mine.xml is a file that mosim did not write, and is left alone"),
-        (("one", "two", "--out", "robot.xml"), "--out writes one robot, not 2"),
+        (("one", "two", "--out", "robot.xml"), "--out writes one robot, but 2 checkpoints are given"),
         (("nothing",), "nothing"),
         ((), ""),
     ],
@@ -146,7 +146,7 @@ def test_a_model_that_is_gone_is_named(folder: Path, tmp_path: Path, capfd: pyte
     capfd.readouterr()
     assert mosim("moved") == 0
     said = capfd.readouterr().out
-    assert "there is no MJCF beside the numbers: the simulator in moved is of the model" in said
+    assert "there is no MJCF to compare with: the simulator in moved is of the model" in said
     assert "say where it is now: --against PATH" in said
     assert mosim("moved", "--out", "robot.xml") == 2
     assert "--out needs the simulator's own model" in capfd.readouterr().err

@@ -63,7 +63,7 @@ def test_hyphens_and_underscores_are_one() -> None:
         (("run", "reacher-easy", "--simulator.seed", "3"), "--simulator.seed would have no effect: --seed sets"),
         (
             ("zero-shot", "s", "--task", "reacher-easy", "--out", "o", "--workers", "1", "--num-env-runners", "2"),
-            "--workers and --num-env-runners are the same; give one of them",
+            "--workers and --num-env-runners are the same setting; give one of them",
         ),
         (("train", "--data", "D", "reacher-esay"), "unknown task 'reacher-esay'; did you mean reacher-easy"),
     ],
@@ -102,11 +102,13 @@ def test_a_recipe_says_where_it_is_from_and_why(tmp_path: Path) -> None:
     own.write_text("stages: [{name: a, learns: [predictor], steps: 3}]\n")
     assert find_recipe("reacher").origin == "reacher (tree), which mosim ships for a system of this name"
     assert find_recipe("arm").origin == "general (tree), since mosim ships none for a system named arm"
-    assert find_recipe("arm", "geometry/large").origin == "geometry/large (geometry), which mosim ships, as asked for"
-    assert find_recipe("reacher", own).origin == f"the file {own} (geometry), as asked for"
-    of_level = "geometry/reacher (geometry), which mosim ships for a system of this name at the level asked for"
+    assert find_recipe("arm", "geometry/large").origin == "geometry/large (geometry), which mosim ships, as requested"
+    assert find_recipe("reacher", own).origin == f"the file {own} (geometry), as requested"
+    of_level = (
+        "geometry/reacher (geometry), which mosim ships for a system of this name at the requested knowledge level"
+    )
     assert find_recipe("reacher", "geometry").origin == of_level
-    none = "arrays/general (arrays), since mosim ships none for a system named reacher at the level asked for"
+    none = "arrays/general (arrays), since mosim ships none for a system named reacher at the requested knowledge level"
     assert find_recipe("reacher", "arrays").origin == none
     with pytest.raises(MosimError, match="unknown recipe 'lagre'"):
         find_recipe("arm", "lagre")

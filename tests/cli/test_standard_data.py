@@ -20,7 +20,7 @@ def test_train_collects_and_evaluate_collects_other_episodes(
     main(["train", "pendulum-swingup", *GENERAL, *OFF])
     said = capfd.readouterr().out
     assert "collecting standard data, 300 episodes of 1000 physics steps, into data/pendulum-swingup" in said
-    assert "measure it: mosim evaluate runs/pendulum-swingup\n" in said
+    assert "evaluate it: mosim evaluate runs/pendulum-swingup\n" in said
     main(["evaluate", "runs/pendulum-swingup", "--horizons", "1", "16", "--starts", "50", *OFF])
     said = capfd.readouterr().out
     assert "collecting standard data, 50 episodes of 1000 physics steps, into data/pendulum-swingup-held-out" in said

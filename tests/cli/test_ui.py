@@ -66,7 +66,7 @@ def test_it_shows_what_was_tracked_until_it_is_ended(store: str, tmp_path: Path,
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert f"MLflow's interface on {store} is at http://127.0.0.1:" in line
+        assert f"the MLflow UI for {store} is at http://127.0.0.1:" in line
         address = line.split()[-1]
         with urllib.request.urlopen(address, timeout=30) as page:  # noqa: S310
             assert b"MLflow" in page.read()

@@ -46,11 +46,11 @@ def test_a_user_sees_progress_and_a_checkpoint_and_nothing_of_ray(folder: Path) 
     assert result.stderr == ""
     # So short a training may end worse than no change, which is said on a line of its own.
     recipe, *warning, checkpoint, measure = result.stdout.splitlines()
-    file = "recipe: the file recipe.yaml (geometry), as asked for; changed: "
+    file = "recipe: the file recipe.yaml (geometry), as requested; changed: "
     assert recipe.startswith(f"{file}stages.1.steps was 1200 and is 10; ")
     assert [line.partition(" predicts")[0] for line in warning] in ([], ["warning: the simulator"])
     assert checkpoint == "checkpoint: out/checkpoints/step-00000230-stage-3"
-    assert measure == "measure it: mosim evaluate out"
+    assert measure == "evaluate it: mosim evaluate out"
     assert {path.name for path in (folder / "out").iterdir()} >= {"checkpoints", "mosim.log"}
     assert not (folder / "out" / ".ray_train").exists()
     assert mosim.load(folder / "out").facts.nq == 1
@@ -63,7 +63,7 @@ def test_a_user_sees_progress_and_a_checkpoint_and_nothing_of_ray(folder: Path) 
 def test_an_address_without_workers_is_a_mistake(folder: Path) -> None:
     result = finished(folder, "--address", "auto")
     assert result.returncode == 2
-    assert "--address goes with --workers" in result.stderr
+    assert "--address needs --workers" in result.stderr
 
 
 @pytest.mark.slow

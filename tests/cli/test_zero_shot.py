@@ -48,7 +48,7 @@ def test_divergences_are_told_and_tracked(folder: Path) -> None:
     assert "warning: zero-shot: the simulator's prediction diverged in a training episode" in said
     counts = read_divergences(folder / "out")
     assert f"zero-shot: {counts}; see out/divergences.csv" in said
-    assert re.search(r"divergences \d+ in \d+ episodes, first in: qpos/\w+ \(\d+\)", said)
+    assert re.search(r"\d+ divergences in \d+ episodes, by the dimension that diverged first: qpos/\w+ \(\d+\)", said)
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     (run,) = client.search_runs([each.experiment_id for each in client.search_experiments()])
     assert run.data.metrics["divergences"] == counts.total
@@ -88,5 +88,8 @@ def test_the_progress_line_marks_where_simulated_and_true_return_part() -> None:
     counts = DivergenceCounts(episodes=3400, first_in={"qvel/rfoot": 1200, "qpos/root[2]": 3})
     progress = progress.model_copy(update={"parted": False, "divergences": counts})
     assert _status(progress) == "return 812 simulated, 240 true, 1,203 divergences, most in qvel/rfoot"
-    assert str(counts) == "divergences 1,203 in 3,400 episodes, first in: qvel/rfoot (1,200), qpos/root[2] (3)"
+    assert str(counts) == (
+        "1,203 divergences in 3,400 episodes, by the dimension that diverged first: "
+        "qvel/rfoot (1,200), qpos/root[2] (3)"
+    )
     assert _metrics(progress)["diverged_first/qpos/root[2]"] == 3

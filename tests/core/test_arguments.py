@@ -45,10 +45,19 @@ def test_what_is_allowed_comes_through_as_it_is() -> None:
         ({"count": "2"}, "given: count is '2'; it must be a whole number."),
         ({"count": 1, "path": ""}, "given: path is ''; it must be a path."),
         ({"count": 1, "path": None}, "given: path is None; it must be a path."),
-        ({"count": 1, "device": "gpu"}, "given: device is 'gpu'; it must be a device that torch has here: cpu"),
-        ({"count": 1, "device": "meta"}, "given: device is 'meta'; it must be a device that torch has here: cpu"),
-        ({"count": 1, "device": None}, "given: device is None; it must be a device that torch has here: cpu"),
-        ({"count": 1, "device": "cuda:99"}, "given: device is 'cuda:99'; it must be a device that torch has here: cpu"),
+        (
+            {"count": 1, "device": "gpu"},
+            "given: device is 'gpu'; it must be a torch device that is available here: cpu",
+        ),
+        (
+            {"count": 1, "device": "meta"},
+            "given: device is 'meta'; it must be a torch device that is available here: cpu",
+        ),
+        ({"count": 1, "device": None}, "given: device is None; it must be a torch device that is available here: cpu"),
+        (
+            {"count": 1, "device": "cuda:99"},
+            "given: device is 'cuda:99'; it must be a torch device that is available here: cpu",
+        ),
         ({"count": 1, "index": -1}, "given: index is -1; it must be greater than or equal to 0."),
         ({"count": 1, "seed": 2**32}, "given: seed is 4294967296; it must be less than or equal to 4294967295."),
         ({"count": 1, "sed": 1}, "given: unknown argument 'sed'; allowed are: count, device, index, path, seed."),
@@ -80,7 +89,7 @@ def test_what_is_wrong_within_the_call_is_told_as_it_is() -> None:
 
 @pytest.mark.parametrize("load", [mosim.load, mosim.load_policy])
 def test_loading_says_what_is_wrong_with_its_arguments(load: Any, tmp_path: Path) -> None:
-    with pytest.raises(MosimError, match="device is 'nope'; it must be a device that torch has here: cpu"):
+    with pytest.raises(MosimError, match="device is 'nope'; it must be a torch device that is available here: cpu"):
         load(tmp_path, device="nope")
     with pytest.raises(MosimError, match="path is None; it must be a path"):
         load(None)

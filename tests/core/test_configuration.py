@@ -65,9 +65,12 @@ def drawing(folder: Path, text: str) -> Path:
             "shapes:\n  a: &a\n    radius: -1\n    kind: circle\n  b:\n    <<: *a\n",
             "drawing.yaml, line 3: key 'shapes.b.radius' is -1",
         ),
-        ("largest: 1\nlargest: 2\n", "drawing.yaml, line 2: key 'largest' is repeated from line 1."),
-        ("shapes: {a: {kind: circle, kind: square}}\n", "drawing.yaml, line 1: key 'kind' is repeated from line 1."),
-        ("shapes:\n  a: &a {kind: circle}\n  b: *a\n  a: {}\n", "line 4: key 'a' is repeated from line 2."),
+        ("largest: 1\nlargest: 2\n", "drawing.yaml, line 2: key 'largest' was already given in line 1."),
+        (
+            "shapes: {a: {kind: circle, kind: square}}\n",
+            "drawing.yaml, line 1: key 'kind' was already given in line 1.",
+        ),
+        ("shapes:\n  a: &a {kind: circle}\n  b: *a\n  a: {}\n", "line 4: key 'a' was already given in line 2."),
         ("sizes: &all [*all]\n", "drawing.yaml, line 1: key 'sizes.0"),
     ],
 )

@@ -37,10 +37,10 @@ def test_collect_says_what_it_made(ray_of_two: None, tmp_path: Path, capsys: pyt
     )
     code, said, _ = run(capsys, *words)
     assert code == 0
-    assert said.startswith("nothing to collect, all is there: 11 episodes")
+    assert said.startswith("nothing to collect, the dataset is complete: 11 episodes")
     code, _, complaint = run(capsys, *words, "--seed", "2")
     assert code == 2
-    assert "its seed is 0 against 2" in complaint
+    assert "its seed is 0 instead of 2" in complaint
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_collect_says_what_it_made(ray_of_two: None, tmp_path: Path, capsys: pyt
         (["--episodes", "0"], "mosim collect: --episodes 0: input should be greater than or equal to 1."),
         (["--seed", "-1"], "mosim collect: --seed -1: input should be greater than or equal to 0."),
         (["--zero-probability", "2"], "--zero-probability 2.0: input should be less than or equal to 1"),
-        (["--noise", "0.1"], "--noise does not go with --behaviour poisson"),
-        (["--behaviour", "policy"], "--behaviour policy needs --policy module:function"),
+        (["--noise", "0.1"], "--noise cannot be used with --behaviour poisson"),
+        (["--behaviour", "policy"], "--behaviour policy needs --policy, as module:function"),
         (["--behaviour", "policy", "--policy", "nonsense"], "policy 'nonsense' is not of the form module:function"),
         (["--behavior", "policy"], "--behaviour"),
         (["--episodes", "many"], "many"),
@@ -101,4 +101,4 @@ def test_import_says_what_it_made(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert len(Dataset.open(tmp_path / "data").load()) == 3
     code, _, complaint = run(capsys, *words[:3], "cheetah-run", *words[4:])
     assert code == 2
-    assert "array 'states' has shape (3, 8, 4); for system 'cheetah' rows [q, v] of width 18 are expected" in complaint
+    assert "array 'states' has shape (3, 8, 4); rows of system 'cheetah' are [q, v] of width 18" in complaint

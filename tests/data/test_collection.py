@@ -141,7 +141,7 @@ def test_a_killed_driver_loses_nothing(tmp_path: Path) -> None:
     interrupted = Dataset.open(folder)
     kept = interrupted.metadata.finished_episodes
     assert 0 < kept < 150
-    with pytest.raises(MosimError, match=rf"{kept} of 150 episodes are there; go on with: mosim collect cheetah-run"):
+    with pytest.raises(MosimError, match=rf"it has {kept} of 150 episodes; continue with: mosim collect cheetah-run"):
         interrupted.load()
     before = {shard.name: (folder / shard.name).stat().st_mtime_ns for shard in interrupted.metadata.shards}
     reports: list[int] = []
@@ -177,15 +177,15 @@ def test_another_collection_in_the_folder_is_named(small_dataset: Path) -> None:
         collect(source, small_dataset, episodes, steps, PoissonBehaviour(mean_hold=hold), workers=1, seed=seed)
 
     again()
-    with pytest.raises(MismatchError, match="its seed is 5 against 6"):
+    with pytest.raises(MismatchError, match="its seed is 5 instead of 6"):
         again(seed=6)
-    with pytest.raises(MismatchError, match="its episodes is 12 against 13; its steps is 40 against 41"):
+    with pytest.raises(MismatchError, match="its episodes is 12 instead of 13; its steps is 40 instead of 41"):
         again(episodes=13, steps=41)
-    with pytest.raises(MismatchError, match=r"behaviour .*mean_hold=5.0.* against .*mean_hold=6.0"):
+    with pytest.raises(MismatchError, match=r"behaviour .*mean_hold=5.0.* instead of .*mean_hold=6.0"):
         again(hold=6)
-    with pytest.raises(MismatchError, match="its source is reacher-easy against reacher-hard"):
+    with pytest.raises(MismatchError, match="its source is reacher-easy instead of reacher-hard"):
         again(source="reacher-hard")
-    with pytest.raises(MismatchError, match="its system's nq is 2 against 9"):
+    with pytest.raises(MismatchError, match="its system's nq is 2 instead of 9"):
         again(source="cheetah-run")
 
 
@@ -207,7 +207,7 @@ def test_other_versions_of_the_physics_do_not_mix(small_dataset: Path) -> None:
         ({"workers": 0}, "workers is 0; it must be 1 or more"),
         ({"seed": -1}, "seed is -1; it must be from 0 to 4294967295"),
         ({"source": "reacher-eazy"}, "did you mean reacher-easy"),
-        ({"behaviour": PolicyBehaviour(policy="no_such_module:act")}, "does not import"),
+        ({"behaviour": PolicyBehaviour(policy="no_such_module:act")}, "cannot be imported"),
     ],
 )
 def test_mistakes_are_named_before_anything_is_written(tmp_path: Path, arguments: dict, sentence: str) -> None:

@@ -78,7 +78,7 @@ def test_episodes_selection_and_stacks_are_the_same_data() -> None:
     chosen = trajectories.select([2, 0])
     np.testing.assert_array_equal(chosen.episode(0).states, episodes[2].states)
     np.testing.assert_array_equal(chosen.contexts[1], episodes[0].context)
-    with pytest.raises(MosimError, match="episodes of 2 to 4 steps do not stack"):
+    with pytest.raises(MosimError, match="episodes of 2 to 4 steps cannot be stacked"):
         trajectories_of(random_episodes([4, 2])).stacked()
     assert "episodes=2, states=(10, 4), actions=(10, 2), contexts=(2, 2)" in repr(chosen)
 

@@ -81,15 +81,18 @@ def test_padded_episodes(episodes: list[Episode], tmp_path: Path, filler: float,
     [
         (
             {"lengths": np.array([30, 12])},
-            r"'lengths' has 2 episodes of up to 30 rows, 42 in all; the file has 1 of 63",
+            r"'lengths' describes 2 episodes of up to 30 rows, 42 rows in total; the file has 1 episodes of 63 rows",
         ),
-        ({"lengths": np.array([60.5, 2.5])}, "'lengths' must hold whole numbers"),
-        ({"episode_ends": np.array([30, 10, 63])}, "'episode_ends' must hold whole numbers, 0 or more and rising"),
-        ({"dones": np.zeros(62, bool)}, r"'dones' has shape \(62,\); a value for each of 1 x 63 rows is expected"),
+        ({"lengths": np.array([60.5, 2.5])}, "'lengths' must contain whole numbers"),
+        (
+            {"episode_ends": np.array([30, 10, 63])},
+            "'episode_ends' must contain whole numbers of 0 or more, in rising order",
+        ),
+        ({"dones": np.zeros(62, bool)}, r"'dones' has shape \(62,\); it must have one value for each of 1 x 63 rows"),
         ({"mask": np.arange(63) % 2 == 0}, "'mask' is false between rows where it is true"),
         (
             {"traj_ends": SHORT_ENDS},
-            r"'traj_ends' looks as if it said where episodes end, .* one of terminals, timeouts,",
+            r"'traj_ends' seems to mark the ends of episodes, .* one of terminals, timeouts,",
         ),
     ],
 )

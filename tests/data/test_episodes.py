@@ -106,7 +106,7 @@ def test_a_policy_that_does_not_fit_is_named(action: np.ndarray) -> None:
 def test_a_policy_needs_a_task(tmp_path: Path) -> None:
     (tmp_path / "spring.xml").write_text(UNSTABLE)
     system = load_system(str(tmp_path / "spring.xml"))
-    with pytest.raises(MosimError, match=r"spring.xml' is no task; name one, or use behaviour poisson"):
+    with pytest.raises(MosimError, match=r"spring.xml' is not a task; give a task, or use the behaviour poisson"):
         collect_episode(system, PolicyBehaviour(policy="a:b"), 5, 0, 0, lambda _: np.zeros(1))
 
 

@@ -97,15 +97,15 @@ DATA = np.zeros((2, 5, 10))
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
-        ({"data": DATA[..., :9]}, r"array 'data' has shape \(2, 5, 9\); for system 'reacher' rows .* of width 10"),
+        ({"data": DATA[..., :9]}, r"array 'data' has shape \(2, 5, 9\); rows of system 'reacher' are .* of width 10"),
         ({"data": DATA[0, 0]}, r"array 'data' has shape \(10,\)"),
         ({"data": DATA[:0]}, r"array 'data' has shape \(0, 5, 10\)"),
         ({"data": spoiled(DATA)}, r"array 'data' is not finite at \(1, 2, 3\)"),
         ({"data": np.array([{"a": 1}], dtype=object)}, r"array 'data' cannot be read as plain numbers"),
-        ({"data": np.full((2, 5, 10), "x")}, r"array 'data' is of type <U1; numbers are expected"),
+        ({"data": np.full((2, 5, 10), "x")}, r"array 'data' is of type <U1; it must contain numbers"),
         ({"states": DATA[..., :4], "actions": DATA[..., :3]}, r"array 'actions' has shape \(2, 5, 3\)"),
         ({"states": DATA[..., :4], "actions": DATA[:, :2, :2]}, r"shapes \(2, 5, 4\) and \(2, 2, 2\)"),
-        ({"states": DATA[..., :4]}, r"holds the arrays states; it needs data, or states and actions"),
+        ({"states": DATA[..., :4]}, r"has the arrays states; it must have data, or states and actions"),
     ],
 )
 def test_what_does_not_fit_is_named(arrays: dict[str, np.ndarray], sentence: str, tmp_path: Path) -> None:

@@ -98,10 +98,10 @@ def padded(states: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 MISTAKES: list[tuple[Recording, str]] = [
     (wrapped, "angles are wrapped to one turn"),
-    (late, "actions stand a row too late"),
-    (early, "actions stand a row too early"),
+    (late, "actions are one row too late"),
+    (early, "actions are one row too early"),
     (padded, "rows are repeated or padded"),
-    (lambda states, actions: (states[..., [2, 3, 0, 1]], actions), "velocities stand before positions"),
+    (lambda states, actions: (states[..., [2, 3, 0, 1]], actions), "velocities come before positions"),
     (lambda states, actions: (np.degrees(states), actions), "angles are in degrees"),
     (lambda states, actions: (states, 100 * actions), "actions are not in the actuators' units"),
     (
@@ -110,15 +110,15 @@ MISTAKES: list[tuple[Recording, str]] = [
     ),
     (
         lambda states, actions: (states[:, ::5], actions[:, ::5]),
-        r"rows are 0\.1 s apart, 5 of the model's time steps of 0.02",
+        r"rows are 0\.1 s apart, which is 5 of the model's time steps of 0.02",
     ),
     (
         lambda states, actions: (states[:, :-1].reshape(1, -1, 4), actions.reshape(1, -1, 2)[:, :-1]),
-        "episodes end there: say where they do by an array",
+        "episodes end there; mark the ends with an array",
     ),
     (
         lambda states, actions: (np.random.default_rng(0).normal(size=states.shape), actions),
-        "no better than to predict no change: they are noise, or of another system",
+        "no better than persistence: they are noise, or of another system",
     ),
 ]
 
@@ -131,7 +131,8 @@ def test_a_mistake_in_a_recording_is_named(
     states, actions = recording(*motion)
     np.savez(tmp_path / "theirs.npz", states=states, actions=actions)
     with pytest.raises(
-        MismatchError, match=rf"theirs.npz: these rows do not follow .*'reacher': .*{sentence}.*--allow-mismatch"
+        MismatchError,
+        match=rf"theirs.npz: the model 'reacher' does not reproduce these rows: .*{sentence}.*--allow-mismatch",
     ):
         import_npz(tmp_path / "theirs.npz", "reacher-easy", tmp_path / "data")
     assert not (tmp_path / "data").exists()
@@ -164,7 +165,7 @@ def test_signs_of_quaternions_are_given_as_mujoco_has_them(
     np.savez(tmp_path / "theirs.npz", states=flipped, actions=actions)
     loaded = import_npz(tmp_path / "theirs.npz", system.source, tmp_path / "data").load()
     np.testing.assert_array_equal(loaded.stacked()[0], states)
-    assert f"{chosen.sum()} quaternions are given the sign of the one before them" in capsys.readouterr().out
+    assert f"the signs of {chosen.sum()} quaternions are changed to match the preceding step" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("factor", "length"), [(1.5, "1.5"), (0.0, "0")])
@@ -196,8 +197,8 @@ def test_measured_motion_is_taken_with_a_warning(
     np.savez(tmp_path / "theirs.npz", states=measured, actions=actions)
     import_npz(tmp_path / "theirs.npz", "reacher-easy", tmp_path / "data")
     said = capsys.readouterr().out
-    assert "these rows follow roughly from one another under the model 'reacher'" in said
-    assert "measured with noise" in said
+    assert "the model 'reacher' reproduces these rows only roughly" in said
+    assert "They may contain measurement noise" in said
 
 
 def test_motion_of_a_heavier_body_is_no_motion_of_this_one(tmp_path: Path) -> None:

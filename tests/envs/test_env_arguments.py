@@ -42,7 +42,7 @@ def test_an_env_takes_the_options_of_a_batch() -> None:
         ({"start": "dta"}, r"start is 'dta'; it must be 'initial', 'data' or 'mixed'\.$"),
         ({"action_repeat": 0}, r"action_repeat is 0; it must be greater than or equal to 1\.$"),
         ({"action_repeat": -3}, r"action_repeat is -3; it must be greater than or equal to 1\.$"),
-        ({"device": "gpu"}, r"device is 'gpu'; it must be a device that torch has here: cpu"),
+        ({"device": "gpu"}, r"device is 'gpu'; it must be a torch device that is available here: cpu"),
         ({"first_index": -1}, r"first_index is -1; it must be greater than or equal to 0\.$"),
         ({"width": 0, "render_mode": "rgb_array"}, r"width is 0; it must be greater than or equal to 1\.$"),
         ({"ending": "never"}, r"ending is 'never'; it must be callable\.$"),

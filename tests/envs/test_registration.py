@@ -53,6 +53,6 @@ def test_a_simulated_task_needs_a_checkpoint() -> None:
 
 def test_a_checkpoint_of_another_system_is_refused_with_what_differs() -> None:
     reacher = load_task("reacher-easy")
-    with pytest.raises(MismatchError, match=r"does not fit task cartpole-swingup: nu is 2 against 1"):
+    with pytest.raises(MismatchError, match=r"does not fit task cartpole-swingup: nu is 2 instead of 1"):
         require_fit(reacher.facts, load_task("cartpole-swingup").facts, "the simulator", "cartpole-swingup")
     require_fit(load_task("reacher-hard").facts, reacher.facts, "the simulator")

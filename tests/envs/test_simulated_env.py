@@ -63,7 +63,7 @@ def test_a_batch_of_one_is_a_row_of_a_batch(checkpoint: tuple[str, Path]) -> Non
 
 
 def test_a_checkpoint_of_another_system_is_refused(checkpoint: tuple[str, Path]) -> None:
-    with pytest.raises(MismatchError, match=r"does not fit task pendulum-swingup: .*nu is \d against 1"):
+    with pytest.raises(MismatchError, match=r"does not fit task pendulum-swingup: .*nu is \d instead of 1"):
         gymnasium.make("MoSim/pendulum-swingup-v0", checkpoint=checkpoint[1])
 
 

@@ -133,5 +133,5 @@ def test_contexts_of_another_task_are_drawn_anew_and_another_system_is_refused(r
     drawn = make_starts("data", hard, states)([0, 1, 2])
     np.testing.assert_array_equal(drawn.context, hard.reset([0, 1, 2]).context)
     assert (states.states == drawn.state).all(axis=1).any()
-    with pytest.raises(MismatchError, match="does not fit task cartpole-swingup: nu is 2 against 1"):
+    with pytest.raises(MismatchError, match="does not fit task cartpole-swingup: nu is 2 instead of 1"):
         StartStates.of(dataset, load_task("cartpole-swingup"))

@@ -162,7 +162,7 @@ def _legend(figure: Any) -> list[str]:
 
 def test_a_model_of_another_system_is_refused(held_out: Trajectories, tmp_path: Path) -> None:
     other = Persistence(load_task("pendulum-swingup").facts)
-    with pytest.raises(MismatchError, match="nq is 1 against 2"):
+    with pytest.raises(MismatchError, match="nq is 1 instead of 2"):
         evaluate(other, TASK, held_out, tmp_path, dataset="id", horizons=(1,), starts=2, seed=0)
     assert not list(tmp_path.iterdir())
 

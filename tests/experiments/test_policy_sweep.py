@@ -95,8 +95,8 @@ def test_policies_are_swept_copied_out_and_gone_on_with(
     actions = policy.act(np.zeros((1, policy.facts.observation_size), np.float32))
     assert np.isfinite(actions).all()
     assert load_policy_recipe("pendulum-swingup", command.out / "best.yaml").gamma == trials["gamma"].iloc[0]
-    printed = next(line for line in command.said.splitlines() if line.startswith("in full"))
-    program, name, *arguments = shlex.split(printed.removeprefix("in full"))
+    printed = next(line for line in command.said.splitlines() if line.startswith("full training"))
+    program, name, *arguments = shlex.split(printed.removeprefix("full training"))
     assert (program, name) == ("mosim", "zero-shot")
     options = parse_with_recipes(Options, "zero-shot", arguments, _defaults)
     assert (options.task, options.recipe.gamma) == ("pendulum-swingup", trials["gamma"].iloc[0])

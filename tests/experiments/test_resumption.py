@@ -86,7 +86,7 @@ def test_more_trials_are_run_and_those_that_ended_stay(search: str, sweep_comman
     sweep = yaml.safe_load(command.file.read_text())
     command.file.write_text(yaml.safe_dump(sweep | {"budget": {"trials": 4, "concurrent": 2}}))
     assert command.run("--resume") == 0, command.said
-    assert "resumed with another setting: budget.trials was 2 and is 4" in command.said
+    assert "resumed with a changed setting: budget.trials was 2 and is 4" in command.said
     assert len(command.trials) == 4
     assert set(command.trials["status"]) == {"finished"}
     assert {trial: command.ended[trial] for trial in first.index} == ended, "what had ended was trained again"

@@ -187,8 +187,8 @@ def test_another_recipe_does_not_go_on_in_the_same_folder(
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("model.correctors: []", "model.corrector: []", "there is no 'model.corrector'; there are in 'model': "),
-        ("stages.0.learning_rate", "stages.7.learning_rate", "there are in 'stages': 0, 1"),
+        ("model.correctors: []", "model.corrector: []", "there is no 'model.corrector'; available in 'model': "),
+        ("stages.0.learning_rate", "stages.7.learning_rate", "available in 'stages': 0, 1"),
         ("stages.0.learning_rate: 1.0e+12", "stages.0.learning_rate: -1", "'stages.0.learning_rate' is -1"),
         ("stages: [{name: predictor, learns: [predictor]", "stages: [{name: a, learns: [corrector/0]", "there are: pr"),
         ("recipe: small.yaml", "recipe: generic", "unknown recipe 'generic'; did you mean general or geometry?"),

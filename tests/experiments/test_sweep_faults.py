@@ -64,7 +64,8 @@ def test_a_sweep_that_is_interrupted_and_killed_goes_on_and_repeats_nothing(swee
     time.sleep(1.5)  # What ended less than a second before may be trained again from its last report but one.
     assert command.end(signal.SIGINT) == EXIT_INTERRUPTED
     assert f"--tracking-uri {command.uri} --resume" in command.said
-    assert "mosim sweep: interrupted; what was finished is kept, and --resume goes on from there." in command.said
+    assert "mosim sweep: interrupted; finished work is kept." in command.said
+    assert "Run the same command again to continue, with --resume if it has that flag." in command.said
     assert "Traceback" not in command.said
     command.start("--resume")
     command.wait(lambda: len(command.kept) > len(command.ended) > len(interrupted))
@@ -125,7 +126,7 @@ def test_a_sweep_all_of_whose_trials_diverge_has_no_best(sweep_command) -> None:
     assert command.run() == 1, command.said
     assert command.said.count("diverged: training of pendulum") == 4, "once as it happens, once at the end"
     assert "Traceback" not in command.said
-    assert "in full" not in command.said
+    assert "full training" not in command.said
     assert not (command.out / "best").exists()
     assert_all_is_there(command, 2)
 

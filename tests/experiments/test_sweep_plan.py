@@ -130,7 +130,7 @@ def test_without_a_predictor_of_its_own_or_anything_after_it_there_is_no_key(
         ([("small.yaml", "nowhere.yaml")], "mine.yaml, line 3: key 'recipe': "),
         ([("small.yaml", "generic")], "mine.yaml, line 3: key 'recipe': unknown recipe 'generic'; did you mean"),
         ([("{episodes: 4, steps: 20}", "{path: nowhere}")], "mine.yaml, line 5: key 'data.path': "),
-        ([("stages.1.learning_rate", "stages.1.rate")], "mine.yaml, line 6: there is no 'stages.1.rate'; there are"),
+        ([("stages.1.learning_rate", "stages.1.rate")], "mine.yaml, line 6: there is no 'stages.1.rate'; available"),
         ([("stages.1.learning_rate: 0.002", "stages.1.steps: 5")], "mine.yaml, line 4: key 'minutes': to fit a budget"),
         ([("stages.3.horizon", "stages.4.horizon")], "mine.yaml, line 8: there is no 'stages.4.horizon'"),
         ([("[2, 8]", "[2, 0]")], "mine.yaml, line 8: key 'stages.3.horizon' is 0; input should be greater"),

@@ -76,7 +76,7 @@ def test_differences_name_the_fact(system: System, tmp_path: Path) -> None:
     assert phrase.startswith("physical constants differ (")
     assert "body_mass" in phrase
     slower = write(tmp_path / "slower.xml", BODIES.format(mass=0.1).replace("0.004", "0.002"))
-    assert slower.facts.differences(system.facts) == ["timestep is 0.002 against 0.004"]
+    assert slower.facts.differences(system.facts) == ["timestep is 0.002 instead of 0.004"]
     wider = write(tmp_path / "wider.xml", BODIES.format(mass=0.1).replace(".05 .05", ".05 .06"))
     assert wider.facts.differences(system.facts)[0] == "joints differ (slider)"
 

@@ -257,7 +257,7 @@ def test_the_command_sends_what_is_left(
     main(["sync", str(folder), "--tracking-uri", store])
     printed = capsys.readouterr().out
     assert "4 events sent" in printed
-    assert "all had been sent already" in printed
+    assert "nothing to send, all events were sent before" in printed
     assert history(store) == [4]
 
 

@@ -73,7 +73,7 @@ def test_a_recipe_is_asked_for_by_name_or_file(tmp_path: Path) -> None:
             "model: {integrator: {method: rk5}}\nstages: [{name: a, learns: [predictor], steps: 1}]",
             "semi_implicit_euler",
         ),
-        ("stages: [", "is not YAML"),
+        ("stages: [", "is not valid YAML"),
         ("seed: 1", "'stages' is missing"),
     ],
 )

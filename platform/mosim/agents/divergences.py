@@ -45,7 +45,9 @@ class DivergenceCounts(Frozen):
 
     def __str__(self) -> str:
         where = ", ".join(f"{name} ({count:,})" for name, count in self.first_in.items())
-        return f"divergences {self.total:,} in {self.episodes:,} episodes" + (f", first in: {where}" * bool(where))
+        return f"{self.total:,} divergences in {self.episodes:,} episodes" + (
+            f", by the dimension that diverged first: {where}" * bool(where)
+        )
 
 
 class DivergenceLog:

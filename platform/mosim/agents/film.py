@@ -62,8 +62,8 @@ def true_episode(
     wanted = task.observation_size, task.facts.nu
     if (policy.facts.observation_size, policy.facts.action_size) != wanted:
         raise MismatchError(
-            f"a policy of {policy.facts.task}, with {policy.facts.observation_size} observations and "
-            f"{policy.facts.action_size} actions, does not fit {task.name}, which has {wanted[0]} and {wanted[1]}."
+            f"the policy was trained for {policy.facts.task}, with {policy.facts.observation_size} observations and "
+            f"{policy.facts.action_size} actions; it does not fit {task.name}, which has {wanted[0]} and {wanted[1]}."
         )
     recorder, repeat = _Recorder(task), policy.facts.action_repeat
     limit = max_episode_steps(task, repeat)

@@ -120,7 +120,9 @@ def load_policy(path: Location, device: Device = "cpu") -> Policy:
         policy = Policy(facts)
         policy.load_state_dict(load_file(folder / WEIGHTS_FILE))
     except (ValidationError, RuntimeError) as error:
-        raise DamagedFileError(f"{folder} does not hold a policy of this version: {_first_line(error)}") from None
+        raise DamagedFileError(
+            f"{folder} has no policy that this version of mosim can load: {_first_line(error)}"
+        ) from None
     return policy.to(device).eval().requires_grad_(False)
 
 

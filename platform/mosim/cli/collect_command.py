@@ -32,31 +32,45 @@ _BEHAVIOUR_FLAGS: dict[str, tuple[str, ...]] = {
 
 
 class Options(CommandOptions):
-    """Collect trajectories of a task or an MJCF file. The same command again goes on where it was stopped."""
+    """Collect trajectories of a task or an MJCF file. Run the same command again to resume."""
 
     task: tyro.conf.Positional[str] = Field(description="A task as domain-task, or the path of an MJCF file.")
     out: str = Field(description="Folder of the dataset: a path, or a URI such as s3://bucket/data.")
-    episodes: int = Field(default=TRAINING_EPISODES, ge=1, description="How many episodes.")
-    steps: int = Field(default=EPISODE_STEPS, ge=1, description="Physics steps an episode.")
-    workers: int = Field(default=os.cpu_count() or 1, ge=1, description="Ray actors. The data do not depend on it.")
-    seed: int = Field(default=0, ge=0, lt=2**32, description="Determines, with an episode's index, all that is random.")
+    episodes: int = Field(default=TRAINING_EPISODES, ge=1, description="Number of episodes.")
+    steps: int = Field(default=EPISODE_STEPS, ge=1, description="Physics steps per episode.")
+    workers: int = Field(
+        default=os.cpu_count() or 1, ge=1, description="Number of Ray actors. The data do not depend on it."
+    )
+    seed: int = Field(
+        default=0,
+        ge=0,
+        lt=2**32,
+        description="Random seed; together with an episode's index, it determines everything random in that episode.",
+    )
     behaviour: Literal["poisson", "policy"] = Field(
-        default="poisson", description="Random actions held for random times, or a policy."
+        default="poisson",
+        description="Which actions are applied: random ones, each held for a random time, or those of a policy.",
     )
     mean_hold: Annotated[float | None, tyro.conf.arg(metavar="STEPS")] = Field(
-        default=None, ge=1, description="poisson: mean of the number of physics steps an action is held (5)."
+        default=None, ge=1, description="poisson: mean number of physics steps for which an action is held (default 5)."
     )
     zero_probability: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = Field(
-        default=None, ge=0, le=1, description="poisson: share of the actions drawn that are zero (0.1)."
+        default=None, ge=0, le=1, description="poisson: fraction of the drawn actions that are zero (default 0.1)."
     )
     policy: Annotated[str | None, tyro.conf.arg(metavar="POLICY")] = Field(
         default=None,
-        description="policy: module:function of a Python callable, or the folder of a policy that mosim wrote.",
+        description="policy: a Python callable as module:function, or the folder of a policy that mosim saved.",
     )
     noise: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = Field(
-        default=None, ge=0, description="policy: deviation of noise on actions, as a share of half their range (0)."
+        default=None,
+        ge=0,
+        description="policy: standard deviation of the noise added to actions, as a fraction of half their range "
+        "(default 0).",
     )
-    verbose: Verbose = Field(default=False, description="Show what Ray and others print; a log file holds it anyway.")
+    verbose: Verbose = Field(
+        default=False,
+        description="Show the output of Ray and other libraries on the terminal; otherwise it goes to a log file.",
+    )
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -82,18 +96,18 @@ def _summary(dataset: Dataset, collected: int, rate: float) -> str:
     what = (
         f"{metadata.episodes} episodes of {metadata.steps} physics steps{speed}; dataset {dataset.id} in {dataset.uri}"
     )
-    return what if collected else f"nothing to collect, all is there: {what}"
+    return what if collected else f"nothing to collect, the dataset is complete: {what}"
 
 
 def _behaviour(options: Options) -> Behaviour:
     given = {name for names in _BEHAVIOUR_FLAGS.values() for name in names if getattr(options, name) is not None}
     if odd := sorted(given - set(_BEHAVIOUR_FLAGS[options.behaviour])):
-        raise MosimError(f"--{odd[0].replace('_', '-')} does not go with --behaviour {options.behaviour}.")
+        raise MosimError(f"--{odd[0].replace('_', '-')} cannot be used with --behaviour {options.behaviour}.")
     values = {name: getattr(options, name) for name in given}
     if options.behaviour == "poisson":
         return PoissonBehaviour(**values)
     if options.policy is None:
-        raise MosimError("--behaviour policy needs --policy module:function, or the folder of a policy.")
+        raise MosimError("--behaviour policy needs --policy, as module:function or the folder of a policy.")
     if Path(options.policy).is_dir():
         values["policy"] = str(Path(options.policy).resolve())  # Actors have working folders of their own.
     return PolicyBehaviour(**values)

@@ -21,41 +21,45 @@ _SQLITE = "sqlite:///"
 
 
 class Options(CommandOptions):
-    """Show the runs of an experiment side by side.
+    """Compare the runs of an experiment in one web page.
 
-    Writes OUT/index.html, one file that needs neither a server nor a network: which is best at which horizon and
-    whether seeds could have done it, horizon curves with intervals over seeds, errors by dimension, losses, errors
-    against samples, time and speed, what matters in a sweep, zero-shot returns, and the parameters that differ. Runs
-    that failed, still run or lack results are told.
+    Writes OUT/index.html, one file that needs neither a server nor a network. It shows which runs are best at each
+    horizon and whether the difference is larger than the spread over seeds, horizon curves with confidence intervals
+    over seeds, errors by dimension, losses, errors against samples, time and speed, the importance of a sweep's
+    settings, zero-shot returns, and the parameters that differ. It also lists runs that failed, are still running or
+    lack results.
 
       mosim compare --experiment mosim --out report
       mosim compare --experiment mosim --group-by model.structure --out report --paper
       mosim compare --experiment mosim --runs "sweep search" --out report --watch
     """
 
-    experiment: str = Field(default="mosim", description="MLflow's experiment.")
+    experiment: str = Field(default="mosim", description="Name of the MLflow experiment.")
     runs: tuple[str, ...] = Field(
         default=(),
-        description="Only these: ids, or the beginnings of ids, or names; a study or a sweep stands for its runs.",
+        description="Compare only these runs, given by id, beginning of an id, or name; a study or a sweep selects "
+        "all of its runs.",
     )
     group_by: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = Field(
         default=None,
-        description="A parameter or tag, such as model.structure or stages.0.learning_rate. By default the variants of "
-        "a study, the trials of a sweep, and otherwise runs that differ in nothing but the seed are a group.",
+        description="Parameter or tag to group runs by, such as model.structure or stages.0.learning_rate. By default, a "
+        "group is a variant of a study, a trial of a sweep, or otherwise runs that differ only in the "
+        "seed.",
     )
     tracking_uri: Annotated[str | None, tyro.conf.arg(metavar="URI")] = Field(
-        default=None, description="MLflow's store. By default MLFLOW_TRACKING_URI, or ./mlflow.db."
+        default=None, description="MLflow tracking URI. If omitted: MLFLOW_TRACKING_URI, or ./mlflow.db."
     )
-    out: Path = Field(default=Path("report"), description="Folder for the page.")
+    out: Path = Field(default=Path("report"), description="Output folder of the page.")
     paper: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
-        default=False, description="Write the figures for a paper too: OUT/paper/*.pdf and *.png, as wide as a column."
+        default=False, description="Also write figures for a paper, one column wide: OUT/paper/*.pdf and *.png."
     )
     watch: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
-        default=False, description="Rewrite the page as runs report, until Ctrl-C; an open page loads itself anew."
+        default=False, description="Update the page as runs report results, until Ctrl-C; an open page reloads itself."
     )
-    every: float = Field(default=10.0, gt=0, description="With --watch: seconds between two looks.")
+    every: float = Field(default=10.0, gt=0, description="With --watch: seconds between two updates.")
     log: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
-        default=False, description="Log the page to MLflow too, as an artifact of a run `compare` of the experiment."
+        default=False,
+        description="Also log the page to MLflow, as an artifact of a run named compare in the same experiment.",
     )
 
 
@@ -64,7 +68,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "compare", arguments)
     uri = default_tracking_uri() if options.tracking_uri is None else absolute_uri(options.tracking_uri)
     if uri.startswith(_SQLITE) and not Path(uri.removeprefix(_SQLITE)).is_file():
-        raise MosimError(f"there is no store at {uri}; --tracking-uri says where the runs are.")
+        raise MosimError(f"there is no MLflow store at {uri}; give the store of the runs with --tracking-uri.")
     import_mlflow()
     # Here, since the help should wait neither for MLflow nor for plotly.
     from mosim_analysis import AnalysisError
@@ -82,7 +86,7 @@ def _compare(options: Options, uri: str) -> None:
     read = _reader(options, uri)
     results = read()
     if options.watch:
-        console.print(f"watching {source}, every {options.every:g} s; Ctrl-C ends it")
+        console.print(f"watching {source} every {options.every:g} s; press Ctrl-C to stop")
         watch(
             read,
             path,
@@ -133,7 +137,7 @@ def _log(options: Options, uri: str, path: Path) -> None:
     tags = {"phase": "compare"}
     with (
         Tracker.open(options.out, options.experiment, uri) as tracker,
-        tracker.run("compare", tags=tags, description="The page of mosim compare, among the artifacts.") as run,
+        tracker.run("compare", tags=tags, description="The page that mosim compare wrote; see the artifacts.") as run,
     ):
         run.log_artifact(path)
 

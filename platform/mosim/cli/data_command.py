@@ -38,28 +38,29 @@ _UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 
 
 class Options(CommandOptions):
-    """Tell what is in a dataset: how much, where its states have been, what its actions were.
+    """Summarise a dataset: its size, the states that it covers, and its actions.
 
-    For each dimension of the state: extremes, mean, deviation, quantiles, and the share of steps within the joint's
-    range. How often the system touches something and how often a joint is at its limit. For each actuator: extremes,
-    how often it is zero and at the ends of its range; how long actions are held. A sample of the steps is repeated in
-    MuJoCo. Warnings name what tends to hurt training: steps that the system's physics do not reproduce, dimensions
-    that never move, values that are not finite, repeated episodes, and, with --against, near duplicates of steps there.
-    Warnings do not change the exit code. Datasets are read a shard at a time, so they may be larger than memory.
+    For each dimension of the state: minimum, maximum, mean, standard deviation, quantiles, and the fraction of steps
+    within the joint's range. How often the system is in contact, and how often a joint is at its limit. For each
+    actuator: minimum, maximum, how often it is zero and how often it is at a bound of its range; and how long actions
+    are held. A sample of the steps is replayed in MuJoCo. Warnings name what usually hurts training: steps that MuJoCo
+    does not reproduce, dimensions that never change, values that are not finite, duplicate episodes and, with
+    --against, near-duplicates of steps in the other dataset. Warnings do not change the exit code. Datasets are read
+    one shard at a time, so they may be larger than memory.
 
       mosim data data/reacher-easy
       mosim data data/heldout --against data/train --json heldout.json
     """
 
-    dataset: tyro.conf.Positional[str] = Field(description="A path, or a URI such as s3://bucket/data.")
+    dataset: tyro.conf.Positional[str] = Field(description="Path of the dataset, or a URI such as s3://bucket/data.")
     against: Annotated[str | None, tyro.conf.arg(metavar="DATASET")] = Field(
-        default=None, description="Another dataset of the same system, such as the one that was trained on."
+        default=None, description="Another dataset of the same system to compare with, such as the training data."
     )
     system: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = Field(
-        default=None, description="The system, where its model is no longer where the dataset says."
+        default=None, description="The task or MJCF file, if the model is no longer at the path that the dataset names."
     )
     json_file: Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE")] = Field(
-        default=None, description="Write all of it as JSON too."
+        default=None, description="Also write all results to this file as JSON."
     )
 
 
@@ -133,9 +134,9 @@ def _print(
     if shared is not None:
         near = "-" if shared.nearest_median is None else f"{shared.nearest_median:.2g}"
         console.print(
-            f"{'against':<15}{shared.uri}: {len(shared.same_episodes)} episodes the same, "
-            f"{shared.near_duplicates:.1%} of {shared.probes} steps have a near duplicate, the nearest step is {near} "
-            "standard deviations away (median)",
+            f"{'against':<15}{shared.uri}: {len(shared.same_episodes)} identical episodes, "
+            f"{shared.near_duplicates:.1%} of {shared.probes} steps have a near-duplicate; median distance to the "
+            f"nearest step: {near} standard deviations",
         )
     if survey.physics_steps:
         for table in (_coverage_table(survey), _action_table(survey)):
@@ -149,7 +150,7 @@ def _facts(
     lengths = f"{survey.shortest}" if survey.shortest == survey.longest else f"{survey.shortest} to {survey.longest}"
     share, looked_at = contacts
     if isinstance(system, str):
-        touching = f"not looked for: {system}"
+        touching = f"not checked: {system}"
     else:
         touching = "-" if share is None else f"{share:.1%} of {looked_at:,} states"
     held = survey.held
@@ -161,7 +162,7 @@ def _facts(
         "on disk": _size(survey.bytes_on_disk),
         "replay": f"not done: {system}" if isinstance(system, str) else _replay(replay),
         "in contact": touching,
-        "at limits": "no joint has any" if survey.at_limits is None else f"{survey.at_limits:.1%} of the states",
+        "at limits": "no joint has limits" if survey.at_limits is None else f"{survey.at_limits:.1%} of the states",
         "actions held": f"{held.mean:.3g} physics steps (median {held.median:g}, longest {held.longest})",
     }
 
@@ -170,7 +171,10 @@ def _replay(replay: ReplayCheck | None) -> str:
     if replay is None:
         return "-"
     same = replay.steps - replay.wrong
-    return f"{same} of {replay.steps} steps end as in MuJoCo, {replay.error:.1e} of a usual change away in the mean"
+    return (
+        f"MuJoCo reproduces {same} of {replay.steps} steps; the mean error is {replay.error:.1e} of a step's typical "
+        "change"
+    )
 
 
 def _behaviour(survey: Survey) -> str:
@@ -179,7 +183,9 @@ def _behaviour(survey: Survey) -> str:
         return f"imported from {behaviour.file}"
     if isinstance(behaviour, PolicyBehaviour):
         return f"policy {behaviour.policy}, noise {behaviour.noise:g}{seed}"
-    held = f"held {behaviour.mean_hold:g} physics steps in the mean, {behaviour.zero_probability:.0%} of them zero"
+    held = (
+        f"each held for {behaviour.mean_hold:g} physics steps on average, {behaviour.zero_probability:.0%} of them zero"
+    )
     return f"random actions, {held}{seed}"
 
 
@@ -201,7 +207,7 @@ def _action_table(survey: Survey) -> Table:
         title="actions, in actuator units", title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False
     )
     table.add_column("actuator", no_wrap=True)
-    for head in ("range", "min", "max", "mean", "std", "zero", "at the ends"):
+    for head in ("range", "min", "max", "mean", "std", "zero", "at bounds"):
         table.add_column(head, justify="right")
     for each in survey.actuators:
         numbers = map(_figure, (each.minimum, each.maximum, each.mean, each.deviation))

@@ -30,13 +30,13 @@ from mosim.training import read_checkpoint
 class Options(TrackedOptions):
     """Measure a simulator's horizon error on held-out trajectories.
 
-    Beside it stand persistence (predict no change) and the chaos floor (MuJoCo, started 1e-6 away: the floor that
-    chaos sets), on the same starts.
+    For comparison, persistence (predict no change) and the chaos floor (MuJoCo itself, started 1e-6 away) are measured
+    from the same starts.
 
-    Without --data, it measures on the dataset in data/TASK-held-out, TASK being the simulator's, and first collects
-    standard data there if there is none.
+    Without --data, the dataset in data/TASK-held-out is used, where TASK is the simulator's task. If there is none,
+    standard data are collected there first.
 
-    Writes horizon.csv (a row a model and horizon), horizon_curve.csv (every step), horizon_dimensions.csv and
+    Writes horizon.csv (one row per model and horizon), horizon_curve.csv (every step), horizon_dimensions.csv and
     horizon.png.
 
       mosim evaluate runs/reacher-easy
@@ -46,27 +46,30 @@ class Options(TrackedOptions):
     checkpoint: tyro.conf.Positional[Path] = Field(description="A checkpoint, or the folder of a training run.")
     data: Annotated[str | None, tyro.conf.arg(metavar="DATASET")] = Field(
         default=None,
-        description="A dataset that the simulator was not trained on. By default data/TASK-held-out, where "
-        f"{HELD_OUT_EPISODES} episodes are collected if it holds none.",
+        description="A dataset that the simulator was not trained on. If omitted: data/TASK-held-out, where "
+        f"{HELD_OUT_EPISODES} episodes are collected if there are none.",
     )
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = Field(
-        default=None, description="Folder for tables and plot; `evaluation` in the training run's folder by default."
+        default=None,
+        description="Folder for the tables and the plot. If omitted: evaluation, in the folder of the training run.",
     )
-    horizons: tuple[int, ...] = Field(default=STANDARD_HORIZONS, min_length=1, description="Physics steps.")
-    starts: int = Field(default=400, ge=1, description="Rollouts a horizon; fewer where the episodes hold fewer.")
-    seed: int = Field(default=0, ge=0, description="Of the choice of starts.")
+    horizons: tuple[int, ...] = Field(
+        default=STANDARD_HORIZONS, min_length=1, description="Horizons to evaluate, in physics steps."
+    )
+    starts: int = Field(default=400, ge=1, description="Rollouts per horizon; fewer if the episodes have fewer starts.")
+    seed: int = Field(default=0, ge=0, description="Seed of the random choice of starts.")
     task: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = Field(
-        default=None, description="The true system, where it is not the one that the checkpoint names."
+        default=None, description="The true system, if it is not the one that the checkpoint names."
     )
-    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, ...")
-    threads: int = Field(default=1, ge=1, description="Torch's threads on the CPU, and MuJoCo's.")
+    device: str = Field(default="auto", description="Device of the simulator: auto, cpu, cuda, cuda:1, ...")
+    threads: int = Field(default=1, ge=1, description="CPU threads for torch and for MuJoCo.")
 
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
     options = parse(Options, "evaluate", arguments)
     if wrong := [horizon for horizon in options.horizons if horizon < 1]:
-        raise MosimError(f"--horizons {wrong[0]}: a horizon is 1 physics step or more.")
+        raise MosimError(f"--horizons {wrong[0]}: a horizon must be at least 1 physics step.")
     checkpoint = read_checkpoint(options.checkpoint)
     system = find_system(options.task, checkpoint.system, "--task", f"the simulator in {options.checkpoint}")
     given = None if options.data is None else Dataset.open(options.data)

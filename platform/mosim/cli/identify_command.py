@@ -44,40 +44,40 @@ _EPISODES, _EPISODE_STEPS = 5, 200
 
 
 class Options(CommandOptions):
-    """Print what an articulated simulator has learned in MuJoCo's words: masses, joints and motors.
+    """Print the masses, joints and motors that an articulated simulator has learned, as MJCF attributes.
 
-    Beside each number stand its 95% interval, by the balance of forces in the data, and the MJCF's own number. All
-    forces of a tree of links could be larger by one factor without any change of motion, so one number of the MJCF is
-    taken as known: a gear. What motion determines only together is shown together; then come the numbers that no motion
-    separates, those that these data do not determine, and which joints' motion would. Bodies that are welded together
-    count as one.
+    Each parameter is printed with its 95% confidence interval, computed from the residual forces in the data, and with
+    the value in the MJCF. Scaling all masses and forces of a kinematic tree by one factor does not change its motion,
+    so one value of the MJCF, a gear, is taken as known. Parameters that motion determines only in combination are
+    printed as combinations. Then follow the parameters that no motion can separate, those that these data do not
+    determine, and the joints whose motion would determine them. Bodies that are welded together count as one.
 
-    With --out, the numbers are written into the system's own model as an MJCF file, and rollouts of the file and of the
-    simulator are compared. A file that mosim did not write is not replaced. Several checkpoints, such as of several
-    seeds, are shown as one, with the spread of each number.
+    With --out, the parameters are written into the system's own model as an MJCF file, and rollouts of that file and of
+    the simulator are compared. A file that mosim did not write is not replaced. If several checkpoints are given, such
+    as those of several seeds, the means of the parameters are printed, with their spread.
 
       mosim identify runs/cheetah --data data/cheetah-run
       mosim identify runs/arm --data data/arm --against arm_of_the_factory.xml --out arm.xml --json arm.json
     """
 
     checkpoints: tyro.conf.Positional[tuple[Path, ...]] = Field(
-        min_length=1, description="Checkpoints, or folders of training runs, of one system."
+        min_length=1, description="Checkpoints, or folders of training runs, all of the same system."
     )
     data: Annotated[str | None, tyro.conf.arg(metavar="DATASET")] = Field(
         default=None,
-        description="The dataset that says how certain the numbers are. By default data/TASK, where that is what the "
-        "simulator was trained on; without, there are no intervals.",
+        description="The dataset to compute confidence intervals from. If omitted: data/TASK, if the simulator was "
+        "trained on it; otherwise there are no intervals.",
     )
     against: Annotated[str | None, tyro.conf.arg(metavar="MJCF|TASK")] = Field(
-        default=None, description="The model to compare with; the simulator's own system by default."
+        default=None, description="The model to compare with. If omitted: the simulator's own system."
     )
     out: Annotated[Path | None, tyro.conf.arg(metavar="XML")] = Field(
-        default=None, description="Write the system's own model with the learned numbers."
+        default=None, description="Write the system's own model, with the learned parameters, to this MJCF file."
     )
     json_file: Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE")] = Field(
-        default=None, description="Write all numbers as JSON too."
+        default=None, description="Also write all parameters to this file as JSON."
     )
-    verbose: Verbose = Field(default=False, description="Show what libraries print.")
+    verbose: Verbose = Field(default=False, description="Show the output of libraries on the terminal.")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -104,12 +104,12 @@ def main(arguments: Sequence[str]) -> None:
         if options.out is not None and isinstance(own, System):
             written, rollouts = _written(options.out, simulators[0], each[0].mechanics, own, trajectories)
     if isinstance(own, str) and options.against is None:
-        console.print(f"there is no MJCF beside the numbers: {own}")
+        console.print(f"there is no MJCF to compare with: {own}")
     print_identified(found, len(each))
     if written is not None and rollouts is not None:
         console.print(f"wrote {options.out}")
         for sentence in written.unwritten:
-            console.print(f"  not in it: {sentence}.")
+            console.print(f"  not in the file: {sentence}.")
         console.print(agreement_table(rollouts))
     if options.json_file is not None:
         write_json(options.json_file, _as_json(found, written, rollouts))
@@ -154,7 +154,7 @@ def _own_system(options: Options, checkpoint: Checkpoint) -> System | str:
 def _require_one(options: Options, own: System | str) -> None:
     """Checks that there is one robot to write, and a place to write it to."""
     if len(options.checkpoints) > 1:
-        raise MosimError(f"--out writes one robot, not {len(options.checkpoints)}; give one checkpoint.")
+        raise MosimError(f"--out writes one robot, but {len(options.checkpoints)} checkpoints are given; give one.")
     if isinstance(own, str):
         raise MosimError(f"--out needs the simulator's own model: {own}")
     if options.out is not None:
@@ -168,7 +168,10 @@ def _trajectories(options: Options, checkpoint: Checkpoint) -> Trajectories | No
         return dataset.load()
     dataset = complete_dataset(Path("data") / label_of(checkpoint.system))
     if dataset is None or dataset.id != checkpoint.dataset_id:
-        console.print("no --data is given: there are no intervals, and numbers count as told that motion could tell.")
+        console.print(
+            "no --data is given: there are no intervals, and every parameter that some motion could determine counts "
+            "as determined."
+        )
         return None
     console.print(f"no --data is given: using {dataset.uri}, which the simulator was trained on")
     return dataset.load()

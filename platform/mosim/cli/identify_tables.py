@@ -34,18 +34,22 @@ def print_identified(found: Identified, checkpoints: int) -> None:
       found: what to print.
       checkpoints: of how many it is.
     """
-    looked_at = "without data" if found.transitions is None else f"by {found.transitions:,} transitions"
+    looked_at = "without data" if found.transitions is None else f"intervals from {found.transitions:,} transitions"
     seeds = f", means of {checkpoints} checkpoints" if checkpoints > 1 else ""
     console.print(Text.assemble((found.system, "bold"), f" as learned, {looked_at}{seeds}"))
     for known in found.known if found.against is not None else ():
-        console.print(f"taken as known: {known.what} {known.value:.4g}, which sets the scale of all forces of its tree")
+        console.print(
+            f"taken as known: {known.what}, {known.value:.4g}, which sets the scale of all forces in its kinematic tree"
+        )
     if found.against is None:
-        console.print("the scale of all forces is that of shapes filled with water, since motion does not determine it")
+        console.print(
+            "motion does not determine the scale of the forces; it is set by giving all shapes the density of water"
+        )
     if found.unseen:
-        console.print(f"always pushed by contacts or limits: {', '.join(found.unseen)}")
+        console.print(f"never free of contact and limit forces: {', '.join(found.unseen)}")
     _show(_numbers(found, checkpoints > 1))
     if zeros := sum(number.nothing for number in found.numbers):
-        console.print(f"{zeros} numbers that are practically zero are left out")
+        console.print(f"{zeros} parameters that are practically zero are not shown")
     if found.combinations:
         _show(_combinations(found, checkpoints > 1))
     _print_changes(found.changes)
@@ -53,7 +57,7 @@ def print_identified(found: Identified, checkpoints: int) -> None:
 
 def agreement_table(rollouts: pd.DataFrame) -> Table:
     """Horizon errors of a written model and its simulator."""
-    title = "mean squared error over steps 1..H, raw [q, v]; medians over starts in brackets"
+    title = "mean squared error over steps 1..H, raw [q, v]; medians over starts in parentheses"
     table = Table(title=title, title_justify="left")
     for column in ("H", "starts", *(pair.replace(",", " against") for pair in PAIRS)):
         table.add_column(column, justify="right")
@@ -64,7 +68,7 @@ def agreement_table(rollouts: pd.DataFrame) -> Table:
 
 
 def _numbers(found: Identified, spread: bool) -> Table:
-    table = _table(("", "number"), found, spread)
+    table = _table(("", "parameter"), found, spread)
     for of, numbers in itertools.groupby(found.numbers, key=lambda number: number.of):
         label, unknown = of, []
         for number in numbers:
@@ -79,7 +83,7 @@ def _numbers(found: Identified, spread: bool) -> Table:
 
 
 def _combinations(found: Identified, spread: bool) -> Table:
-    table = _table(("determined together",), found, spread)
+    table = _table(("determined only in combination",), found, spread)
     for number in found.combinations:
         if number.nothing:
             continue
@@ -118,16 +122,16 @@ def _print_changes(changes: Sequence[Change]) -> None:
     by_motion = [change for change in changes if change.by == "motion"]
     alone = [change.terms[0][1] for change in by_motion if len(change.terms) == 1]
     if alone:
-        console.print("no motion depends on:")
+        console.print("parameters that do not affect motion:")
         parts = [name.partition(" of ") for name in alone]
         for of, names in itertools.groupby(sorted(parts, key=lambda part: part[2]), key=lambda part: part[2]):
             console.print(f"  {of}: {', '.join(name for name, _, _ in names)}")
     if together := [change for change in by_motion if len(change.terms) > 1]:
-        console.print("no motion separates, since they can change together:")
+        console.print("combined changes that do not affect motion:")
         for change in together:
             console.print(f"  {_change(change)}")
     if by_data := [change for change in changes if change.by == "data"]:
-        console.print("these data do not determine, though other motion would:")
+        console.print("combined changes that these data do not determine, but other motion would:")
         for change in by_data[:_CHANGES]:
             console.print(f"  {_change(change)}: {_remedy(change)}")
         if len(by_data) > _CHANGES:
@@ -136,12 +140,12 @@ def _print_changes(changes: Sequence[Change]) -> None:
 
 def _remedy(change: Change) -> str:
     if not change.remedy:
-        return "it takes the motion of several joints at once"
+        return "this needs motion of several joints at once"
     joints, controls = (
         [name for name in change.remedy if name.startswith("ctrl[") == control] for control in (False, True)
     )
     each = [f"motion of {' or '.join(joints)}"] * bool(joints) + [f"control {' or '.join(controls)}"] * bool(controls)
-    return f"random {' or '.join(each)} alone would add most"
+    return f"random {' or '.join(each)} alone would add the most information"
 
 
 def _change(change: Change) -> str:

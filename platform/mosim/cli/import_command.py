@@ -13,17 +13,19 @@ from mosim.data import import_npz
 
 
 class Options(CommandOptions):
-    """Import trajectories from an .npz file that holds an array data, or arrays states and actions.
+    """Import trajectories from an .npz file that has an array data, or arrays states and actions.
 
-    Arrays such as terminals, timeouts, lengths, episode_ends or mask say where episodes end. A sample of the steps is
-    repeated in MuJoCo: data that cannot be motion of the system are refused, with the likely cause.
+    Arrays such as terminals, timeouts, lengths, episode_ends or mask mark the ends of episodes. A sample of the steps
+    is replayed in MuJoCo. Data that cannot be motion of the system are rejected, with the likely cause.
     """
 
     file: tyro.conf.Positional[Path] = Field(description="The .npz file.")
-    system: str = Field(description="The system they are of: a task as domain-task, or the path of an MJCF file.")
+    system: str = Field(
+        description="The system of the trajectories: a task as domain-task, or the path of an MJCF file."
+    )
     out: str = Field(description="Folder of the dataset: a path, or a URI such as s3://bucket/data.")
     allow_mismatch: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
-        default=False, description="Take data that cannot be motion of the system too, and only warn."
+        default=False, description="Import data even if they cannot be motion of the system, and only warn."
     )
 
 

@@ -9,21 +9,21 @@ from collections.abc import Sequence
 from mosim.core.errors import MosimError, UnknownNameError
 
 COMMANDS = {
-    "run": "Everything, from a MuJoCo task to a policy trained only in its neural simulator.",
+    "run": "Run all steps, from a MuJoCo task to a policy trained only in its neural simulator.",
     "systems": "List every system and task.",
     "collect": "Collect trajectories of a task or an MJCF file with Ray actors.",
     "import": "Import trajectories from an .npz file.",
     "train": "Train a neural simulator from trajectories, in stages.",
     "evaluate": "Measure a simulator's horizon error on held-out trajectories.",
     "zero-shot": "Train a policy in a simulator alone, and evaluate it in the true task.",
-    "study": "Train and measure variants of recipes on several systems, as one YAML file says.",
-    "sweep": "Search the settings of a training with Ray Tune, on this machine or on a cluster.",
-    "compare": "Show the runs of an experiment side by side, as one page that needs no server.",
-    "show": "Film a simulator's prediction under the truth, with the growing error.",
-    "identify": "Print masses, joints and motors of a simulator in MuJoCo's words, and write them as an MJCF file.",
-    "data": "Tell what is in a dataset, and what in it tends to hurt training.",
-    "ui": "Open MLflow's interface on the store that runs are tracked in.",
-    "sync": "Send what a tracking server has missed.",
+    "study": "Train and evaluate variants of recipes on several systems, as defined in a YAML file.",
+    "sweep": "Search hyperparameters with Ray Tune, on this machine or on a cluster.",
+    "compare": "Compare the runs of an experiment, in one page that needs no server.",
+    "show": "Render a simulator's prediction below the true motion, with the growing error.",
+    "identify": "Print a simulator's masses, joints and motors as MJCF attributes, and write them to an MJCF file.",
+    "data": "Summarise a dataset, and warn of what usually hurts training.",
+    "ui": "Open the MLflow UI for the store in which runs are tracked.",
+    "sync": "Send to MLflow what its server has missed.",
 }
 
 EXIT_MISTAKE = 2
@@ -53,7 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(EXIT_MISTAKE)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        _print(f"mosim {name}: interrupted; what was finished is kept, and --resume goes on from there.", sys.stderr)
+        _print(
+            f"mosim {name}: interrupted; finished work is kept. Run the same command again to continue, with --resume "
+            "if it has that flag.",
+            sys.stderr,
+        )
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -67,11 +71,11 @@ def _overview() -> str:
         [
             "usage: mosim [-h] [--version] COMMAND ...",
             "",
-            "Learn a robot's dynamics from trajectories, train policies inside, evaluate them in the true task.",
+            "Learn robot dynamics from trajectories, train policies in the simulator, evaluate them in the true task.",
             "",
             *lines,
             "",
-            "mosim COMMAND --help explains a command. Begin with: mosim run reacher-easy",
+            "mosim COMMAND --help explains a command. Start with: mosim run reacher-easy",
         ]
     )
 

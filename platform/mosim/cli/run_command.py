@@ -14,11 +14,11 @@ _SET_BY_SEED = ("--simulator.seed", "--policy.seed")
 
 
 class Options(CommandOptions, RunSettings):
-    """From a MuJoCo task to a policy trained only in its neural simulator.
+    """Run all steps, from a MuJoCo task to a policy trained only in its neural simulator.
 
     Collects trajectories with Ray actors, trains a neural simulator in stages, measures its horizon error on held-out
-    episodes, trains a policy with RLlib in the simulator alone and the same recipe in the true task beside it, and
-    evaluates both in the true task. Every field of both recipes is a flag below. After Ctrl-C or a crash, the same
+    episodes, trains a policy with RLlib in the simulator alone and, for comparison, the same recipe in the true task,
+    and evaluates both in the true task. Every field of both recipes is a flag below. After Ctrl-C or a crash, the same
     command with --resume continues.
 
       mosim run reacher-easy
@@ -29,7 +29,9 @@ def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
     options = parse_with_recipes(Options, "run", arguments, _defaults, positional="task")
     if idle := [flag for flag in _SET_BY_SEED if flag in given_flags(arguments)]:
-        raise MosimError(f"{idle[0]} would have no effect: --seed sets the seed of data, simulator and policy alike.")
+        raise MosimError(
+            f"{idle[0]} would have no effect: --seed sets the seed of the data, the simulator and the policy."
+        )
     WholeRun(options, load_task(options.task, allow_imports=True)).run()
 
 

@@ -29,15 +29,15 @@ _STEPS, _SECONDS = 1000, 10.0
 
 
 class Options(CommandOptions):
-    """Show a simulator's prediction: the truth above, the prediction below, from the same start, same actions.
+    """Render a simulator's prediction below the true motion, from the same start and with the same actions.
 
-    Both robots are filmed from the same place. Under them grows the horizon error, on a logarithmic axis, between
-    persistence (predict no change) and the chaos floor (MuJoCo, started 1e-6 away). Beside the video stands a contact
-    sheet of a few moments, for papers.
+    Both robots are seen by the same camera. A plot below them shows the horizon error over time on a logarithmic axis,
+    between persistence (predict no change) and the chaos floor (MuJoCo itself, started 1e-6 away). A contact sheet of a
+    few moments is written beside the video, for papers.
 
-    Without --data, the episode is one that nothing is trained on: of the standard held-out episodes, the one that
-    --seed counts to. With --policy, a policy acts on the true state, and the simulator is given the same actions.
-    Rendering needs OpenGL, but no screen; where there is none, mosim says which package to install.
+    Without --data, the episode is a standard held-out episode, on which nothing is trained; --seed is its index. With
+    --policy, a policy acts on the true state, and the simulator is given the same actions. Rendering needs OpenGL, but
+    no screen. If OpenGL is missing, the error message names the package to install.
 
       mosim show runs/reacher-easy
       mosim show runs/cheetah --task cheetah-run --seconds 3 --speed 0.25 --out cheetah.mp4
@@ -46,38 +46,47 @@ class Options(CommandOptions):
 
     checkpoint: tyro.conf.Positional[Path] = Field(description="A checkpoint, or the folder of a training run.")
     task: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = Field(
-        default=None, description="The true system, where it is not the one that the checkpoint names."
+        default=None, description="The true system, if it is not the one that the checkpoint names."
     )
     out: Annotated[Path | None, tyro.conf.arg(metavar="MP4")] = Field(
-        default=None, description="The video; TASK.mp4 in the training run's folder by default."
+        default=None, description="The video. If omitted: TASK.mp4 in the folder of the training run."
     )
     sheet: Annotated[Path | None, tyro.conf.arg(metavar="PNG")] = Field(
-        default=None, description="The contact sheet; beside the video, under its name, by default."
+        default=None, description="The contact sheet. If omitted: beside the video, under the same name."
     )
-    moments: int = Field(default=_STYLE.moments, ge=2, le=24, description="Pictures in a row of the contact sheet.")
+    moments: int = Field(default=_STYLE.moments, ge=2, le=24, description="Pictures per row of the contact sheet.")
     data: Annotated[str | None, tyro.conf.arg(metavar="DATASET")] = Field(
-        default=None, description="A dataset that the simulator was not trained on, of which --seed draws a start."
+        default=None, description="A dataset that the simulator was not trained on; --seed selects a start in it."
     )
     policy: Annotated[str | None, tyro.conf.arg(metavar="POLICY")] = Field(
-        default=None, description="Who acts: the folder of a trained policy, or a Python callable as module:function."
+        default=None,
+        description="The policy that acts: the folder of a trained policy, or a Python callable as module:function.",
     )
     steps: Annotated[int | None, tyro.conf.arg(metavar="INT")] = Field(
-        default=None, ge=1, description=f"Physics steps to show. By default {_STEPS}, or {_SECONDS:g} seconds if less."
+        default=None,
+        ge=1,
+        description=f"Physics steps to show. If omitted: {_STEPS}, or {_SECONDS:g} seconds if that is less.",
     )
     seconds: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = Field(
-        default=None, gt=0, description="The same in seconds of motion, in place of --steps."
+        default=None, gt=0, description="Seconds of motion to show, in place of --steps."
     )
-    seed: int = Field(default=0, ge=0, lt=2**32, description="Which episode, or which start in --data.")
-    fps: float = Field(default=_STYLE.fps, gt=0, le=240, description="Frames a second.")
-    speed: float = Field(default=_STYLE.speed, gt=0, description="Seconds of motion in a second of film; 0.25 is slow.")
-    width: int = Field(default=_STYLE.width, ge=160, le=3840, multiple_of=2, description="Of the video, in pixels.")
+    seed: int = Field(
+        default=0, ge=0, lt=2**32, description="Index of the held-out episode, or seed of the start in --data."
+    )
+    fps: float = Field(default=_STYLE.fps, gt=0, le=240, description="Frames per second.")
+    speed: float = Field(
+        default=_STYLE.speed, gt=0, description="Seconds of motion per second of video; 0.25 is slow motion."
+    )
+    width: int = Field(
+        default=_STYLE.width, ge=160, le=3840, multiple_of=2, description="Width of the video, in pixels."
+    )
     camera: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = Field(
         default=None,
-        description="A camera of the model's; by default one that sees the whole robot and goes along.",
+        description="A camera of the model. If omitted: one that follows the robot and shows all of it.",
     )
-    device: str = Field(default="auto", description="Of the simulator: auto, cpu, cuda, cuda:1, ...")
-    threads: int = Field(default=1, ge=1, description="Torch's threads on the CPU.")
-    verbose: Verbose = Field(default=False, description="Show what libraries print.")
+    device: str = Field(default="auto", description="Device of the simulator: auto, cpu, cuda, cuda:1, ...")
+    threads: int = Field(default=1, ge=1, description="CPU threads for torch.")
+    verbose: Verbose = Field(default=False, description="Show the output of libraries on the terminal.")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -102,7 +111,7 @@ def main(arguments: Sequence[str]) -> None:
         with torch_threads(options.threads):
             comparison = compare(load_simulator(checkpoint.path, device), system, episode, device, options.seed)
         with progress_bar() as progress:
-            bar = progress.add_task(f"draw {film.name}", total=None, status="")
+            bar = progress.add_task(f"render {film.name}", total=None, status="")
             frames = film_comparison(
                 comparison,
                 system,
@@ -128,7 +137,7 @@ def _places(options: Options, checkpoint: Checkpoint, system: System) -> tuple[P
 def _steps(options: Options, timestep: float) -> tuple[int, bool]:
     """How many physics steps to show, and whether fewer will do."""
     if options.steps is not None and options.seconds is not None:
-        raise MosimError("--steps and --seconds say the same; give one of them.")
+        raise MosimError("--steps and --seconds both set the length; give one of them.")
     if options.seconds is not None:
         return max(round(options.seconds / timestep), 1), False
     if options.steps is not None:

@@ -44,10 +44,10 @@ def shown_episode(
     """
     if dataset is not None:
         if policy is not None:
-            raise MosimError("--policy and --data exclude each other: a dataset's actions are given already.")
+            raise MosimError("--policy and --data cannot be combined: a dataset has actions of its own.")
         require_fit(dataset.facts, system.facts, f"the dataset at {dataset.uri}")
         if dataset.id == trained_on:
-            warn(f"the simulator was trained on {dataset.uri}; its error on what it has seen says little.")
+            warn(f"the simulator was trained on {dataset.uri}; its error on training data says little.")
         return _stored(dataset, steps, seed, at_most)
     if policy is None:
         return collect_episode(system, PoissonBehaviour(), steps, HELD_OUT_SEED_OFFSET, seed)

@@ -31,13 +31,13 @@ EXIT_SOME_FAILED = 1
 
 
 class Options(TrackedOptions):
-    """Train and measure variants of recipes on several systems, under several seeds, as one YAML file says.
+    """Train and evaluate variants of recipes on several systems with several seeds, as defined in a YAML file.
 
-    The file names systems, seeds, a budget and variants; a variant is a recipe, or changes to one by dotted names. All
-    of it is checked before the first run starts. Standard data are collected for every system, every run is trained in
-    a process of its own on one core and measured on the same held-out starts, and results.csv holds all figures. A run
-    that fails is told in the table and does not stop the others; the command then exits with 1. After Ctrl-C or a
-    crash, the same command with --resume goes on.
+    The file lists systems, seeds, a budget and variants. A variant is a recipe, or changes to one by dotted names. The
+    whole file is checked before the first run starts. Standard data are collected for every system. Every run is
+    trained in its own process on one core and evaluated from the same held-out starts, and results.csv has all results.
+    A run that fails is listed in the table and does not stop the others; the command then exits with code 1. After
+    Ctrl-C or a crash, the same command with --resume continues.
 
       mosim study studies/ablation.yaml
       mosim study benchmarks/accuracy.yaml --results accuracy.csv --only reacher --resume
@@ -45,21 +45,19 @@ class Options(TrackedOptions):
 
     file: tyro.conf.Positional[Path] = Field(description="The study: a YAML file.")
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = Field(
-        default=None, description="Folder for everything; runs/NAME by default, NAME being the study's."
+        default=None, description="Output folder. If omitted: runs/NAME, where NAME is the study's name."
     )
-    workers: int = Field(
-        default=max((os.cpu_count() or 1) // 2, 1), ge=1, description="Runs at a time, of one core each."
-    )
+    workers: int = Field(default=max((os.cpu_count() or 1) // 2, 1), ge=1, description="Runs at a time, one core each.")
     only: Annotated[str | None, tyro.conf.arg(metavar="PART")] = Field(
-        default=None, description="Only runs whose name, such as reacher-easy/staged/seed-0, has this in it."
+        default=None, description="Run only the runs whose name contains this text, such as reacher-easy/staged/seed-0."
     )
     results: Annotated[Path | None, tyro.conf.arg(metavar="CSV")] = Field(
-        default=None, description="Where else to write results.csv."
+        default=None, description="Also write results.csv to this path."
     )
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
-        default=False, description="Go on with the study in --out; finished runs are not repeated."
+        default=False, description="Resume the study in --out; finished runs are not repeated."
     )
-    device: str = Field(default="auto", description="auto, cpu, cuda; a GPU is shared by the runs at a time.")
+    device: str = Field(default="auto", description="Device: auto, cpu or cuda; runs at the same time share a GPU.")
 
 
 def main(arguments: Sequence[str]) -> None:

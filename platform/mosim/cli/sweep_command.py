@@ -27,13 +27,13 @@ EXIT_ALL_FAILED = 1
 
 
 class Options(TrackedOptions):
-    """Search the settings of a training with Ray Tune: trials of one recipe's variants, as one YAML file says.
+    """Search hyperparameters with Ray Tune, as defined in a YAML file: each trial trains a variant of one recipe.
 
-    The file names a task, the data, a base recipe, what is searched, a scheduler and a budget; see tune_configs/ for
-    examples with comments. All of it is checked before the first trial starts. Trials report at fixed intervals of
-    training, and go on from their last report if their process or node dies. The best checkpoint is copied to OUT/best,
-    its recipe to OUT/best.yaml, and trials.csv holds a row a trial. After Ctrl-C or a crash, the same command with
-    --resume goes on, and repeats no trial that has ended.
+    The file names a task, the data, a base recipe, a search space, a scheduler and a budget; see tune_configs/ for
+    examples with comments. The whole file is checked before the first trial starts. Trials report at fixed intervals of
+    training, and continue from their last report if their process or node dies. The best checkpoint is copied to
+    OUT/best and its recipe to OUT/best.yaml, and trials.csv has one row per trial. After Ctrl-C or a crash, the same
+    command with --resume continues, and does not repeat trials that have ended.
 
       mosim sweep tune_configs/reacher-quick.yaml
       mosim sweep tune_configs/humanoid-staged.yaml --address auto --storage s3://bucket/sweeps
@@ -41,28 +41,31 @@ class Options(TrackedOptions):
 
     file: tyro.conf.Positional[Path] = Field(description="The sweep: a YAML file.")
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = Field(
-        default=None, description="Folder for results on this machine; runs/NAME by default, NAME being the sweep's."
+        default=None,
+        description="Folder for results on this machine. If omitted: runs/NAME, where NAME is the sweep's name.",
     )
     storage: Annotated[str | None, tyro.conf.arg(metavar="PATH|URI")] = Field(
         default=None,
-        description="Where trials keep checkpoints, in a folder of the sweep's name: on a cluster a path that all "
-        "nodes share, or a bucket such as s3://bucket/sweeps. Its state is pickled, so let nobody else write there. "
-        "By default --out.",
+        description="Where trials store checkpoints, in a folder named after the sweep: on a cluster, a path that "
+        "all nodes share, or a bucket such as s3://bucket/sweeps. The sweep's state is pickled, so "
+        "nobody else may be able to write there. If omitted: --out.",
     )
     address: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = Field(
         default=None,
-        description="Of a Ray cluster: auto on one of its nodes, or ray://head:10001 from elsewhere, for as long as "
-        "this command runs; see docs/scaling.md for sweeps that outlast it. By default what RAY_ADDRESS says, or else "
-        "a Ray of this machine's own.",
+        description="Address of a Ray cluster: auto on one of its nodes, or ray://head:10001 from another machine, "
+        "as long as this command runs; docs/scaling.md describes sweeps that outlast it. If omitted: "
+        "RAY_ADDRESS, or a Ray instance on this machine.",
     )
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
-        default=False, description="Go on with the sweep in --storage; trials that have ended are not repeated."
+        default=False, description="Resume the sweep in --storage; trials that have ended are not repeated."
     )
     allow_imports: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
         default=False,
-        description="Import the module that the sweep or its recipe names; its code runs.",
+        description="Import the module that the sweep or its recipe names. This runs the module's code.",
     )
-    device: str = Field(default="auto", description="auto, cpu, cuda; auto is cuda where resources.gpu is above 0.")
+    device: str = Field(
+        default="auto", description="Device: auto, cpu or cuda; auto is cuda if resources.gpu is above 0."
+    )
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -76,9 +79,9 @@ def main(arguments: Sequence[str]) -> None:
         changes = check_resumption(plan, storage, resume=options.resume)
         if isinstance(plan, SimulatorPlan) and plan.dataset is None:
             check_collection(load_system(plan.source, allow_imports=True), f"{storage}/data", plan.sweep.data.training)
-        console.print(f"recipe that trials change: {plan.origin}")
+        console.print(f"base recipe of the trials: {plan.origin}")
         for change in changes:
-            console.print(f"resumed with another setting: {change}")
+            console.print(f"resumed with a changed setting: {change}")
         results = _track(options, plan, storage, out)
     if all(result.failure for result in results):
         sys.exit(EXIT_ALL_FAILED)
@@ -121,12 +124,12 @@ def _print(options: Options, plan: SimulatorPlan | PolicyPlan, results: "SweepRe
         if result.failure:
             console.print(Text.assemble(("failed", "red"), f" trial {result.trial}: {result.failure}"))
     command = shlex.join(["mosim", "sweep", *sys.argv[2:]])
-    lines = [("trials", conclusion.trials), ("best", conclusion.best), ("its recipe", conclusion.recipe)]
+    lines = [("trials", conclusion.trials), ("best", conclusion.best), ("best recipe", conclusion.recipe)]
     if any(result.resumable for result in results.trials):
-        lines.append(("go on", command if options.resume else f"{command} --resume"))
+        lines.append(("continue", command if options.resume else f"{command} --resume"))
     lines.append(("compare", ui_command(options.tracking_uri or default_tracking_uri())))
     if conclusion.recipe:
-        lines.append(("in full", full_training(plan, conclusion.recipe, results.dataset)))
+        lines.append(("full training", full_training(plan, conclusion.recipe, results.dataset)))
     for label, said in lines:
         if said is not None:
             console.print(f"{label:<14}{said}")

@@ -15,15 +15,16 @@ from mosim.tracking import sync
 
 @dataclass(frozen=True)
 class SyncOptions:
-    """Sends to MLflow what its tracking server has missed while it was down or slow.
+    """Send to MLflow what its tracking server missed while it was down or slow.
 
-    Whatever a command of mosim tracks is first kept under its output folder, in tracking/journal.jsonl, and sent from
-    there. Sending twice does no harm: every run, point and file arrives once. After the work, for example:
+    Everything that a mosim command tracks is first stored in its output folder, in tracking/journal.jsonl, and sent
+    from there. Sending twice is safe: every run, metric value and file arrives once. For example, after a run:
 
       mosim sync runs/reacher-easy
 
-    Runs that were sent elsewhere than MLFLOW_TRACKING_URI or ./mlflow.db says are sent where --tracking-uri says, so
-    that a folder received from somebody else tells no server of itself; all of them, also where some went before:
+    Without --tracking-uri, runs are sent only to the store in MLFLOW_TRACKING_URI or ./mlflow.db, so that a folder
+    received from somebody else cannot name a server. With it, all runs are sent to the given store, including those
+    that were sent to another one before:
 
       mosim sync runs/reacher-easy --tracking-uri http://mlflow.example.org
     """
@@ -32,14 +33,16 @@ class SyncOptions:
     """Output folders of finished or interrupted commands, such as runs/reacher-easy."""
 
     tracking_uri: str | None = None
-    """Where to send: an MLflow server, or sqlite:///FILE. By default MLFLOW_TRACKING_URI, or ./mlflow.db."""
+    """Where to send: an MLflow server, or sqlite:///FILE. If omitted: MLFLOW_TRACKING_URI, or ./mlflow.db."""
 
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
     options = parse(SyncOptions, "sync", arguments)
     if not options.folders:
-        raise MosimError("which output folder? For example: mosim sync runs/reacher-easy")
+        raise MosimError("no output folder is given; give one, for example: mosim sync runs/reacher-easy")
     for folder in options.folders:
         sent = sync(folder, options.tracking_uri)
-        console.print(f"{folder}: {sent} events sent." if sent else f"{folder}: all had been sent already.")
+        console.print(
+            f"{folder}: {sent} events sent." if sent else f"{folder}: nothing to send, all events were sent before."
+        )

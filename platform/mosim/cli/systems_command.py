@@ -22,7 +22,7 @@ _COLUMNS = (
 
 
 class Options(CommandOptions):
-    """List every task with the sizes of its system, its times in seconds and its episode in control steps."""
+    """List every task with its state and action sizes, time steps in seconds and episode length in control steps."""
 
     tasks: tyro.conf.Positional[tuple[str, ...]] = Field(default=(), description="The tasks to list; all by default.")
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(

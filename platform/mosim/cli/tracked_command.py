@@ -17,11 +17,14 @@ from mosim.tracking import TrackedRun, Tracker, environment_tags
 class TrackedOptions(CommandOptions):
     """Options of a command that is tracked."""
 
-    experiment: str = Field(default="mosim", description="MLflow's experiment.")
+    experiment: str = Field(default="mosim", description="Name of the MLflow experiment.")
     tracking_uri: Annotated[str | None, tyro.conf.arg(metavar="URI")] = Field(
-        default=None, description="MLflow's store; off for none. By default MLFLOW_TRACKING_URI, or ./mlflow.db."
+        default=None,
+        description="MLflow tracking URI, or off for no tracking. If omitted: MLFLOW_TRACKING_URI, or ./mlflow.db.",
     )
-    verbose: Verbose = Field(default=False, description="Show what libraries print; a log file holds it anyway.")
+    verbose: Verbose = Field(
+        default=False, description="Show the output of libraries on the terminal; otherwise it goes to a log file."
+    )
 
 
 @contextmanager

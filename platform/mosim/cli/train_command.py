@@ -29,13 +29,13 @@ from mosim.training import Recipe, find_recipe, run_identity
 
 
 class Options(TrackedOptions):
-    """Train a neural simulator of a task's or an MJCF file's physics, stage by stage.
+    """Train a neural simulator of a task or an MJCF file, stage by stage.
 
-    Without --data, it trains on the dataset in data/TASK, and first collects standard data there if there is none.
-    Without --recipe, the system's own recipe is used if mosim ships one, else a general one: a tree of masses on the
-    robot's drawing. --recipe geometry knows the drawing alone, --recipe arrays no more than states and actions. Every
-    field of the recipe is a flag below, whose default is the recipe's. After Ctrl-C or a crash, the same command with
-    --resume goes on.
+    Without --data, the dataset in data/TASK is used; if there is none, standard data are collected there first. Without
+    --recipe, the recipe that mosim ships for the system is used, or else a general one. Both have the knowledge level
+    tree: the robot is a kinematic tree of masses with known geometry. With --recipe geometry, the simulator knows the
+    geometry only; with --recipe arrays, only states and actions. Every field of the recipe is a flag below; its default
+    is the recipe's value. After Ctrl-C or a crash, the same command with --resume continues.
 
       mosim train reacher-easy
       mosim train reacher-easy --data s3://bucket/reacher --out runs/reacher --minutes 5
@@ -45,43 +45,42 @@ class Options(TrackedOptions):
     task: tyro.conf.Positional[str] = Field(description="A task as domain-task, or the path of an MJCF file.")
     data: Annotated[str | None, tyro.conf.arg(metavar="DATASET")] = Field(
         default=None,
-        description="A path, or a URI such as s3://bucket/data. By default data/TASK, where "
-        f"{TRAINING_EPISODES} episodes are collected if it holds none.",
+        description="Path of the training data, or a URI such as s3://bucket/data. If omitted: data/TASK, where "
+        f"{TRAINING_EPISODES} episodes are collected if there are none.",
     )
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = Field(
         default=None,
-        description="Folder for checkpoints and the log; runs/TASK by default. With workers on several nodes, one that "
-        "all of them see under this path.",
+        description="Folder for checkpoints and the log. If omitted: runs/TASK. With workers on several nodes, it must "
+        "be a path that all of them share.",
     )
     recipe_file: Annotated[str | None, tyro.conf.arg(name="recipe", metavar="FILE|NAME")] = Field(
         default=None,
-        description="A YAML file with model and stages; geometry or arrays, for the system's recipe that knows no more "
-        "of the robot; or the name of a recipe of mosim's own, such as geometry/large.",
+        description="A YAML file with model and stages; geometry or arrays, for the system's recipe of that "
+        "knowledge level; or the name of a recipe that mosim ships, such as geometry/large.",
     )
     minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = Field(
-        default=None, gt=0, description="Fit the stages into this wall-clock budget, each keeping its share."
+        default=None, gt=0, description="Wall-clock budget of all stages together; each stage keeps its share."
     )
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
-        default=False, description="Go on from the last checkpoint in --out, if there is one."
+        default=False, description="Resume from the last checkpoint in --out, if there is one."
     )
-    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, ...")
-    threads: int = Field(default=1, ge=1, description="Torch's threads on the CPU; small networks are fastest with 1.")
+    device: str = Field(default="auto", description="Device: auto, cpu, cuda, cuda:1, ...")
+    threads: int = Field(default=1, ge=1, description="CPU threads for torch; small networks are fastest with 1.")
     workers: int = Field(
         default=1,
         ge=1,
-        description="Processes of Ray that share each batch, for a large model; each has --threads CPUs, and on CUDA a "
-        "GPU. A step is the same for any number of them, up to rounding.",
+        description="Number of Ray processes that share each batch, for a large model; each has --threads CPUs and, "
+        "on CUDA, a GPU. The result of a step does not depend on their number, up to rounding.",
     )
     address: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = Field(
         default=None,
-        description="With --workers: a Ray cluster, such as auto or ray://head:10001. By default the one that "
-        "RAY_ADDRESS names, or this machine alone.",
+        description="With --workers: the address of a Ray cluster, such as auto or ray://head:10001. If omitted: "
+        "RAY_ADDRESS, or this machine alone.",
     )
     compile_steps: Annotated[bool, tyro.conf.arg(name="compile"), tyro.conf.FlagCreatePairsOff] = Field(
         default=False,
-        description="Compile one-step stages by torch.compile, which takes up to a minute a stage first and has gained "
-        "nothing where the model has constraints; "
-        "where it does not work, training says so and goes on.",
+        description="Compile one-step stages with torch.compile. This takes up to a minute per stage, and does not "
+        "speed up models with constraints. If compilation fails, training warns and continues without it.",
     )
     recipe: Annotated[Recipe, tyro.conf.arg(name="")]
 
@@ -94,7 +93,7 @@ def main(arguments: Sequence[str]) -> None:
     if options.minutes is not None:
         recipe = recipe.within(options.minutes)
     if options.address is not None and options.workers == 1:
-        raise MosimError("--address goes with --workers of 2 or more; one worker trains in this process.")
+        raise MosimError("--address needs --workers of 2 or more; one worker trains in this process.")
     device = pick_device(options.device) if options.workers == 1 else options.device
     given = None if options.data is None else Dataset.open(options.data)
     out = Path("runs", label_of(options.task)) if options.out is None else options.out
@@ -110,7 +109,7 @@ def main(arguments: Sequence[str]) -> None:
         check_identity(out, run_identity(recipe, given.id), resume=options.resume)
         path = _train(options, system, recipe, given, out, device)
     console.print(f"checkpoint: {path}")
-    console.print(f"measure it: {shlex.join(['mosim', 'evaluate', str(out)])}")
+    console.print(f"evaluate it: {shlex.join(['mosim', 'evaluate', str(out)])}")
 
 
 def _train(options: Options, system: System, recipe: Recipe, dataset: Dataset, out: Path, device: str) -> Path:

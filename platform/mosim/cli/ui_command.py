@@ -17,23 +17,25 @@ _PORT = 5000
 
 
 class Options(CommandOptions):
-    """Open MLflow's interface on the store that runs are tracked in, until Ctrl-C.
+    """Open the MLflow UI for the store in which runs are tracked, until Ctrl-C.
 
-    There runs can be searched and compared: choose some, then Compare. Horizon errors are charts whose step is the
-    horizon (horizon_mse/mosim), returns and losses charts by the step of the training; the tags system, task,
-    model.structure, model.knowledge, stage and dataset.id are columns to filter and group by.
+    To compare runs there, select them and choose Compare. Horizon errors are charts whose step is the horizon
+    (horizon_mse/mosim). Returns and losses are charts over training steps. The tags system, task, model.structure,
+    model.knowledge, stage and dataset.id are columns to filter and group by.
 
-    Where runs are tracked by a server, it has an interface of its own: then its address is said, and nothing started.
+    If runs are tracked by a server, it has a UI of its own. The command then prints its address and starts nothing.
 
       mosim ui
       mosim ui --tracking-uri sqlite:///elsewhere/mlflow.db --port 5001
     """
 
     tracking_uri: Annotated[str | None, tyro.conf.arg(metavar="URI")] = Field(
-        default=None, description="MLflow's store. By default MLFLOW_TRACKING_URI, or ./mlflow.db."
+        default=None, description="MLflow tracking URI. If omitted: MLFLOW_TRACKING_URI, or ./mlflow.db."
     )
-    host: str = Field(default="127.0.0.1", description="Where to listen; 0.0.0.0 lets other machines in.")
-    port: int = Field(default=_PORT, ge=0, le=65535, description="Where to listen; 0 is any that is free.")
+    host: str = Field(
+        default="127.0.0.1", description="Host address to listen on; 0.0.0.0 accepts connections from other machines."
+    )
+    port: int = Field(default=_PORT, ge=0, le=65535, description="Port to listen on; 0 selects a free one.")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -41,17 +43,17 @@ def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "ui", arguments)
     uri = options.tracking_uri or default_tracking_uri()
     if address := server_address(uri):
-        console.print(f"runs are tracked by a server, which has the interface: {address}")
+        console.print(f"runs are tracked by a server; its UI is at {address}")
         return
     # Whoever ends this process ends MLflow's, too.
     signal.signal(signal.SIGTERM, _leave)
     try:
         with Interface(uri, options.host, options.port) as interface:
-            console.print(f"MLflow's interface on {interface.store} is at {interface.address}")
-            console.print("Ctrl-C ends it.")
+            console.print(f"the MLflow UI for {interface.store} is at {interface.address}")
+            console.print("Press Ctrl-C to stop it.")
             interface.wait()
     except KeyboardInterrupt:
-        console.print("ended.")
+        console.print("stopped.")
 
 
 def _leave(number: int, frame: Any) -> None:

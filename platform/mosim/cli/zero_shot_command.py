@@ -49,42 +49,43 @@ VIDEO = "policy.mp4"
 class Options(TrackedOptions):
     """Train a policy with RLlib in a simulator alone, and evaluate it in the true task at fixed intervals.
 
-    Every field of the policy's recipe is a flag below; --algorithm NAME --help shows those of another algorithm. Writes
-    returns.csv, returns.png, the policy, and policy.mp4, its first seconds in the true task, where there is OpenGL.
+    Every field of the policy's recipe is a flag below; --algorithm NAME --help shows the flags of another algorithm.
+    Writes returns.csv, returns.png, the policy and, if OpenGL is available, policy.mp4, the first seconds of an episode
+    in the true task.
 
       mosim zero-shot runs/reacher --task reacher-easy --out runs/reacher/zero-shot
       mosim zero-shot runs/reacher --task reacher-easy --out runs/reacher/sac --algorithm sac
     """
 
     checkpoint: tyro.conf.Positional[Path] = Field(description="A checkpoint, or the folder of a training run.")
-    task: str = Field(description="A task as domain-task, of the system that the simulator has learned.")
+    task: str = Field(description="A task of the system that the simulator has learned, as domain-task.")
     out: Path = Field(description="Folder for returns, checkpoints and the policy.")
     recipe_file: Annotated[Path | None, tyro.conf.arg(name="recipe", metavar="FILE")] = Field(
-        default=None, description="A YAML file; by default the algorithm's own recipe for the task, or a general one."
+        default=None, description="A YAML file. If omitted: the algorithm's own recipe for the task, or a general one."
     )
     allow_imports: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
         default=False,
-        description="Import the module that the recipe's file names; its code runs.",
+        description="Import the module that the recipe file names. This runs the module's code.",
     )
     workers: Annotated[int | None, tyro.conf.arg(metavar="INT")] = Field(
-        default=None, ge=0, description="Ray actors that sample; the same as --num-env-runners."
+        default=None, ge=0, description="Number of Ray actors that sample; the same as --num-env-runners."
     )
     data: Annotated[str | None, tyro.conf.arg(metavar="PATH|URI")] = Field(
         default=None,
-        description="A dataset for --start data or mixed; by default the one that the simulator was trained on, where "
-        "it lies beside the run or in data/.",
+        description="The dataset for --start data or mixed. If omitted: the one that the simulator was trained on, if "
+        "it is beside the run or in data/.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="cpu",
-        description="Where simulator and policy are; auto is cuda where there is one. All trainings share one GPU.",
+        description="Device of simulator and policy; auto is cuda if available. All trainings share one GPU.",
     )
     compare: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
-        default=False, description="Train the same recipe in the true task beside it, into OUT/true-trained."
+        default=False, description="Also train the same recipe in the true task, into OUT/true-trained."
     )
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
-        default=False, description="Go on from the last checkpoint in --out, if there is one."
+        default=False, description="Resume from the last checkpoint in --out, if there is one."
     )
-    video: bool = Field(default=True, description="Film the policy in the true task, into OUT/policy.mp4.")
+    video: bool = Field(default=True, description="Record the policy in the true task as a video, OUT/policy.mp4.")
     recipe: Annotated[SerializeAsAny[PolicyRecipe], tyro.conf.arg(name="")]
 
 
@@ -93,7 +94,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parse_with_recipes(Options, "zero-shot", arguments, _defaults)
     if options.workers is not None:
         if "--num-env-runners" in given_flags(arguments):
-            raise MosimError("--workers and --num-env-runners are the same; give one of them.")
+            raise MosimError("--workers and --num-env-runners are the same setting; give one of them.")
         recipe = with_values(options.recipe, {"num_env_runners": options.workers}, "--workers")
         options = options.model_copy(update={"recipe": recipe})
     named = find_policy_recipe(

@@ -46,7 +46,7 @@ def _device(value: Any) -> str:
     except (RuntimeError, AssertionError, TypeError):
         here = ["cpu", "cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
         known = ", ".join(here if torch.cuda.is_available() else here[:1])
-        raise ValueError(f"it must be a device that torch has here: {known}") from None
+        raise ValueError(f"it must be a torch device that is available here: {known}") from None
     return str(value)
 
 
@@ -99,7 +99,7 @@ def _sentence(mistake: ErrorDetails, function: Callable[..., Any], names: list[s
     if kind.startswith("missing"):
         return f"{where}: {argument} is missing."
     if kind == "unexpected_positional_argument":
-        return f"{where}: too many arguments without a name; allowed are: {', '.join(_allowed(function))}."
+        return f"{where}: too many positional arguments; allowed are: {', '.join(_allowed(function))}."
     reason = mistake["msg"].removeprefix(_OF_A_VALIDATOR)
     if reason.startswith(_SHOULD_BE):
         reason = f"it must be {reason.removeprefix(_SHOULD_BE)}"

@@ -64,11 +64,11 @@ def read_yaml_file(path: Path) -> YamlFile:
     except OSError as error:
         raise MosimError(f"{path} cannot be read: {error.strerror}.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise MosimError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
+        raise MosimError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
     if values is None:
         values = {}
     if not isinstance(values, dict):
-        raise MosimError(f"{path} must hold keys and values, such as `seed: 0`; it holds a {type(values).__name__}.")
+        raise MosimError(f"{path} must contain keys and values, such as `seed: 0`, and not a {type(values).__name__}.")
     return YamlFile(path, values, root)
 
 
@@ -144,7 +144,9 @@ def _refuse_repeated_keys(root: yaml.Node | None, path: Path) -> None:
                 if isinstance(key, yaml.ScalarNode):
                     line, name = key.start_mark.line + 1, (key.tag, key.value)
                     if name in lines:
-                        raise MosimError(f"{path}, line {line}: key {key.value!r} is repeated from line {lines[name]}.")
+                        raise MosimError(
+                            f"{path}, line {line}: key {key.value!r} was already given in line {lines[name]}."
+                        )
                     lines[name] = line
                 left.append(value)
 
@@ -167,10 +169,10 @@ def _existing(place: Any, step: str, way: list[str], name: str, source: str) -> 
     if isinstance(place, list) and step.isdecimal() and int(step) < len(place):
         return int(step)
     if not isinstance(place, dict | list):
-        raise MosimError(f"{source}: there is no {name!r}: {'.'.join(way)} is {place!r}, which has no parts.")
+        raise MosimError(f"{source}: there is no {name!r}: {'.'.join(way)} is {place!r}, which has no keys.")
     known = ", ".join(map(str, place if isinstance(place, dict) else range(len(place)))) or "nothing"
     within = f" in {'.'.join(way)!r}" if way else ""
-    raise MosimError(f"{source}: there is no {name!r}; there are{within}: {known}.")
+    raise MosimError(f"{source}: there is no {name!r}; available{within}: {known}.")
 
 
 def _validated(values: dict[str, Any], model_class: type[Model], place: Callable[[Location], str]) -> Model:

@@ -16,7 +16,7 @@ class UnknownNameError(MosimError):
         """An unknown `name` of a `kind`, such as "task", of which `known` are all."""
         known = sorted(known)
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known)}."
+        hint = f"did you mean {' or '.join(near)}?" if near else f"available: {', '.join(known)}."
         return cls(f"unknown {kind} {name!r}; {hint}")
 
 

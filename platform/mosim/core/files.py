@@ -49,7 +49,7 @@ def plain_name(name: str, folder: str | Path) -> str:
       DamagedFileError: it is another kind of path.
     """
     if "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
-        raise DamagedFileError(f"{folder} is damaged: it names the file {name!r}, which is not inside it.")
+        raise DamagedFileError(f"{folder} is damaged: it names the file {name!r}, which is outside the folder.")
     return name
 
 
@@ -61,7 +61,9 @@ def inside(folder: Path, name: str) -> Path:
     """
     path = folder / plain_name(name, folder)
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise DamagedFileError(f"{folder} is damaged: it names the file {name!r}, and a link leads outside from there.")
+        raise DamagedFileError(
+            f"{folder} is damaged: it names the file {name!r}, whose path leads outside the folder through a link."
+        )
     return path
 
 
@@ -81,9 +83,9 @@ def require_writable(path: Path) -> Path:
         raise MosimError(_unwritable(path, error)) from None
     if stat.S_ISREG(mode):
         return path
-    kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
+    kind = _KINDS.get(stat.S_IFMT(mode), "not a regular file")
     target = f" to {os.readlink(path)}" if stat.S_ISLNK(mode) else ""
-    raise MosimError(f"{path} cannot be written: it is {kind}{target}; give the path of a regular or a new file.")
+    raise MosimError(f"{path} cannot be written: it is {kind}{target}; give the path of a regular file or a new file.")
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class FolderLock:
         except OSError as error:
             if error.errno not in _WITHOUT_LOCKS:
                 raise
-            warn(f"the file system of {used or folder} has no locks; run one command at a time there.")
+            warn(f"the file system of {used or folder} does not support locks; run only one command at a time there.")
         self._file.truncate(0)
         self._file.write(f"{os.getpid()}\n")
         self._file.flush()

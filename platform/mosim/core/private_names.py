@@ -35,7 +35,7 @@ class PrivateName(NamedTuple):
         kinds = [] if owner is None else inspect.getmro(owner) if inspect.isclass(owner) else [owner]
         if any(self.name in (vars(each) or ()) or self._written_in(each) for each in kinds):
             return None
-        return f"{self.owner} has no {self.name} any more, which {self.seen} had. It is used since {self.reason}."
+        return f"{self.owner} no longer has {self.name}, which {self.seen} had. mosim uses it because {self.reason}."
 
     def _written_in(self, owner: object) -> bool:
         """Whether its source says so: what instances alone have is not among a class's own names."""

@@ -31,7 +31,7 @@ def read_identity(location: str | Path) -> dict[str, Any] | None:
     except ValueError as error:
         raise DamagedFileError(f"{folder.where(RUN_FILE)} is damaged: it is not JSON ({error}).") from None
     if not isinstance(identity, dict):
-        raise DamagedFileError(f"{folder.where(RUN_FILE)} is damaged: it holds no keys and values.")
+        raise DamagedFileError(f"{folder.where(RUN_FILE)} is damaged: it does not contain keys and values.")
     return identity
 
 

@@ -54,9 +54,9 @@ def verify_checksums(folder: Path, *names: str) -> None:
     for name in names:
         path = folder / name
         if not path.is_file():
-            raise DamagedFileError(f"{path} is missing; its folder is not complete.")
+            raise DamagedFileError(f"{path} is missing, so its folder is incomplete.")
         if not isinstance(written, dict) or written.get(name) != sha256(path):
-            raise DamagedFileError(f"{path} is damaged: its checksum is not the one written beside it.")
+            raise DamagedFileError(f"{path} is damaged: its checksum differs from the recorded one.")
 
 
 def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:

@@ -23,9 +23,12 @@ class PoissonBehaviour(Frozen):
 
     kind: Literal["poisson"] = "poisson"
     mean_hold: float = Field(
-        default=5.0, ge=1, description="Mean of the geometric number of physics steps an action is held."
+        default=5.0,
+        ge=1,
+        description="Mean number of physics steps for which an action is held; the number is geometrically "
+        "distributed.",
     )
-    zero_probability: float = Field(default=0.1, ge=0, le=1, description="Share of the drawn actions that are zero.")
+    zero_probability: float = Field(default=0.1, ge=0, le=1, description="Fraction of the drawn actions that are zero.")
 
 
 class PolicyBehaviour(Frozen):
@@ -36,7 +39,7 @@ class PolicyBehaviour(Frozen):
     noise: float = Field(
         default=0.0,
         ge=0,
-        description="Standard deviation of the noise added to actions, as a share of half the control range.",
+        description="Standard deviation of the noise added to actions, as a fraction of half the control range.",
     )
 
 
@@ -44,7 +47,7 @@ class ImportedBehaviour(Frozen):
     """Whatever chose the actions of trajectories that came from elsewhere."""
 
     kind: Literal["imported"] = "imported"
-    file: str = Field(description="Name of the file the trajectories came from.")
+    file: str = Field(description="Name of the file that the trajectories came from.")
     sha256: str = Field(description="Checksum of that file.")
 
 

@@ -84,7 +84,10 @@ class Trajectories:
           MosimError: episodes differ in length.
         """
         if np.ptp(self.lengths):
-            raise MosimError(f"episodes of {self.lengths.min()} to {self.lengths.max()} steps do not stack.")
+            raise MosimError(
+                f"episodes of {self.lengths.min()} to {self.lengths.max()} steps cannot be stacked; all must have the "
+                "same length."
+            )
         shape = (len(self), self.lengths[0] + 1, -1)
         return self.states.reshape(shape), self.actions.reshape(*shape[:2], self.facts.nu)[:, :-1]
 
@@ -178,8 +181,8 @@ class Dataset:
         """
         if not self.metadata.complete:
             raise MosimError(
-                f"the dataset at {self.uri} is not complete: {self.metadata.finished_episodes} of "
-                f"{self.metadata.episodes} episodes are there; go on with: {self.metadata.command(self.uri)}"
+                f"the dataset at {self.uri} is incomplete: it has {self.metadata.finished_episodes} of "
+                f"{self.metadata.episodes} episodes; continue with: {self.metadata.command(self.uri)}"
             )
         rows = sum(shard.rows for shard in self.metadata.shards)
         states = np.empty((rows, self.facts.state_size))
@@ -210,10 +213,10 @@ class Dataset:
         where = self._folder.where(shard.name)
         content = self._folder.read(shard.name)
         if checksum(content) != shard.sha256:
-            raise DamagedFileError(f"{where} is damaged: its checksum is not the one in metadata.json.")
+            raise DamagedFileError(f"{where} is damaged: its checksum differs from the one in metadata.json.")
         arrays = decode_shard(content, self.facts, where)
         if (len(arrays.states), len(arrays.lengths)) != (shard.rows, shard.episodes):
             raise DamagedFileError(
-                f"{where} is damaged: it does not hold {shard.episodes} episodes of {shard.rows} rows."
+                f"{where} is damaged: it does not have {shard.episodes} episodes with {shard.rows} rows in total."
             )
         return arrays

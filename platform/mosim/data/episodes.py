@@ -85,7 +85,10 @@ def collect_episode(
 
 def policy_needs_task(source: str) -> str:
     """The sentence for a policy that has no task to act in."""
-    return f"a policy acts on a task's observation, and {source!r} is no task; name one, or use behaviour poisson."
+    return (
+        f"a policy needs a task's observations, and {source!r} is not a task; give a task, or use the behaviour "
+        "poisson."
+    )
 
 
 def _open_loop(system: System, start: EpisodeStart, actions: np.ndarray, index: int) -> np.ndarray:
@@ -165,8 +168,8 @@ def _diverged(system: System, data: mujoco.MjData, index: int, step: int) -> Div
     kind = int(np.flatnonzero(data.warning.number)[0])
     warning = mujoco.mju_warningText(kind, int(data.warning.lastinfo[kind])).rstrip(".")
     return DivergenceError(
-        f"MuJoCo stopped in system {system.facts.name!r}, episode {index}, physics step {step}: {warning}; "
-        "a smaller timestep in the model, gentler actions or another seed may avoid it."
+        f"MuJoCo stopped in system {system.facts.name!r}, episode {index}, physics step {step}: {warning}; try a "
+        "smaller timestep in the model, smaller actions or another seed."
     )
 
 

@@ -94,12 +94,12 @@ class Metadata(Frozen):
         if not (is_file(self.source) and is_file(other.source)):
             fields = ("source", *fields)
         phrases += [
-            f"{field} is {ours} against {theirs}"
+            f"{field} is {ours} instead of {theirs}"
             for field in fields
             if (ours := getattr(self, field)) != (theirs := getattr(other, field))
         ]
         phrases += [
-            f"version of {package} is {ours} against {theirs}"
+            f"version of {package} is {ours} instead of {theirs}"
             for package in _PACKAGES_OF_PHYSICS
             if (ours := self.versions.get(package)) != (theirs := other.versions.get(package))
         ]
@@ -146,7 +146,7 @@ def read_metadata(folder: Folder) -> Metadata:
     try:
         content = json.loads(folder.read(METADATA_NAME))
         if (found := content["format"]) != FORMAT:
-            raise MosimError(f"{where} has format {found}; this mosim reads format {FORMAT}.")
+            raise MosimError(f"{where} has format {found}; this version of mosim reads format {FORMAT}.")
         return Metadata.model_validate(content)
     except (ValueError, KeyError, TypeError) as error:
         reason = (
@@ -174,7 +174,8 @@ def check_dataset(folder: Folder, metadata: Metadata) -> Metadata | None:
     found = read_metadata(folder)
     if differences := found.differences(metadata):
         raise MismatchError(
-            f"{folder.uri} holds another dataset: its {'; its '.join(differences)}. Choose another folder or remove it."
+            f"{folder.uri} holds another dataset: its {'; its '.join(differences)}. Choose another folder, or remove "
+            "that dataset."
         )
     return found
 

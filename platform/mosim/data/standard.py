@@ -43,12 +43,17 @@ def check_collection(system: System, out: str | Path, wanted: Collection) -> Non
 class StandardData(Frozen):
     """Random actions held for random times, from the task's own starts: episodes to train on, and held-out ones."""
 
-    episodes: int = Field(default=TRAINING_EPISODES, ge=2, description="Training episodes.")
-    steps: int = Field(default=EPISODE_STEPS, ge=1, description="Physics steps an episode.")
-    seed: int = Field(default=0, ge=0, lt=2**32, description="Of the training episodes.")
-    held_out_episodes: int = Field(default=HELD_OUT_EPISODES, ge=1, description="Episodes that nothing is trained on.")
+    episodes: int = Field(default=TRAINING_EPISODES, ge=2, description="Number of training episodes.")
+    steps: int = Field(default=EPISODE_STEPS, ge=1, description="Physics steps per episode.")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="Random seed of the training episodes.")
+    held_out_episodes: int = Field(
+        default=HELD_OUT_EPISODES, ge=1, description="Number of held-out episodes, which are not used for training."
+    )
     held_out_seed: int = Field(
-        default=HELD_OUT_SEED_OFFSET, ge=0, lt=2**32, description="Of the held-out episodes; unlike that of training."
+        default=HELD_OUT_SEED_OFFSET,
+        ge=0,
+        lt=2**32,
+        description="Random seed of the held-out episodes; it must differ from that of the training episodes.",
     )
 
     @property

@@ -128,7 +128,7 @@ class SystemFacts(Frozen):
 
     def _odd_fields(self, other: "SystemFacts", *fields: str) -> list[str]:
         return [
-            f"{field} is {getattr(self, field)} against {getattr(other, field)}"
+            f"{field} is {getattr(self, field)} instead of {getattr(other, field)}"
             for field in fields
             if getattr(self, field) != getattr(other, field)
         ]

@@ -52,13 +52,13 @@ def find_recipe(system: str, recipe: str | Path | None = None) -> NamedRecipe:
       UnknownNameError: no recipe of that name ships; lists those that do.
     """
     if recipe is not None and str(recipe).endswith(_FILE_ENDINGS):
-        return _named(read_yaml_model(Path(recipe), Recipe), f"the file {recipe}", "as asked for")
+        return _named(read_yaml_model(Path(recipe), Recipe), f"the file {recipe}", "as requested")
     names = recipe_names()
     asked = "" if recipe is None else str(recipe)
     if asked in names:
-        name, reason = asked, "which mosim ships, as asked for"
+        name, reason = asked, "which mosim ships, as requested"
     elif recipe is None or asked in _LEVELS:
-        folder, level = (f"{asked}/", " at the level asked for") if asked else ("", "")
+        folder, level = (f"{asked}/", " at the requested knowledge level") if asked else ("", "")
         name, reason = f"{folder}{system}", f"which mosim ships for a system of this name{level}"
         if name not in names:
             name, reason = f"{folder}{_GENERAL}", f"since mosim ships none for a system named {system}{level}"

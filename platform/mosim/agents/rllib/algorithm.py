@@ -75,7 +75,7 @@ def make_algorithm(
     try:
         config.validate()
     except ValueError as error:
-        raise MosimError(f"RLlib does not take this recipe of {recipe.algorithm}: {_first_line(error)}") from None
+        raise MosimError(f"RLlib rejects this recipe of {recipe.algorithm}: {_first_line(error)}") from None
     algorithm = config.build_algo()
     # RLlib makes an empty folder in the user's home for every algorithm, and has no use for it here.
     with contextlib.suppress(OSError):

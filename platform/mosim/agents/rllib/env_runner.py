@@ -57,7 +57,7 @@ class BatchedEnvRunner(SingleAgentEnvRunner):
     def _envs(self) -> MoSimVectorEnv:
         envs = self.env.unwrapped if self.env is not None else None
         if not isinstance(envs, MoSimVectorEnv):
-            raise TypeError(f"BatchedEnvRunner samples a MoSimVectorEnv, not {envs}.")
+            raise TypeError(f"BatchedEnvRunner needs a MoSimVectorEnv, not {envs}.")
         return envs
 
     @property
@@ -157,7 +157,7 @@ class BatchedEnvRunner(SingleAgentEnvRunner):
 
     def _act(self, explore: bool) -> _Step:
         if self.module is None:
-            raise TypeError("BatchedEnvRunner needs a module to act.")
+            raise TypeError("BatchedEnvRunner has no RLModule that computes actions.")
         batch = {Columns.OBS: torch.from_numpy(self._observation).to(self._device)}
         if not explore:
             inputs = self.module.forward_inference(batch)[Columns.ACTION_DIST_INPUTS]

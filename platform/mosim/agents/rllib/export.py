@@ -30,8 +30,9 @@ def export_policy(algorithm: Algorithm, recipe: PolicyRecipe, task: Task) -> Pol
     fits = all(isinstance(layer, nn.Linear) for layer in linear) and len(layers) % 2
     if not fits or len(between) != 1 or not issubclass(distribution, TorchDiagGaussian | TorchSquashedGaussian):
         raise MosimError(
-            f"the policy of {recipe.algorithm} cannot be exported: its actor must be fully connected layers, all with "
-            "the same activation of tanh, relu, elu and silu, that give a Gaussian or a squashed one."
+            f"the policy of {recipe.algorithm} cannot be exported: its actor must consist of fully connected layers "
+            "that all have the same activation (tanh, relu, elu or silu), and must output a Gaussian or a squashed "
+            "Gaussian."
         )
     size, actions = task.observation_size, task.facts.nu
     facts: dict[str, Any] = {"activation": between.pop(), "squash": issubclass(distribution, TorchSquashedGaussian)}

@@ -17,41 +17,44 @@ class PolicyRecipe(Frozen, ABC):
 
     algorithm: str = Field(
         default="",
-        description="RLlib's algorithm: ppo, appo, impala, sac, tqc, or the name of a config class of RLlib's or "
-        "package.module:Class; each has flags of its own.",
+        description="RLlib algorithm: ppo, appo, impala, sac, tqc, the name of an RLlib config class, or "
+        "package.module:Class. Each algorithm has its own flags.",
     )
     control_steps: int = Field(default=2_000_000, ge=1, description="Control steps to train for, summed over all envs.")
-    seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of weights, exploration and training episodes.")
+    seed: int = Field(
+        default=0, ge=0, lt=2**31, description="Random seed of weights, exploration and training episodes."
+    )
 
-    action_repeat: int = Field(default=2, ge=1, description="Control steps that each action is held.")
+    action_repeat: int = Field(default=2, ge=1, description="Number of control steps for which each action is held.")
     start: StartKind = Field(
         default="initial",
-        description="Where training episodes start: in the task's own initial states, in states of the data that the "
-        "simulator was trained on, or half of them in each.",
+        description="Where training episodes start: in the task's own initial states (initial), in states of the "
+        "simulator's training data (data), or half of them in each (mixed).",
     )
     max_episode_steps: int | None = Field(
         default=None,
         ge=1,
-        description="Actions after which a training episode is truncated; by default the task's own time limit.",
+        description="Actions after which a training episode is truncated. If omitted: the task's own time limit.",
     )
-    num_envs: int = Field(default=64, ge=1, description="Environments, stepped as one batch.")
+    num_envs: int = Field(default=64, ge=1, description="Number of environments, stepped as one batch.")
     num_env_runners: int = Field(
         default=0,
         ge=0,
-        description="Ray actors that sample; the envs are divided among them. 0 samples in the trainer's own process.",
+        description="Number of Ray actors that sample; the envs are divided among them. 0 samples in the trainer's "
+        "own process.",
     )
     rollout_fragment_length: int = Field(default=64, ge=1, description="Actions that each env takes per iteration.")
 
     gamma: float = Field(default=0.97, gt=0, le=1, description="Discount factor per action.")
     hidden: tuple[int, ...] = Field(
-        default=(64, 64), min_length=1, description="Widths of the hidden layers of policy and value function."
+        default=(64, 64), min_length=1, description="Widths of the hidden layers of the policy and the value function."
     )
 
     eval_interval: int = Field(
-        default=200_000, ge=1, description="Control steps between two evaluations of the policy in the true task."
+        default=200_000, ge=1, description="Control steps between evaluations of the policy in the true task."
     )
-    eval_episodes: int = Field(default=20, ge=1, description="Episodes in an evaluation.")
-    checkpoint_interval: int = Field(default=200_000, ge=1, description="Control steps between two checkpoints.")
+    eval_episodes: int = Field(default=20, ge=1, description="Episodes per evaluation.")
+    checkpoint_interval: int = Field(default=200_000, ge=1, description="Control steps between checkpoints.")
 
     activation: ClassVar[str] = "tanh"
     """Of the hidden layers, by RLlib's name."""
@@ -61,13 +64,13 @@ class PolicyRecipe(Frozen, ABC):
     def _is_this_one(cls, value: str) -> str:
         own = cls.model_fields["algorithm"].default
         if value.upper() != own:
-            raise ValueError(f"{value!r} is another algorithm than {own}, whose recipe this is; each has its own")
+            raise ValueError(f"this is a recipe for {own}, not for {value!r}; each algorithm has its own recipe")
         return own
 
     @model_validator(mode="after")
     def _envs_are_shared_evenly(self) -> Self:
         if self.num_env_runners and self.num_envs % self.num_env_runners:
-            raise ValueError("num_envs must be a multiple of num_env_runners, which share them")
+            raise ValueError("num_envs must be a multiple of num_env_runners, since the envs are divided among them")
         return self
 
     @property
@@ -108,9 +111,9 @@ class PolicyRecipe(Frozen, ABC):
 class ScheduledRecipe(PolicyRecipe):
     """A recipe whose learning rate changes linearly."""
 
-    learning_rate: float = Field(default=3e-4, gt=0, description="Adam's learning rate at the start.")
+    learning_rate: float = Field(default=3e-4, gt=0, description="Adam's initial learning rate.")
     final_learning_rate: float = Field(
-        default=3e-4, ge=0, description="Adam's learning rate at the end, reached linearly."
+        default=3e-4, ge=0, description="Adam's final learning rate; the rate changes linearly."
     )
 
     def rates(self, share: float) -> dict[str, float]:
@@ -119,28 +122,30 @@ class ScheduledRecipe(PolicyRecipe):
 
 
 class OnPolicyRecipe(ScheduledRecipe):
-    """What PPO, APPO and IMPALA share: gradients of what was sampled last, and a value function."""
+    """Settings that PPO, APPO and IMPALA share: learning from the latest samples, and a value function."""
 
-    minibatch_size: int = Field(default=512, ge=2, description="Actions in a minibatch.")
+    minibatch_size: int = Field(default=512, ge=2, description="Actions per minibatch.")
     num_epochs: int = Field(default=10, ge=1, description="Passes over the sampled actions per iteration.")
-    grad_clip: float | None = Field(default=0.5, gt=0, description="Norm to which gradients are clipped.")
-    entropy_coeff: float = Field(default=0.0, ge=0, description="Coefficient of the entropy bonus at the start.")
+    grad_clip: float | None = Field(
+        default=0.5, gt=0, description="Maximum norm of gradients; larger ones are clipped to it."
+    )
+    entropy_coeff: float = Field(default=0.0, ge=0, description="Initial coefficient of the entropy bonus.")
     entropy_coeff_until: float = Field(
         default=1.0,
         gt=0,
         le=1,
-        description="Fraction of the training over which the entropy bonus falls to zero, linearly.",
+        description="Fraction of the training during which the entropy coefficient decreases linearly to zero.",
     )
     vf_loss_coeff: float = Field(default=0.5, ge=0, description="Coefficient of the value function's loss.")
     free_log_std: bool = Field(
-        default=False, description="Whether the policy's standard deviation is the same in all states."
+        default=False, description="Whether the policy's standard deviation is independent of the state."
     )
 
     @model_validator(mode="after")
     def _minibatch_is_a_part(self) -> Self:
         if self.minibatch_size > self.batch:
             raise ValueError(
-                "minibatch_size must be at most num_envs * rollout_fragment_length, the actions of an iteration"
+                "minibatch_size must be at most num_envs * rollout_fragment_length, the number of actions per iteration"
             )
         return self
 

@@ -136,7 +136,7 @@ class PolicyTrainer:
             raise
         except RayActorError as error:
             raise MosimError(
-                f"the training in {self.job.out} died {RESTARTS + 1} times; resume it when what killed it is mended: "
+                f"the training in {self.job.out} failed {RESTARTS + 1} times; fix the cause, then resume it: "
                 f"{' '.join(str(error).split())}"
             ) from None
 

@@ -255,7 +255,9 @@ def _dataset(recipe: PolicyRecipe, dynamics_source: str | Path, data: str | Path
     if data is not None:
         return Dataset.open(data)
     if str(dynamics_source) == TRUE_DYNAMICS:
-        raise MosimError(f"start is {recipe.start}, and the true task has no data of its own; give a dataset as data.")
+        raise MosimError(
+            f"start is {recipe.start}, which needs a dataset, and the true task has none; give a dataset as data."
+        )
     return find_dataset(dynamics_source)
 
 

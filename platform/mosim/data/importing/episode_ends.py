@@ -54,8 +54,8 @@ def unused_arrays(names: Iterable[str], used: Iterable[str]) -> list[str]:
     unused = sorted(set(names) - set(used) - set(KNOWN))
     if odd := [name for name in unused if _STRUCTURAL.search(name.lower())]:
         raise MosimError(
-            f"array {odd[0]!r} looks as if it said where episodes end, and is not understood; remove it, or give what "
-            f"it says as one of {', '.join(KNOWN)}."
+            f"array {odd[0]!r} seems to mark the ends of episodes, but is not supported; remove it, or give the ends "
+            f"as one of {', '.join(KNOWN)}."
         )
     return unused
 
@@ -88,22 +88,25 @@ def _cut(name: str, array: np.ndarray, episodes: int, rows: int) -> list[Piece]:
         lengths = kept.sum(axis=1)
         if np.any(kept != (np.arange(rows) < lengths[:, None])):
             raise MosimError(
-                f"array {name!r} is false between rows where it is true; only the end of an episode is padding."
+                f"array {name!r} is false between rows where it is true; only rows at the end of an episode may be "
+                "padding."
             )
         return [Piece(episode, 0, length, True) for episode, length in enumerate(lengths.tolist())]
     numbers = np.ravel(array)
     whole = numbers.astype(int)
     lengths = np.diff(whole, prepend=0) if name == ENDS else whole
     if not np.array_equal(whole, numbers) or np.any(lengths < 0) or not lengths.size:
-        raise MosimError(f"array {name!r} must hold whole numbers, 0 or more{' and rising' if name == ENDS else ''}.")
+        raise MosimError(
+            f"array {name!r} must contain whole numbers of 0 or more{', in rising order' if name == ENDS else ''}."
+        )
     if name != ENDS and len(lengths) == episodes and lengths.max() <= rows:
         return [Piece(episode, 0, length, True) for episode, length in enumerate(lengths.tolist())]
     if episodes == 1 and lengths.sum() in (rows, rows + 1):
         bounds = [0, *np.minimum(np.cumsum(lengths), rows).tolist()]
         return [Piece(0, begin, stop, stop == rows) for begin, stop in itertools.pairwise(bounds)]
     raise MosimError(
-        f"array {name!r} has {lengths.size} episodes of up to {lengths.max()} rows, {lengths.sum()} in all; the file "
-        f"has {episodes} of {rows}."
+        f"array {name!r} describes {lengths.size} episodes of up to {lengths.max()} rows, {lengths.sum()} rows in "
+        f"total; the file has {episodes} episodes of {rows} rows."
     )
 
 
@@ -122,10 +125,10 @@ def _by_row(name: str, array: np.ndarray, episodes: int, rows: int) -> np.ndarra
         if array.size == episodes * count and array.shape[0] in (episodes, count):
             values = array.reshape(episodes, count)[:, :rows]
             if array.dtype.kind == "f" and not np.all(np.isfinite(values)):
-                raise MosimError(f"array {name!r} holds values that are not finite.")
+                raise MosimError(f"array {name!r} contains values that are not finite.")
             return values
     raise MosimError(
-        f"array {name!r} has shape {array.shape}; a value for each of {episodes} x {rows} rows is expected."
+        f"array {name!r} has shape {array.shape}; it must have one value for each of {episodes} x {rows} rows."
     )
 
 

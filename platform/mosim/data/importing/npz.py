@@ -51,9 +51,12 @@ def import_npz(file: str | Path, source: str, out: str | Path, allow_mismatch: b
     episodes, turned, unused = read_npz(file, system.facts)
     _check(file, system, episodes, allow_mismatch)
     if unused:
-        warn(f"{file}: {', '.join(unused)} are not used.")
+        warn(f"{file}: these arrays are not used: {', '.join(unused)}.")
     if turned:
-        warn(f"{file}: {turned} quaternions are given the sign of the one before them; their orientation is the same.")
+        warn(
+            f"{file}: the signs of {turned} quaternions are changed to match the preceding step; the orientations "
+            "stay the same."
+        )
     lengths = {len(episode.actions) for episode in episodes}
     behaviour = ImportedBehaviour(file=file.name, sha256=digest)
     steps = lengths.pop() if len(lengths) == 1 else None
@@ -74,7 +77,7 @@ def _check(file: Path, system: System, episodes: list[Episode], allow_mismatch: 
         sentence = found and found.sentence(system.facts.name)
         contradicts = found is not None and found.verdict == "contradicts"
     if contradicts and not allow_mismatch:
-        raise MismatchError(f"{file}: {sentence} To import them nevertheless: --allow-mismatch.")
+        raise MismatchError(f"{file}: {sentence} Add --allow-mismatch to import the data anyway.")
     if sentence:
         warn(f"{file}: {sentence}")
 

@@ -45,7 +45,9 @@ def read_npz(file: Path, facts: SystemFacts) -> NpzEpisodes:
     except _UNREADABLE as error:
         raise MosimError(f"{file} is not an .npz file of plain arrays ({error}).") from None
     if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise MosimError(f"{file} is a single array, not an .npz file; it needs an array data, or states and actions.")
+        raise MosimError(
+            f"{file} is a single array, not an .npz file; it must have an array data, or arrays states and actions."
+        )
     with archive:
         arrays = _Arrays(archive, file, facts)
         try:
@@ -59,7 +61,7 @@ def read_npz(file: Path, facts: SystemFacts) -> NpzEpisodes:
             turned += _turn_signs(states, facts)
             episodes.append(Episode(len(episodes), states, actions, np.empty(0)))
     if not episodes:
-        raise MosimError(f"{file} holds no step: no episode has two states or more.")
+        raise MosimError(f"{file} has no steps: every episode has fewer than two states.")
     return NpzEpisodes(episodes, turned, unused)
 
 
@@ -74,7 +76,7 @@ def odd_orientation(episodes: list[Episode], facts: SystemFacts) -> str | None:
                 names = facts.state_names[place.start]
                 return (
                     f"the quaternion at {names}, step {step} of episode {episode.index}, has length {length:.3g}; "
-                    "orientations are unit quaternions (w, x, y, z): normalise them."
+                    "orientations must be unit quaternions (w, x, y, z), so normalise them."
                 )
     return None
 
@@ -95,8 +97,8 @@ class _Arrays:
             ], ["data"]
         if "states" not in self._archive or ("actions" not in self._archive and nu):
             raise MosimError(
-                f"{self._file} holds the arrays {', '.join(sorted(self._archive.files)) or 'none'}; "
-                f"it needs data, or states{' and actions' if nu else ''}."
+                f"{self._file} has the arrays {', '.join(sorted(self._archive.files)) or 'none'}; it must have data, "
+                f"or states{' and actions' if nu else ''}."
             )
         states = self._steps("states", size, "[q, v, act]" if na else "[q, v]")
         if "actions" in self._archive:
@@ -106,8 +108,9 @@ class _Arrays:
         extra = states.shape[1] - actions.shape[1]
         if len(states) != len(actions) or extra not in (0, 1) or states.shape[1] < 2:
             raise MosimError(
-                f"{self._file}: arrays 'states' and 'actions' have shapes {states.shape} and {actions.shape}; as many "
-                "episodes are expected in both, and as many states as actions or one more, 2 or more."
+                f"{self._file}: arrays 'states' and 'actions' have shapes {states.shape} and {actions.shape}; both "
+                "must have the same number of episodes, and an episode must have at least 2 states, as many as "
+                "actions or one more."
             )
         found = []
         for piece in self._found(actions):
@@ -127,8 +130,8 @@ class _Arrays:
             step, column = np.argwhere(~np.isfinite(part))[0].tolist()
             place = (piece.episode, piece.begin + step, column)
             raise MosimError(
-                f"{self._file}: array {name!r} is not finite at {place}; finite numbers are expected. Where episodes "
-                "are padded, an array lengths says how many rows each has."
+                f"{self._file}: array {name!r} is not finite at {place}; all numbers must be finite. If episodes are "
+                "padded, add an array lengths with the number of rows of each episode."
             )
         return part
 
@@ -137,8 +140,8 @@ class _Arrays:
         array = self._read(name)
         if array.ndim not in (2, 3) or array.shape[-1] != width or not (array.size or (not width and len(array))):
             raise MosimError(
-                f"{self._file}: array {name!r} has shape {array.shape}; for system {self._facts.name!r} rows {columns} "
-                f"of width {width} are expected, of shape (episodes, steps, {width}) or (steps, {width})."
+                f"{self._file}: array {name!r} has shape {array.shape}; rows of system {self._facts.name!r} are "
+                f"{columns} of width {width}, so the shape must be (episodes, steps, {width}) or (steps, {width})."
             )
         array = np.asarray(array, np.float64)
         return array if array.ndim == 3 else array[None]
@@ -149,7 +152,7 @@ class _Arrays:
         except _UNREADABLE as error:
             raise MosimError(f"{self._file}: array {name!r} cannot be read as plain numbers ({error}).") from None
         if array.dtype.kind not in "fiub":
-            raise MosimError(f"{self._file}: array {name!r} is of type {array.dtype}; numbers are expected.")
+            raise MosimError(f"{self._file}: array {name!r} is of type {array.dtype}; it must contain numbers.")
         return array
 
 

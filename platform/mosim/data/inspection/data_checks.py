@@ -14,7 +14,7 @@ _MANY_DUPLICATES = 0.01
 _MOSTLY = 0.5
 """Share of the steps at a joint's limit, or at zero action, beyond which there is little else to learn from."""
 
-_LITTLE = "an error on what was trained on says little."
+_LITTLE = "an error measured on training data says little."
 
 _NAMED = 4
 """Names in a sentence, at most."""
@@ -40,27 +40,33 @@ def _of_numbers(survey: Survey) -> Iterator[str]:
         values = sum(each.not_finite for each in odd)
         yield f"{values} actions of {_names(odd)} are not finite; training on them gives NaN."
     if survey.crooked_quaternions:
-        yield f"{survey.crooked_quaternions} states have an orientation that is no unit quaternion; normalise them."
+        yield f"{survey.crooked_quaternions} states have an orientation that is not a unit quaternion; normalise them."
 
 
 def _of_motion(survey: Survey) -> Iterator[str]:
     if not survey.physics_steps:
         return
     if still := [each for each in survey.coverage if _never_moves(each)]:
-        yield f"{_names(still)} never {_verb(still, 'moves', 'move')}; there is nothing there to learn."
+        yield (
+            f"{_names(still)} never {_verb(still, 'changes', 'change')}; nothing can be learned about "
+            f"{_verb(still, 'it', 'them')}."
+        )
     if pushed := [
         each for each in survey.coverage if each.within_range is not None and each.within_range < 1 - _MOSTLY
     ]:
         yield f"{_names(pushed)} {_verb(pushed, 'is', 'are')} at a joint limit in more than half of the states."
     if survey.same_start:
-        yield "every episode starts in one and the same state."
+        yield "every episode starts in the same state."
 
 
 def _of_actions(survey: Survey) -> Iterator[str]:
     if not survey.physics_steps:
         return
     if still := [each for each in survey.actuators if _never_moves(each)]:
-        yield f"{_names(still)} never {_verb(still, 'changes', 'change')}; what that would do cannot be learned."
+        yield (
+            f"{_names(still)} never {_verb(still, 'changes', 'change')}; "
+            f"{_verb(still, 'its effect', 'their effects')} cannot be learned."
+        )
     if outside := [each for each in survey.actuators if each.outside]:
         share = max(each.outside for each in outside)
         yield f"{_names(outside)} {_verb(outside, 'leaves', 'leave')} the control range in {share:.1%} of the steps."
@@ -70,10 +76,13 @@ def _of_actions(survey: Survey) -> Iterator[str]:
 
 def _of_episodes(survey: Survey) -> Iterator[str]:
     if survey.episodes < survey.wanted_episodes:
-        yield f"the dataset is not complete: {survey.episodes} of {survey.wanted_episodes} episodes are there."
+        yield f"the dataset is incomplete: it has {survey.episodes} of {survey.wanted_episodes} episodes."
     if survey.copies:
         index, first = survey.copies[0]
-        yield f"{len(survey.copies)} episodes are copies of earlier ones, such as {index} of {first}; they add nothing."
+        yield (
+            f"{len(survey.copies)} episodes are copies of earlier ones, which add no information; for example, "
+            f"episode {index} is a copy of episode {first}."
+        )
 
 
 def _of_overlap(survey: Survey, overlap: Overlap) -> Iterator[str]:
@@ -81,11 +90,11 @@ def _of_overlap(survey: Survey, overlap: Overlap) -> Iterator[str]:
         yield f"{overlap.uri} is the same dataset; {_LITTLE}"
     elif overlap.same_episodes:
         index, there = overlap.same_episodes[0]
-        how_many = f"{len(overlap.same_episodes)} of {survey.episodes} episodes are in {overlap.uri} too"
-        yield f"{how_many}, such as {index}, which is {there} there; {_LITTLE}"
+        how_many = f"{len(overlap.same_episodes)} of {survey.episodes} episodes are also in {overlap.uri}"
+        yield f"{how_many}; for example, episode {index} is episode {there} there; {_LITTLE}"
     elif overlap.near_duplicates > _MANY_DUPLICATES:
         near = f"less than {NEAR:g} standard deviations away"
-        yield f"{overlap.near_duplicates:.1%} of the steps have a near duplicate in {overlap.uri}, {near}; {_LITTLE}"
+        yield f"{overlap.near_duplicates:.1%} of the steps have a near-duplicate in {overlap.uri}, {near}; {_LITTLE}"
 
 
 def _never_moves(summary: Coverage | ActuatorUse) -> bool:

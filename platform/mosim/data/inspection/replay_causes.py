@@ -64,15 +64,19 @@ def _undone(
     same = (steps.before == steps.after).all(axis=1)
     drawn = np.array([each.drawn for each in sample])
     if same[drawn].mean() >= _REPEATED and not same.all():
-        yield "Most likely rows are repeated or padded: each step must be there once.", loss[drawn], loss[drawn & ~same]
+        yield (
+            "Most likely, rows are repeated or padded; each step must occur exactly once.",
+            loss[drawn],
+            loss[drawn & ~same],
+        )
     yield (
-        "Most likely angles are wrapped to one turn: give them unwrapped, as numpy.unwrap makes them.",
+        "Most likely, angles are wrapped to one turn; unwrap them, for example with numpy.unwrap.",
         loss,
         _losses(system, steps, turn=2 * np.pi),
     )
     for shift, sentence in (
-        (1, "Most likely actions stand a row too late: the action of a row is what leads to the next one."),
-        (-1, "Most likely actions stand a row too early: the action of a row is what leads to the next one."),
+        (1, "Most likely, actions are one row too late; a row must have the action that leads to the next row."),
+        (-1, "Most likely, actions are one row too early; a row must have the action that leads to the next row."),
     ):
         known = np.array([0 <= each.at + shift < len(each.actions) for each in sample])
         if facts.nu and known.any():
@@ -80,7 +84,7 @@ def _undone(
             other = Steps(steps.before[known], np.stack(theirs), steps.after[known], steps.contexts[known])
             yield sentence, loss[known], _losses(system, other)
     for actions in _rescaled(facts, steps.actions):
-        sentence = "Most likely actions are not in the actuators' units: scale them to the model's control range."
+        sentence = "Most likely, actions are not in the actuators' units; scale them to the model's control range."
         yield sentence, loss, _losses(system, replace(steps, actions=actions))
 
 
@@ -89,18 +93,18 @@ def _columns(facts: SystemFacts) -> Iterator[tuple[str, np.ndarray, np.ndarray]]
     order, same = np.arange(facts.state_size), np.ones(facts.state_size)
     motion = order[facts.layout.motion]
     turned = np.concatenate([np.roll(motion, -facts.nv), order[facts.layout.act]])
-    yield "Most likely velocities stand before positions: a state is [qpos, qvel].", turned, same
+    yield "Most likely, velocities come before positions; a state is [qpos, qvel].", turned, same
     places = facts.layout.quaternions
     for chosen in ([places] if places else []) + [[place] for place in places[:_TRIED_ALONE] if len(places) > 1]:
         swapped = order.copy()
         for place in chosen:
             swapped[place] = np.roll(order[place], 1)
-        yield "Most likely quaternions are (x, y, z, w): MuJoCo's are (w, x, y, z).", swapped, same
+        yield "Most likely, quaternions are (x, y, z, w); MuJoCo's are (w, x, y, z).", swapped, same
     radians = same.copy()
     for joint in facts.joints:
         if joint.kind == "hinge":
             radians[[joint.qpos_address, facts.layout.qvel.start + joint.dof_address]] = np.pi / 180
-    yield "Most likely angles are in degrees: MuJoCo's are in radians.", order, radians
+    yield "Most likely, angles are in degrees; MuJoCo's are in radians.", order, radians
 
 
 def _rescaled(facts: SystemFacts, actions: np.ndarray) -> Iterator[np.ndarray]:
@@ -142,8 +146,8 @@ def _spacing(system: System, sample: Sequence[SampledStep]) -> str:
         return ""
     seconds = apart * facts.timestep
     return (
-        f"Most likely rows are {seconds:.2g} s apart, {apart:.2g} of the model's time steps of {facts.timestep:g} s: "
-        "give every physics step, or set the model's time step to that of the data."
+        f"Most likely, rows are {seconds:.2g} s apart, which is {apart:.2g} of the model's time steps of "
+        f"{facts.timestep:g} s; give every physics step, or set the model's time step to that of the data."
     )
 
 
@@ -158,6 +162,6 @@ def _breaks(system: System, sample: Sequence[SampledStep], loss: np.ndarray, wro
     if np.median(mean_square_root(jumps, scale)[wrong]) < 1 / _SELDOM**0.5:
         return ""
     return (
-        "Most likely episodes end there: say where they do by an array such as terminals, timeouts or lengths, or give "
-        "them one after the other along a first axis."
+        "Most likely, episodes end there; mark the ends with an array such as terminals, timeouts or lengths, or "
+        "stack the episodes along a first axis."
     )

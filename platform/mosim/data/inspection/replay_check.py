@@ -71,12 +71,13 @@ class ReplayCheck(Frozen):
         worst, place = self.worst, self.first
         where = "" if place is None else f", first at step {place[1]} of episode {place[0]}"
         figures = (
-            f"of {self.steps} steps repeated in MuJoCo, {self.wrong} end elsewhere{where}; the one-step error of "
-            f"{worst} is {self.dimensions[worst]:.2g}, where it changes by {self.changes[worst]:.2g} (root mean square)"
+            f"of {self.steps} steps replayed in MuJoCo, {self.wrong} end in another state{where}; the one-step error "
+            f"of {worst} is {self.dimensions[worst]:.2g}, and its change per step is {self.changes[worst]:.2g} (root "
+            "mean square)"
         )
         if self.verdict == "differs":
-            return f"these rows follow roughly from one another under the model {system!r}: {figures}. {self.cause}"
-        return f"these rows do not follow from one another under the model {system!r}: {figures}. {self.cause}"
+            return f"the model {system!r} reproduces these rows only roughly: {figures}. {self.cause}"
+        return f"the model {system!r} does not reproduce these rows: {figures}. {self.cause}"
 
 
 def check_trajectories(system: System, trajectories: Trajectories) -> ReplayCheck | None:
@@ -130,10 +131,13 @@ def _judged(
     if cause := likely_cause(system, sample, loss, wrong):
         return "contradicts", cause
     if wrong[drawn].mean() < _MOSTLY_WRONG or _model_helps(system, sample):
-        return "differs", "They may be measured with noise, or be of a machine that the model describes roughly."
+        return (
+            "differs",
+            "They may contain measurement noise, or come from a machine that the model describes only roughly.",
+        )
     return (
         "contradicts",
-        "MuJoCo predicts them no better than to predict no change: they are noise, or of another system.",
+        "MuJoCo predicts them no better than persistence: they are noise, or of another system.",
     )
 
 

@@ -55,7 +55,7 @@ def recipe_class(algorithm: str) -> type[PolicyRecipe]:
         return OtherRecipe
     names = ", ".join(name.lower() for name in ALGORITHMS)
     raise MosimError(
-        f"unknown algorithm {algorithm!r}; allowed are: {names}, and the name of a config class of RLlib's, such as "
+        f"unknown algorithm {algorithm!r}; allowed are: {names}, the name of an RLlib config class, such as "
         "MARWILConfig, or package.module:Class."
     )
 
@@ -83,12 +83,12 @@ def find_policy_recipe(
         file, the key and what is allowed.
     """
     if file is not None:
-        return NamedPolicyRecipe(_from_file(file, algorithm, allow_imports), f"the file {file}, as asked for")
+        return NamedPolicyRecipe(_from_file(file, algorithm, allow_imports), f"the file {file}, as requested")
     kind = recipe_class(algorithm or _FIRST)
     if kind is OtherRecipe:
         recipe = validate({"algorithm": algorithm}, kind, "algorithm")
         recipe.check()
-        return NamedPolicyRecipe(recipe, f"{algorithm} with RLlib's settings")
+        return NamedPolicyRecipe(recipe, f"{algorithm} with RLlib's default settings")
     name = kind.model_fields["algorithm"].default.lower()
     with resources.as_file(resources.files("mosim") / _RECIPES) as folder:
         own = folder if kind is ALGORITHMS[_FIRST] else folder / name
@@ -96,7 +96,7 @@ def find_policy_recipe(
         if shipped.is_file():
             origin = f"{name} for {task_name}, which mosim ships for this task"
             return NamedPolicyRecipe(read_yaml_model(shipped, kind), origin)
-        origin = f"{name}'s default, since mosim ships none for {task_name}"
+        origin = f"the default recipe of {name}, since mosim ships none for {task_name}"
         return NamedPolicyRecipe(read_yaml_model(own / _DEFAULT, kind), origin)
 
 
@@ -120,8 +120,8 @@ def require_import_allowed(algorithm: str, allowed: bool, place: str) -> None:
     """
     if ":" in algorithm and not allowed:
         raise MosimError(
-            f"{place}: the recipe names the module of {algorithm!r}, whose code would run; add --allow-imports if you "
-            "trust it."
+            f"{place}: the recipe names {algorithm!r}, and importing it would run the code of its module; add "
+            "--allow-imports if you trust it."
         )
 
 
@@ -135,7 +135,7 @@ def _from_file(file: Path, algorithm: str | None, allow_imports: bool) -> Policy
     except MosimError as error:
         raise MosimError(f"{yaml.place(('algorithm',))}: key 'algorithm': {error}") from None
     if algorithm is not None and (recipe_class(algorithm) is not kind or (kind is OtherRecipe and named != algorithm)):
-        raise MosimError(f"{yaml.place(('algorithm',))}: the recipe is one of {named}, and {algorithm} was asked for.")
+        raise MosimError(f"{yaml.place(('algorithm',))}: the recipe is for {named}, but {algorithm} was requested.")
     require_import_allowed(named, allow_imports or named == algorithm, yaml.place(("algorithm",)))
     if kind is OtherRecipe and "algorithm" not in yaml.values:
         recipe = validate({"algorithm": named, **yaml.values}, kind, str(file))

@@ -9,15 +9,15 @@ from mosim.agents.rllib.recipe import OnPolicyRecipe
 
 
 class APPORecipe(VTraceRecipe):
-    """APPO: IMPALA's V-trace with PPO's clipping, around a copy of the policy that follows it."""
+    """APPO: IMPALA's V-trace with PPO's clipping, relative to a target network."""
 
     algorithm: str = Field(default="APPO", description=OnPolicyRecipe.model_fields["algorithm"].description)
     num_epochs: int = Field(default=4, ge=1, description="Passes over the sampled actions per iteration.")
     clip_param: float = Field(
-        default=0.2, gt=0, description="Clipping range of the ratio of an action's probabilities around 1."
+        default=0.2, gt=0, description="Clip parameter: how far the probability ratio of an action may be from 1."
     )
     target_network_update_freq: int = Field(
-        default=1, ge=1, description="Updates between two copies of the policy to the target network."
+        default=1, ge=1, description="Updates of the policy between two updates of the target network."
     )
 
     def rllib_config(self) -> Any:

@@ -8,27 +8,27 @@ from mosim.agents.rllib.recipe import OnPolicyRecipe
 
 
 class VTraceRecipe(OnPolicyRecipe):
-    """What IMPALA and APPO share: V-trace, which weighs actions by how likely they are by now."""
+    """Settings that IMPALA and APPO share: V-trace weights actions by their probability under the current policy."""
 
     rollout_fragment_length: int = Field(default=32, ge=1, description="Actions that each env takes per iteration.")
     minibatch_size: int = Field(
-        default=512, ge=1, description="Actions in a minibatch; a multiple of rollout_fragment_length."
+        default=512, ge=1, description="Actions per minibatch; a multiple of rollout_fragment_length."
     )
     vtrace_clip_rho_threshold: float = Field(
-        default=1.0, gt=0, description="Largest importance weight of V-trace, in values and advantages."
+        default=1.0, gt=0, description="Upper bound of V-trace's importance weights, for values and advantages."
     )
     reward_scale: float = Field(
         default=1.0,
         gt=0,
-        description="Factor on the rewards that are learned from. It scales the values, and the advantages relative to "
-        "the entropy bonus, since V-trace does not normalise them.",
+        description="Factor on the rewards during learning. It scales the values, and the advantages relative to the "
+        "entropy bonus, since V-trace does not normalise advantages.",
     )
 
     @model_validator(mode="after")
     def _minibatch_is_whole_fragments(self) -> Self:
         if self.minibatch_size % self.rollout_fragment_length:
             raise ValueError(
-                "minibatch_size must be a multiple of rollout_fragment_length, since V-trace needs whole fragments"
+                "minibatch_size must be a multiple of rollout_fragment_length, since V-trace needs complete fragments"
             )
         return self
 
@@ -46,7 +46,7 @@ class VTraceRecipe(OnPolicyRecipe):
 
 
 class IMPALARecipe(VTraceRecipe):
-    """IMPALA: env runners sample while the learner learns from what they sampled with older weights."""
+    """IMPALA: env runners sample with older weights while the learner trains."""
 
     algorithm: str = Field(default="IMPALA", description=OnPolicyRecipe.model_fields["algorithm"].description)
     num_epochs: int = Field(default=1, ge=1, description="Passes over the sampled actions per iteration.")

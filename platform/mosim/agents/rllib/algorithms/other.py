@@ -21,7 +21,7 @@ _IN_A_MODULE = re.compile(r"(?:[^\W\d]\w*\.)*[^\W\d]\w*:[^\W\d]\w*")
 
 
 class OtherRecipe(PolicyRecipe):
-    """An algorithm by its config class: what it calls its settings goes to the config's `training` as it is."""
+    """Any other RLlib algorithm, by its config class; the settings are passed to the config's `training` method."""
 
     algorithm: str = Field(min_length=1, description=PolicyRecipe.model_fields["algorithm"].description)
     settings: dict[str, Any] = Field(
@@ -82,6 +82,7 @@ def config_class(name: str) -> Any:
         raise ValueError(f"{name!r} cannot be imported: {error}") from None
     if not (isinstance(found, type) and issubclass(found, AlgorithmConfig)):
         raise ValueError(
-            f"{name!r} is no config class of RLlib's, such as MARWILConfig, nor one as package.module:Class"
+            f"{name!r} is neither the name of an RLlib config class, such as MARWILConfig, nor a config class given "
+            "as package.module:Class"
         )
     return found

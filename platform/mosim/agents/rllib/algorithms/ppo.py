@@ -11,12 +11,12 @@ _UNCLIPPED = 1e9
 
 
 class PPORecipe(OnPolicyRecipe):
-    """PPO: several passes over what was sampled last, no action's probability moved far."""
+    """PPO: several epochs over the latest samples, with clipped changes of the actions' probabilities."""
 
     algorithm: str = Field(default="PPO", description=OnPolicyRecipe.model_fields["algorithm"].description)
-    gae_lambda: float = Field(default=0.95, ge=0, le=1, description="Decay of generalised advantage estimation.")
+    gae_lambda: float = Field(default=0.95, ge=0, le=1, description="Lambda of generalised advantage estimation.")
     clip_param: float = Field(
-        default=0.2, gt=0, description="Clipping range of the ratio of an action's probabilities around 1."
+        default=0.2, gt=0, description="Clip parameter: how far the probability ratio of an action may be from 1."
     )
 
     def rllib_config(self) -> Any:

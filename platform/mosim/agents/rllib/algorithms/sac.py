@@ -8,45 +8,47 @@ from mosim.agents.rllib.recipe import PolicyRecipe, ScheduledRecipe
 
 
 class SACRecipe(ScheduledRecipe):
-    """SAC: learns from a replay buffer, for reward and entropy."""
+    """SAC: off-policy learning from a replay buffer, with an entropy bonus."""
 
     algorithm: str = Field(default="SAC", description=PolicyRecipe.model_fields["algorithm"].description)
     control_steps: int = Field(default=400_000, ge=1, description="Control steps to train for, summed over all envs.")
-    num_envs: int = Field(default=16, ge=1, description="Environments, stepped as one batch.")
-    rollout_fragment_length: int = Field(
-        default=1, ge=1, description="Actions that each env takes before the next gradient steps."
-    )
+    num_envs: int = Field(default=16, ge=1, description="Number of environments, stepped as one batch.")
+    rollout_fragment_length: int = Field(default=1, ge=1, description="Actions that each env takes per rollout.")
     gamma: float = Field(default=0.98, gt=0, le=1, description="Discount factor per action.")
     hidden: tuple[int, ...] = Field(
-        default=(256, 256), min_length=1, description="Widths of the hidden layers of actor and critics."
+        default=(256, 256), min_length=1, description="Widths of the hidden layers of the actor and the critics."
     )
     gradient_steps: int = Field(default=8, ge=1, description="Gradient steps after each rollout, one batch each.")
     rollouts_per_iteration: int = Field(
         default=16,
         ge=1,
-        description="Rollouts, each with its gradient steps, in an iteration; policies are evaluated and saved between "
-        "iterations.",
+        description="Rollouts per iteration, each followed by its gradient steps; policies are evaluated and saved "
+        "between iterations.",
     )
-    batch_size: int = Field(default=256, ge=1, description="Replayed actions in a batch.")
+    batch_size: int = Field(default=256, ge=1, description="Replayed actions per batch.")
     buffer_size: int = Field(
-        default=1_000_000, ge=1, description="Actions that the replay buffer holds, summed over all envs."
+        default=1_000_000, ge=1, description="Capacity of the replay buffer, in actions summed over all envs."
     )
     learning_starts: int = Field(
         default=10_000, ge=0, description="Control steps with random actions before the first gradient step."
     )
-    n_step: int = Field(default=1, ge=1, description="Rewards that a target sums before it bootstraps.")
+    n_step: int = Field(default=1, ge=1, description="Number of rewards that a target sums before it bootstraps.")
     tau: float = Field(
-        default=0.005, gt=0, le=1, description="Share by which target critics move to the critics per gradient step."
+        default=0.005,
+        gt=0,
+        le=1,
+        description="Fraction by which the target critics move towards the critics per gradient step.",
     )
     initial_alpha: float = Field(
-        default=0.2, gt=0, description="Entropy coefficient at the start; it is learned from there."
+        default=0.2, gt=0, description="Initial entropy coefficient; from there, it is learned."
     )
     alpha_learning_rate: float = Field(
-        default=3e-4, gt=0, description="Adam's learning rate of the entropy coefficient."
+        default=3e-4, gt=0, description="Adam's learning rate for the entropy coefficient."
     )
     target_entropy: float | None = Field(
         default=None,
-        description="Entropy that the coefficient is learned for; by default minus the number of actuators.",
+        description="Target entropy, for which the entropy coefficient is learned. If omitted: minus the number of "
+        "actuators.",
     )
 
     activation: ClassVar[str] = "relu"
@@ -54,7 +56,9 @@ class SACRecipe(ScheduledRecipe):
     @model_validator(mode="after")
     def _replay_fits(self) -> Self:
         if self.buffer_size < self.num_envs * (self.n_step + 1):
-            raise ValueError("buffer_size must be at least num_envs * (n_step + 1), one target of every env")
+            raise ValueError(
+                "buffer_size must be at least num_envs * (n_step + 1), so that each env has one complete target"
+            )
         return self
 
     def training_settings(self) -> dict[str, Any]:

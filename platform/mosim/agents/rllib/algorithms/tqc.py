@@ -8,13 +8,13 @@ from mosim.agents.rllib.algorithms.sac import SACRecipe
 
 
 class TQCRecipe(SACRecipe):
-    """TQC: SAC whose critics predict quantiles of the return, the highest of which are left out of targets."""
+    """TQC: SAC with critics that predict quantiles of the return; targets omit the highest quantiles."""
 
     algorithm: str = Field(default="TQC", description=SACRecipe.model_fields["algorithm"].description)
     n_critics: int = Field(default=2, ge=1, description="Number of critics.")
     n_quantiles: int = Field(default=25, ge=1, description="Quantiles that each critic predicts.")
     top_quantiles_to_drop_per_net: int = Field(
-        default=2, ge=0, description="Highest quantiles of each critic that targets leave out."
+        default=2, ge=0, description="Number of highest quantiles of each critic that targets omit."
     )
 
     @model_validator(mode="after")

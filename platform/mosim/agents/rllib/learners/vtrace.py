@@ -44,7 +44,7 @@ class _WholeFragments(LeanUpdates, IMPALATorchLearner):
         """
         del kwargs
         if training_data is None:
-            raise TypeError("this learner is updated from training_data alone.")
+            raise TypeError("this learner can only be updated with training_data.")
         training_data.solve_refs()
         batches = [self.batch_of(group) for group in self._groups(training_data.episodes or ())]
         for _ in range(self.config.num_epochs or 1):
