@@ -115,15 +115,15 @@ def test_wrong_columns_are_named(checkpoint: Path, loaded: pyfunc.PyFuncModel) -
     columns = columns_of(checkpoint)
     frame = pd.DataFrame(random_rows(checkpoint, 2), columns=columns)
     wrong = frame.rename(columns={"action_0": "torque"})
-    with pytest.raises(MosimError, match=f"'action_0' is missing, 'torque' is unknown; there must be {columns[0]}, "):
+    with pytest.raises(MosimError, match=f"'action_0' is missing, 'torque' is unknown; required are {columns[0]}, "):
         loaded.predict(wrong)
-    with pytest.raises(MosimError, match="'action_0' is there twice"):
+    with pytest.raises(MosimError, match="'action_0' is given twice"):
         loaded.predict(pd.concat([frame, frame[["action_0"]]], axis="columns"))
     with pytest.raises(MosimError, match="the frame is empty"):
         loaded.predict(frame[:0])
-    with pytest.raises(MosimError, match="'episode' must hold an integer in every row; it holds float64"):
+    with pytest.raises(MosimError, match="'episode' must hold an integer in every row; its type is float64"):
         loaded.predict(frame.assign(episode=[0.0, 1.5]))
-    with pytest.raises(MosimError, match="an integer in every row; it holds Int64"):
+    with pytest.raises(MosimError, match="an integer in every row; its type is Int64"):
         loaded.predict(frame.assign(episode=pd.array([0, None], "Int64")))
     with pytest.raises(MosimError, match="must be numbers"):
         loaded.predict(frame.assign(action_0="much"))
@@ -149,11 +149,11 @@ def test_a_wrong_shape_is_named(loaded: pyfunc.PyFuncModel, shape: tuple[int, ..
 
 def test_an_array_without_steps_or_numbers_is_refused(checkpoint: Path, loaded: pyfunc.PyFuncModel) -> None:
     width = len(columns_of(checkpoint))
-    with pytest.raises(MosimError, match="with a step or more"):
+    with pytest.raises(MosimError, match="with at least one step"):
         loaded.predict(np.zeros((2, 0, width)))
     with pytest.raises(MosimError, match="must hold numbers"):
         loaded.predict(np.full((2, width), "much"))
-    with pytest.raises(MosimError, match="must be a pandas frame or an array, not a dict"):
+    with pytest.raises(MosimError, match="must be a pandas DataFrame or an array, not a dict"):
         loaded.predict({"action_0": np.zeros(2)})
 
 
@@ -189,7 +189,7 @@ def test_a_copied_checkpoint_is_the_same_model(checkpoint: Path, model_folder: P
 
 def test_a_folder_of_another_model_is_left_alone(model_folder: Path, tmp_path: Path) -> None:
     other = save_random_simulator(tmp_path, "pendulum-swingup", 1)
-    with pytest.raises(MosimError, match="holds another model already"):
+    with pytest.raises(MosimError, match="already holds another model"):
         save_model(other, model_folder)
     with pytest.raises(MosimError, match="MLmodel cannot be read"):
         save_model(other, tmp_path)

@@ -37,7 +37,7 @@ def group_runs(runs: pd.DataFrame, parameters: pd.DataFrame, by: str | None = No
         if by not in parameters:
             known = sorted(map(str, parameters))
             near = difflib.get_close_matches(by, known, n=3) or known
-            raise AnalysisError(f"no run has a parameter or tag {by!r}; there are: {', '.join(near)}.")
+            raise AnalysisError(f"no run has a parameter or tag {by!r}; available: {', '.join(near)}.")
         labels = by.rpartition(".")[2] + " " + parameters[by].astype("object").where(parameters[by].notna(), NOT_SET)
         return labels.astype("object").where(~runs["baselines"], None)
     labels = runs["variant"].astype("object").where(runs["variant"] != "", None)

@@ -69,20 +69,20 @@ def _at_horizon(horizon: int, rows: pd.DataFrame) -> Finding:
         return Finding(about, best, f" has {said}.")
     second, theirs = ordered[1], contenders[ordered[1]]
     if not np.isfinite(log_median(theirs)):
-        return Finding(about, best, f" is best, with {said}; the next, {second}, diverges.")
+        return Finding(about, best, f" is best, with {said}; the second, {second}, diverges.")
     times = ratio(ours, theirs)
-    than = f"{_times(times.value)} times lower than {second}, which has {_measured(theirs)}"
+    than = f"{_times(times.value)} times lower than that of {second}, {_measured(theirs)}"
     if min(len(ours), len(theirs)) < ENOUGH_SEEDS:
         fewest = min(len(ours), len(theirs))
         seeds = "one run" if fewest == 1 else f"{fewest} seeds"
-        lowest = f" is lowest, with {said}, {than}"
-        return Finding(about, best, f"{lowest}. With {seeds} nothing says whether chance could have done it.")
+        lowest = f" has the lowest error: {said}, {than}"
+        return Finding(about, best, f"{lowest}. With {seeds}, chance cannot be ruled out.")
     interval = f"{LEVEL:.0%} interval: {_times(times.low)} to {_times(times.high)} times"
     if times.low > 1:
-        verdict = f"The difference is beyond the seeds' spread ({interval})."
+        verdict = f"The difference is larger than the spread over seeds ({interval})."
         return Finding(about, best, f" is best, with {said}, {than}. {verdict}", True)
-    verdict = f"The difference is within the seeds' spread ({interval}), so neither is shown to be better."
-    return Finding(about, best, f" is lowest, with {said}, {than}. {verdict}", False)
+    verdict = f"The difference is within the spread over seeds ({interval}), so neither is shown to be better."
+    return Finding(about, best, f" has the lowest error: {said}, {than}. {verdict}", False)
 
 
 def _times(factor: np.ndarray) -> str:
@@ -96,7 +96,7 @@ def _measured(values: np.ndarray) -> str:
     if len(values) == 1:
         return middle
     low, high = names.figure_of(float(interval.low)), names.figure_of(float(interval.high))
-    between = f"{low} to {high}" if np.isfinite(interval.high) else f"{low} and more"
+    between = f"{low} to {high}" if np.isfinite(interval.high) else f"{low} or more"
     diverged = int(np.isinf(values).sum())
     return f"{middle} ({between}, {len(values)} seeds" + f", {diverged} diverged" * bool(diverged) + ")"
 
@@ -106,12 +106,17 @@ def _of_returns(group: str, rows: pd.DataFrame, last: pd.DataFrame) -> Finding:
     interval = bootstrap(true, interquartile_mean)
     runs = "" if len(true) == 1 else f" ({interval.low:.0f} to {interval.high:.0f}, {len(true)} seeds)"
     gap = float(interquartile_mean(simulated) - interval.value)
-    said = f" is worth {interval.value:.0f}{runs} in the true task, and "
+    said = f" reaches a return of {interval.value:.0f}{runs} in the true task, and "
     said += (
-        f"{abs(gap):.0f} {'more' if gap > 0 else 'less'} in the simulator" if round(gap) else "as much in the simulator"
+        f"{abs(gap):.0f} {'more' if gap > 0 else 'less'} in the simulator"
+        if round(gap)
+        else "the same return in the simulator"
     )
     compared = last[(last["policy"] == names.TRUE_TRAINED) & last["run"].isin(rows["run"])]["true"].to_numpy(float)
     if len(compared) and interquartile_mean(compared) > 0:
         reference = float(interquartile_mean(compared))
-        said += f"; that is {float(interval.value) / reference:.0%} of training in the true task ({reference:.0f})"
+        said += (
+            f"; that is {float(interval.value) / reference:.0%} of the return after training in the true task "
+            f"({reference:.0f})"
+        )
     return Finding("zero-shot return", group, f"{said}.")

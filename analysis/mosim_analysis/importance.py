@@ -40,10 +40,10 @@ def importance(trials: pd.DataFrame, settings: list[str], error: str = "mse") ->
     left_out = tuple(name for name in settings if usable[name].isna().any())
     nothing = pd.Series(dtype=float)
     if len(usable) < FEWEST_TRIALS:
-        excuse = f"{len(usable)} trials with an error are too few to tell; it takes {FEWEST_TRIALS}."
+        excuse = f"{len(usable)} trials with an error are too few; at least {FEWEST_TRIALS} are needed."
         return Importance(nothing, len(usable), left_out, excuse)
     if not whole:
-        return Importance(nothing, len(usable), left_out, "no setting differs between the trials and is set in all.")
+        return Importance(nothing, len(usable), left_out, "no setting is set in all trials and differs between them.")
     shares = _fanova(usable[whole], np.log(usable[error].to_numpy(float)))
     return Importance(shares.sort_values(ascending=False), len(usable), left_out, "")
 

@@ -59,12 +59,12 @@ LABELS = {
     "dimension_mse": "error of the dimension (MSE over steps 1..H, raw)",
     "error": "horizon error at {horizon}, validation episodes",
     "loss": "training loss",
-    "samples": "physics steps of training data seen",
+    "samples": "physics steps of training data used",
     "seconds": "training time (s)",
-    "speed": "physics steps predicted a second",
-    "return": "return of an episode",
+    "speed": "physics steps predicted per second",
+    "return": "episode return",
     "control_steps": "control steps of training",
-    "importance": "share of the variance explained",
+    "importance": "fraction of the variance explained",
 }
 """Axis labels, by the columns of frames; the unit stands in brackets where there is one."""
 

@@ -16,22 +16,37 @@ from mosim_analysis.results import COST_HORIZON, Results
 from mosim_analysis.task_frames import TaskFrames, task_frames
 
 _LEADS = {
-    "horizon": "Mean squared error of open-loop predictions over steps 1..H. Thick lines are medians over a group's "
-    "runs, shaded the 95% interval of the bootstrap over them, thin lines the runs; a cross marks where a run "
-    "diverges. A simulator near persistence has learned nothing; none can stay below the chaos floor.",
-    "dimensions": "The median over each group's runs; light is a large error. Positions and velocities have units of "
-    "their own.",
-    "loss": "Loss against gradient steps, thin for each run, thick the median of a group. A diamond marks where a "
-    "stage ends; stages may have losses of their own, so compare within one.",
-    "cost": f"Horizon error at {COST_HORIZON} on episodes kept from training, measured at the end of each stage, and "
-    "by a sweep's trials with each report.",
-    "speed": "A point a run: up and to the left is worse. The stairs join the runs that no other beats in both.",
-    "sweep": "A line a trial, through its settings to its error; the darker, the better.",
-    "importance": "The share of the variance of log error that each setting explains over what was searched, by "
-    "itself and with others.",
-    "returns": "Policies trained in a simulator alone, while they train: solid in the true task, dashed in the "
-    "simulator, and shaded the gap between; dotted, the same recipe trained in the true task. Over several "
-    "runs, the interquartile mean with its 95% interval.",
+    "horizon": (
+        "Mean squared error of open-loop predictions over steps 1..H. Thick lines are medians over a group's runs, "
+        "shaded areas their 95% bootstrap intervals, and thin lines single runs; a cross marks where a run diverges. "
+        "A simulator near persistence has learned nothing; no simulator can stay below the chaos floor."
+    ),
+    "dimensions": (
+        "Median over the runs of each group; light colours are large errors. Positions and velocities have different "
+        "units."
+    ),
+    "loss": (
+        "Loss against gradient steps: a thin line for each run, a thick line for the median of a group. A diamond "
+        "marks the end of a stage. Stages may have different losses, so compare runs within a stage."
+    ),
+    "cost": (
+        f"Horizon error at {COST_HORIZON} on validation episodes, measured at the end of each stage, and in a sweep "
+        "with each report of a trial."
+    ),
+    "speed": (
+        "One point per run; down and to the right is better. The stepped line is the Pareto front: the runs that no "
+        "other run beats in both."
+    ),
+    "sweep": "One line per trial, through its settings to its error; darker lines have lower errors.",
+    "importance": (
+        "Fraction of the variance of the log error that each setting explains over the search space, by itself and "
+        "in interaction with others."
+    ),
+    "returns": (
+        "Policies trained in a simulator alone, during their training. Solid lines are returns in the true task, "
+        "dashed lines returns in the simulator, and shaded areas the gaps between them. Dotted lines are the same "
+        "recipe trained in the true task. For several runs, lines are interquartile means with 95% intervals."
+    ),
 }
 
 
@@ -143,20 +158,24 @@ def _speed(frames: TaskFrames, styles: dict[str, Style]) -> Section:
 def _sweeps(frames: TaskFrames) -> Iterator[Section]:
     sweeps = list(frames.sweeps())
     if not sweeps:
-        yield Section("sweep", "Sweeps", excuse="There are no trials of a sweep.")
+        yield Section("sweep", "Sweeps", excuse="There are no sweep trials.")
     for number, (sweep, trials, settings) in enumerate(sweeps):
         title, measured = f"Sweep “{sweep}”", trials[np.isfinite(trials["mse"]) & (trials["mse"] > 0)]
         if not len(measured) or not settings:
-            said = "No setting differs." if len(measured) else f"No trial has an error at {frames.horizon} yet."
+            said = (
+                "All trials have the same settings."
+                if len(measured)
+                else f"No trial has an error at {frames.horizon} yet."
+            )
             yield Section(f"sweep-{number}", title, excuse=said)
         else:
             drawn = figures.parallel_coordinates(measured, settings, frames.horizon)
             yield Section(f"sweep-{number}", title, _LEADS["sweep"], drawn)
-        title, found = f"What matters in “{sweep}”", importance(trials, settings)
+        title, found = f"Importance of settings in “{sweep}”", importance(trials, settings)
         if found.excuse:
             yield Section(f"importance-{number}", title, excuse=found.excuse)
         else:
-            left_out = f" Left out, since only some trials have them: {', '.join(found.left_out)}."
+            left_out = f" Omitted, since only some trials have them: {', '.join(found.left_out)}."
             lead = _LEADS["importance"] + left_out * bool(found.left_out)
             yield Section(f"importance-{number}", title, lead, figures.importances(found))
 

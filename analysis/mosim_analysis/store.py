@@ -92,7 +92,7 @@ class Store:
         found = self._client.get_experiment_by_name(name)
         if found is None or found.lifecycle_stage == "deleted":
             known = [experiment.name for experiment in self._client.search_experiments()]
-            there = f"there are: {', '.join(sorted(known))}" if known else "there is none"
+            there = f"available: {', '.join(sorted(known))}" if known else "it has no experiment at all"
             raise AnalysisError(f"{self.tracking_uri} has no experiment {name!r}; {there}.")
         return found
 

@@ -23,7 +23,7 @@ _FIGURES = {
     "error_1000": "error at 1000",
     "true_return": "true return",
     "simulated_return": "simulated return",
-    "speed": "steps predicted a second",
+    "speed": "steps predicted per second",
 }
 
 
@@ -61,7 +61,7 @@ def troubles(runs: pd.DataFrame) -> str:
     if len(running):
         few = ", ".join(map(str, running["name"].head(3))) + (", ..." if len(running) > 3 else "")
         has = "has not ended; its" if len(running) == 1 else "have not ended; their"
-        lines.append(f"<li>{len(running)} ({escape(few)}) {has} numbers are of what there is so far</li>")
+        lines.append(f"<li>{len(running)} ({escape(few)}) {has} values are preliminary</li>")
     if not lines:
         return ""
     said = []
@@ -82,7 +82,7 @@ def difference_table(table: pd.DataFrame, styles: dict[str, Style], swatch: Swat
     """The parameters that differ, a row each."""
     title = "<h2>Parameters that differ</h2>"
     if not len(table):
-        return f'<section class="card">{title}<p class="lead">None does.</p></section>'
+        return f'<section class="card">{title}<p class="lead">No parameter differs.</p></section>'
     head = "".join(
         f'<th data-group="{escape(group)}" scope="col">{swatch(styles[group])}{escape(group)}</th>'
         for group in map(str, table)
@@ -95,7 +95,7 @@ def difference_table(table: pd.DataFrame, styles: dict[str, Style], swatch: Swat
             + "".join(_difference(str(group), str(value), usual) for group, value in cells.items())
             + "</tr>"
         )
-    lead = "Only those that are not the same in all runs; what most groups have stands back."
+    lead = "Only parameters that differ between runs; values that most groups share are grey."
     return (
         f'<section class="card">{title}<p class="lead">{lead}</p><div class="wide table"><table class="differences">'
         f"<thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></section>"

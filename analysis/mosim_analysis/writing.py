@@ -14,7 +14,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
       AnalysisError: `path` is a link, a device or anything else that is neither a regular file nor new.
     """
     if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise AnalysisError(f"{path} cannot be written: it is no regular file; give another path.")
+        raise AnalysisError(f"{path} cannot be written: it is not a regular file; give another path.")
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{uuid.uuid4().hex[:8]}{path.suffix}")
     try:

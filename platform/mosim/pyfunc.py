@@ -75,7 +75,7 @@ class RolloutPredictor:
             return self._predict_frame(model_input)
         if isinstance(model_input, np.ndarray):
             return self._predict_array(model_input)
-        raise MosimError(f"the input must be a pandas frame or an array, not a {type(model_input).__name__}.")
+        raise MosimError(f"the input must be a pandas DataFrame or an array, not a {type(model_input).__name__}.")
 
     def _predict_frame(self, frame: pd.DataFrame) -> pd.DataFrame:
         self._check_columns(frame)
@@ -99,8 +99,8 @@ class RolloutPredictor:
         width = len(self.columns)
         if array.ndim not in (2, 3) or array.shape[-1] != width or not array.size:
             raise MosimError(
-                f"the array has shape {array.shape}; allowed are (steps, {width}) and (batch, steps, {width}), with a "
-                f"step or more, whose last dimension is {', '.join(self.columns)}."
+                f"the array has shape {array.shape}; allowed are (steps, {width}) and (batch, steps, {width}) with at "
+                f"least one step, where the last dimension is {', '.join(self.columns)}."
             )
         try:
             rows = array.astype(np.float32)
@@ -112,17 +112,17 @@ class RolloutPredictor:
     def _check_columns(self, frame: pd.DataFrame) -> None:
         wrong = [f"{name!r} is missing" for name in self.columns if name not in frame]
         wrong += [f"{name!r} is unknown" for name in frame if name not in (*self.columns, EPISODE)]
-        wrong += [f"{name!r} is there twice" for name in frame.columns[frame.columns.duplicated()]]
+        wrong += [f"{name!r} is given twice" for name in frame.columns[frame.columns.duplicated()]]
         if wrong:
             raise MosimError(
-                f"the frame's columns are wrong: {', '.join(wrong)}; there must be {', '.join(self.columns)}, and "
-                f"there may be {EPISODE!r}."
+                f"the frame's columns are wrong: {', '.join(wrong)}; required are {', '.join(self.columns)}, and "
+                f"{EPISODE!r} is optional."
             )
         if frame.empty:
             raise MosimError("the frame is empty; it must have a row for each physics step.")
         episodes = pd.Series(frame.get(EPISODE, 0))
         if episodes.hasnans or not pd.api.types.is_integer_dtype(episodes):
-            raise MosimError(f"column {EPISODE!r} must hold an integer in every row; it holds {episodes.dtype}.")
+            raise MosimError(f"column {EPISODE!r} must hold an integer in every row; its type is {episodes.dtype}.")
 
     @torch.no_grad()
     def _rollout(self, rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -161,7 +161,7 @@ def save_model(checkpoint: str | Path, folder: Path) -> Path:
     if folder.exists():
         if read_model_folder(folder).model_uuid == identity:
             return folder
-        raise MosimError(f"{folder} holds another model already; give a folder of its own to each.")
+        raise MosimError(f"{folder} already holds another model; give each model its own folder.")
     simulator = load_simulator(found.path)
     with atomic_folder(folder) as aside:
         write_model_folder(

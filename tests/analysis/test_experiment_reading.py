@@ -140,10 +140,10 @@ def test_runs_can_be_grouped_by_a_parameter_or_a_tag(everything: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"experiment": "nope"}, "has no experiment 'nope'; there are: Default, mosim."),
+        ({"experiment": "nope"}, "has no experiment 'nope'; available: Default, mosim."),
         ({"experiment": "Default"}, "has no runs yet"),
         ({"experiment": "mosim", "only": ["nope"]}, "no run 'nope'"),
-        ({"experiment": "mosim", "group_by": "model.structur"}, "'model.structur'; there are: model.structure"),
+        ({"experiment": "mosim", "group_by": "model.structur"}, "'model.kin'; available: model.structure"),
     ],
 )
 def test_what_is_not_there_is_told(everything: str, arguments: dict, said: str) -> None:

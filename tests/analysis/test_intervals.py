@@ -138,4 +138,7 @@ def test_the_setting_that_matters_is_found() -> None:
     assert found.shares.sum() == pytest.approx(1.0)
     assert found.left_out == ("sometimes",)
     assert "too few" in importance(trials.head(3), ["rate"]).excuse
-    assert "no setting differs" in importance(trials.assign(rate=1.0), ["rate"]).excuse
+    assert (
+        "no setting is set in all trials and differs between them"
+        in importance(trials.assign(rate=1.0), ["rate"]).excuse
+    )

@@ -22,9 +22,9 @@ def curves(**groups: list[float]) -> pd.DataFrame:
 def test_a_difference_beyond_the_seeds_spread_is_told() -> None:
     [finding] = horizon_findings(curves(good=[1e-6, 1.1e-6, 1.2e-6], bad=[3e-6, 3.3e-6, 3.6e-6]))
     assert (finding.about, finding.best, finding.beyond_spread) == ("16 steps", "good", True)
-    assert "3.00 times lower than bad" in finding.text
+    assert "3.00 times lower than that of bad" in finding.text
     assert "1.1e-06 (1.0e-06 to 1.2e-06, 3 seeds)" in finding.text
-    assert "beyond the seeds' spread (95% interval: 2.50 to 3.60 times)" in finding.text
+    assert "larger than the spread over seeds (95% interval: 2.50 to 3.60 times)" in finding.text
 
 
 def test_a_difference_within_it_is_no_victory() -> None:
@@ -44,7 +44,7 @@ def test_too_few_seeds_tell_nothing(seeds: int, said: str) -> None:
 def test_divergence_is_told() -> None:
     [finding] = horizon_findings(curves(good=[1e-6, 2e-6, np.inf], bad=[np.inf, np.inf, 1e-6]))
     assert finding.best == "good"
-    said = "with a horizon error of 2.0e-06 (1.0e-06 and more, 3 seeds, 1 diverged); the next, bad, diverges."
+    said = "with a horizon error of 2.0e-06 (1.0e-06 or more, 3 seeds, 1 diverged); the second, bad, diverges."
     assert finding.text.endswith(said)
     [none] = horizon_findings(curves(bad=[np.inf] * 3))
     assert (none.best, none.text) == ("", "every prediction diverges.")
@@ -67,9 +67,9 @@ def test_returns_are_told_with_their_gap_and_their_reference() -> None:
     ]
     [finding] = return_findings(pd.DataFrame(rows).assign(group="a"))
     assert finding.best == "a"
-    assert "worth 802" in finding.text
+    assert "reaches a return of 802" in finding.text
     assert "50 more in the simulator" in finding.text
-    assert "89% of training in the true task (902)" in finding.text
+    assert "89% of the return after training in the true task (902)" in finding.text
 
 
 def test_only_what_differs_is_in_the_table() -> None:

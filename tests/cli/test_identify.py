@@ -117,10 +117,10 @@ def test_several_seeds_show_their_spread(capfd: pytest.CaptureFixture[str]) -> N
         (("one", "--against", "gone.xml"), "there is no MJCF file at gone.xml"),
         (
             ("one", "--against", "acrobot-swingup"),
-            "the model acrobot-swingup is another robot than reacher: nq, nv, nu",
+            "the model acrobot-swingup is a different robot from reacher: nq, nv, nu",
         ),
-        (("one", "--out", "robot.urdf"), "robot.urdf is no name for an MJCF file"),
-        (("one", "--out", "mine.xml"), "mine.xml is a file that mosim did not write, and is left alone"),
+        (("one", "--out", "robot.urdf"), "robot.urdf is not a valid name for an MJCF file"),
+        (("one", "--out", "mine.xml"), "mine.xml was not written by mosim and is not replaced"),
         (("one", "two", "--out", "robot.xml"), "--out writes one robot, but 2 checkpoints are given"),
         (("nothing",), "nothing"),
         ((), ""),
@@ -147,7 +147,7 @@ def test_a_model_that_is_gone_is_named(folder: Path, tmp_path: Path, capfd: pyte
     assert mosim("moved") == 0
     said = capfd.readouterr().out
     assert "there is no MJCF to compare with: the simulator in moved is of the model" in said
-    assert "say where it is now: --against PATH" in said
+    assert "give its new path: --against PATH" in said
     assert mosim("moved", "--out", "robot.xml") == 2
     assert "--out needs the simulator's own model" in capfd.readouterr().err
     assert mosim("moved", "--out", str(tmp_path / "robot.xml"), "--against", str(elsewhere)) == 0

@@ -129,8 +129,8 @@ class TestDataset:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--out", "film.gif"), "film.gif is no name for a video; give one that ends in .mp4"),
-        (("--sheet", "sheet.pdf"), "sheet.pdf is no name for a contact sheet"),
+        (("--out", "film.gif"), "film.gif is not a valid name for a video; give one that ends in .mp4"),
+        (("--sheet", "sheet.pdf"), "sheet.pdf is not a valid name for a contact sheet"),
         (("--steps", "3", "--seconds", "1"), "--steps and --seconds both set the length"),
         (("--task", "acrobot-swingup"), "does not fit system acrobot"),
         (("--camera", "fixt"), "did you mean fixed"),

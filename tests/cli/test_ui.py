@@ -105,10 +105,10 @@ def test_a_port_that_is_taken_is_told_with_one_that_is_free(store: str, capfd: p
 @pytest.mark.parametrize(
     ("uri", "sentence"),
     [
-        ("sqlite:///nowhere/mlflow.db", "nowhere/mlflow.db: nothing has been tracked there"),
-        ("mlruns", "mlruns: nothing has been tracked there"),
-        ("off", "nothing is tracked where the tracking URI is off"),
-        ("databricks", "Databricks has an interface of its own"),
+        ("sqlite:///nowhere/mlflow.db", "there is no MLflow store at nowhere/mlflow.db"),
+        ("mlruns", "there is no MLflow store at mlruns"),
+        ("off", "the tracking URI is off, so nothing is tracked"),
+        ("databricks", "Databricks has a UI of its own"),
     ],
 )
 def test_what_is_no_store_is_told(uri: str, sentence: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -123,7 +123,7 @@ def test_a_store_that_mlflow_cannot_read_is_told(tmp_path: Path) -> None:
     process = ui("--tracking-uri", f"sqlite:///{tmp_path / 'mlflow.db'}", "--port", "0")
     said, _ = process.communicate(timeout=START_SECONDS)
     assert process.returncode == 2
-    assert "MLflow's interface does not start: " in said
+    assert "the MLflow UI does not start: " in said
     assert "Traceback" not in said
 
 

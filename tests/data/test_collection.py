@@ -110,7 +110,7 @@ def test_a_killed_actor_is_replaced_and_nothing_is_lost(tmp_path: Path) -> None:
 def test_actors_that_keep_dying_end_the_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mosim.jobs.worker_pool.LOSSES_PER_WORKER", 1)
     behaviour = PolicyBehaviour(policy="deadly")
-    with pytest.raises(MosimError, match="2 workers were lost, the last with"):
+    with pytest.raises(MosimError, match="2 workers were lost, the last one with"):
         collect(
             "reacher-easy",
             tmp_path / "data",

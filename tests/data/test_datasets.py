@@ -126,7 +126,7 @@ def test_folders_that_hold_no_dataset(tmp_path: Path, small_dataset: Path) -> No
         Dataset.open(tmp_path / "nothing")
     metadata = json.loads((small_dataset / "metadata.json").read_text())
     (small_dataset / "metadata.json").write_text(json.dumps(metadata | {"format": 99}))
-    with pytest.raises(MosimError, match="has format 99; this mosim reads format 1"):
+    with pytest.raises(MosimError, match="has format 99; this version of mosim reads format 1"):
         Dataset.open(small_dataset)
     (small_dataset / "metadata.json").write_text(json.dumps(metadata | {"episodes": "many"}))
     with pytest.raises(DamagedFileError, match=r"metadata.json is damaged: .*episodes"):

@@ -106,7 +106,7 @@ def test_what_does_not_fit_is_named(
 
 def test_other_arrays_are_named(episodes: list[Episode], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     imported(tmp_path, states=episodes[0].states, actions=episodes[0].actions, rewards=np.zeros(STEPS))
-    assert "rewards are not used" in capsys.readouterr().out
+    assert "these arrays are not used: rewards" in capsys.readouterr().out
 
 
 def test_a_system_without_actuators_needs_no_actions(tmp_path: Path) -> None:

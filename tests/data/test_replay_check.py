@@ -152,7 +152,7 @@ def test_quaternions_in_another_order_are_named(ball: tuple[System, np.ndarray, 
     episodes = [Episode(0, *pair, np.empty(0)) for pair in zip(states, actions, strict=True)]
     found = check_trajectories(system, Trajectories.of(system.facts, episodes))
     assert found is not None
-    assert found.cause.startswith("Most likely quaternions are (x, y, z, w)")
+    assert found.cause.startswith("Most likely, quaternions are (x, y, z, w)")
 
 
 def test_signs_of_quaternions_are_given_as_mujoco_has_them(

@@ -343,7 +343,7 @@ class TestCommand:
         robot.unlink()
         assert self.mosim(str(tmp_path / "data")) == 0
         said = capfd.readouterr().out
-        assert "which is not there any more; say where it is now: --system PATH" in said
+        assert "which no longer exists; give its new path: --system PATH" in said
         assert "no joint has limits" in said
 
     def test_a_robot_whose_file_moved_is_found_where_the_user_says(

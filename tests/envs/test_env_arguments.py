@@ -48,7 +48,7 @@ def test_an_env_takes_the_options_of_a_batch() -> None:
         ({"ending": "never"}, r"ending is 'never'; it must be callable\.$"),
         ({"checkpoint": 3}, r"checkpoint is 3; it must be a path\.$"),
         ({"data": "somewhere"}, r"data='somewhere' needs start='data' or 'mixed'; start='initial' uses no data\.$"),
-        ({"start": "data", "starts": load_task}, r"start='data' and starts both say where episodes start; give one"),
+        ({"start": "data", "starts": load_task}, r"start='data' and starts both set where episodes start; give one"),
     ],
 )
 def test_an_option_that_is_not_allowed_is_named(options: dict[str, Any], sentence: str) -> None:
@@ -121,10 +121,10 @@ def test_the_action_of_one_env_has_one_shape(reacher: Task, shape: tuple[int, ..
 def test_an_action_that_is_no_number_is_the_caller_s_mistake_and_no_divergence(envs: MoSimVectorEnv) -> None:
     before, actions = envs.snapshot(), np.zeros((3, 2), np.float32)
     actions[1, 0] = np.nan
-    with pytest.raises(MosimError, match=r"the action of env 1 is nan in ctrl\[0\]; every action must be a number\.$"):
+    with pytest.raises(MosimError, match=r"the action of env 1 is NaN in ctrl\[0\]; actions must not be NaN\.$"):
         envs.step(actions)
     np.testing.assert_equal(envs.snapshot(), before)
-    with pytest.raises(MosimError, match="the action holds <U1; it must hold real numbers"):
+    with pytest.raises(MosimError, match="the action has dtype <U1; it must contain real numbers"):
         envs.step(np.full((3, 2), "a"))
     assert envs.divergences == 0
 
@@ -159,13 +159,13 @@ def test_an_env_without_a_seed_of_its_own_goes_on(reacher: Task) -> None:
 @pytest.mark.parametrize(
     ("seed", "sentence"),
     [
-        ([1, 2], "there are 2 seeds for 3 envs; give one for all, or one or None for each"),
-        ([1, 2, 3, 4], "there are 4 seeds for 3 envs"),
-        ([1, 2, -3], r"-3 is no seed; a seed is a whole number from 0 to 4294967295, or None\.$"),
-        (2**32, "4294967296 is no seed"),
-        (1.5, r"1\.5 is no seed"),
-        ("1", "'1' is no seed"),
-        ([True, 2, 3], "True is no seed"),
+        ([1, 2], "2 seeds are given for 3 envs; give one for all, or one or None for each"),
+        ([1, 2, 3, 4], "4 seeds are given for 3 envs"),
+        ([1, 2, -3], r"-3 is not a seed; a seed is a whole number from 0 to 4294967295, or None\.$"),
+        (2**32, "4294967296 is not a seed"),
+        (1.5, r"1\.5 is not a seed"),
+        ("1", "'1' is not a seed"),
+        ([True, 2, 3], "True is not a seed"),
     ],
 )
 def test_seeds_that_are_none_are_refused(envs: MoSimVectorEnv, seed: Any, sentence: str) -> None:

@@ -60,5 +60,5 @@ def test_without_a_render_mode_nothing_is_drawn_and_a_wrong_one_is_told() -> Non
     envs = gymnasium.make_vec(f"MoSimTrue/{TASK}-v0", num_envs=1)
     envs.reset(seed=0)
     assert envs.render() is None
-    with pytest.raises(MosimError, match="render_mode 'human' is unknown; it is 'rgb_array'"):
+    with pytest.raises(MosimError, match="render_mode 'human' is unknown; it must be 'rgb_array'"):
         gymnasium.make_vec(f"MoSimTrue/{TASK}-v0", num_envs=1, render_mode="human")

@@ -105,10 +105,10 @@ def test_the_data_of_a_simulator_are_known_by_their_id(run: Path, tmp_path: Path
     assert find_dataset(run).uri == str(run / "data" / "train")
     moved = tmp_path / "moved"
     shutil.copytree(run / "simulator", moved / "simulator")
-    with pytest.raises(MosimError, match=r"the dataset \w+, which the simulator in .* was trained on, is in none of"):
+    with pytest.raises(MosimError, match=r"the dataset \w+, on which the simulator in .* was trained, is in none of"):
         made(1, moved, start="data")
     made(1, moved, start="data", data=run / "data" / "train")
-    with pytest.raises(MosimError, match="give data=PATH"):
+    with pytest.raises(MosimError, match="give the dataset: data=PATH"):
         gymnasium.make(f"MoSimTrue/{TASK}-v0", start="data")
 
 
@@ -122,7 +122,7 @@ def test_states_are_kept_in_a_file(run: Path, tmp_path: Path) -> None:
     expected = [make_starts("data", task, states)([4, index, 0]).state for index in range(3)]
     np.testing.assert_allclose(envs.state.numpy(), expected, atol=1e-6)
     (tmp_path / "starts.safetensors").write_bytes(b"nothing")
-    with pytest.raises(DamagedFileError, match="does not hold states to start from"):
+    with pytest.raises(DamagedFileError, match="has no start states that can be read"):
         made(1, run, start="data", data=tmp_path / "starts.safetensors")
 
 

@@ -97,7 +97,7 @@ def test_mujoco_moves_what_is_written_as_the_simulator_moves(robot: System, tmp_
         mjcf_mechanics(written.system).mechanics.pseudo_inertia, mechanics.pseudo_inertia, rtol=1e-6, atol=1e-9
     )
     assert written.unwritten == (
-        "the bias of actuator servo is written as springs, damping and references of its joint",
+        "the bias of actuator servo is written as stiffness, damping and reference position of its joint",
     )
 
 
@@ -112,7 +112,7 @@ def test_what_an_mjcf_has_no_number_for_is_told(robot: System, tmp_path: Path) -
     said = "\n".join(written.unwritten)
     assert "the constant force of 50 N on " in said
     assert "joint wrist has one damping in an MJCF, not the learned 0.9, 0.2, 0.2" in said
-    assert "of the force of actuator servo acts where its gear does not reach" in said
+    assert "of the force of actuator servo acts on joints that its gear does not drive" in said
 
 
 def sunk(model: mujoco.MjModel) -> dict[tuple[str, int], np.ndarray]:
@@ -140,7 +140,7 @@ def test_friction_is_written_as_pairs_that_are_otherwise_mujocos_own(tmp_path: P
     with torch.no_grad():
         predictor.constraints.contacts.compliance.shared[FRICTION] = np.log(0.4)  # Less than MuJoCo's own, which is 1.
     written = write_learned(tmp_path / "cheetah.xml", simulator, predictor.mechanics(), system)
-    assert "friction alone is written" in written.unwritten[-1]
+    assert "only the friction of contacts is written" in written.unwritten[-1]
     model, own = written.system.model, system.model
     # The others of six touch nothing in these data.
     assert 2 <= model.npair <= 6
@@ -172,14 +172,14 @@ def test_only_a_file_that_mosim_wrote_is_replaced(tmp_path: Path) -> None:
     source = load_system(str(arm))
     simulator = with_numbers(source, mjcf_mechanics(source).mechanics)
     mechanics = predictor_of(simulator).mechanics()
-    with pytest.raises(MosimError, match=r"arm\.xml is a file that mosim did not write, and is left alone"):
+    with pytest.raises(MosimError, match=r"arm\.xml was not written by mosim and is not replaced"):
         write_learned(arm, simulator, mechanics, source)
     assert arm.read_bytes() == before
     out = tmp_path / "learned.xml"
     for _ in range(2):
         write_learned(out, simulator, mechanics, source)
     assert "written by mosim identify" in out.read_text()
-    with pytest.raises(MosimError, match="no name for an MJCF file"):
+    with pytest.raises(MosimError, match="not a valid name for an MJCF file"):
         require_replaceable(tmp_path / "arm.urdf")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["arm.xml", "learned.xml"]
 

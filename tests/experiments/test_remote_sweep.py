@@ -64,7 +64,7 @@ def test_a_sweep_runs_and_goes_on_through_ray_client(
     assert (tmp_path / "shared" / "tiny" / "data").is_dir(), "collected where trials find it"
     before = command.trials
     assert command.run() == 2
-    assert "holds a sweep already; --resume goes on with it" in command.said
+    assert "holds a run already; resume it with --resume" in command.said
     assert command.run("--resume") == 0, command.said
     assert command.trials.equals(before)
 

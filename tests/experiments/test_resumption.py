@@ -45,7 +45,7 @@ def test_what_decides_results_must_stay(planned: Callable[..., SweepPlan], tmp_p
         with pytest.raises(MismatchError) as error:
             check_resumption(planned(**change), storage, resume=True)
         assert named in str(error.value)
-        assert "may have a larger budget.trials, another budget.minutes" in str(error.value)
+        assert "may change budget.trials to a larger number, budget.minutes, budget.concurrent" in str(error.value)
     more = planned(budget={"trials": 5, "minutes": 3.0})
     assert check_resumption(more, storage, resume=True) == [
         "budget.concurrent was 2 and is null", "budget.minutes was null and is 3.0", "budget.trials was 2 and is 5",

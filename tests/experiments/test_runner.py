@@ -67,7 +67,7 @@ def test_a_failure_of_any_kind_is_named_and_the_others_finish(ray_of_two: None, 
     assert failures["crashes"].reason == "ZeroDivisionError: by zero"
     assert "test_runner.py" in failures["crashes"].trace
     assert failures["refuses"].reason == "it may not"
-    assert "its process died; --resume goes on with it" in failures["dies"].reason
+    assert "its process died; --resume continues it" in failures["dies"].reason
     assert {name for name, failure in notes.outcomes.items() if failure is None} == {"first", "last"}
     for name in set(names) - {"dies"}:
         assert notes.told_words[name] == [f"part {index} on cpu" for index in range(5)], "nothing is lost or told twice"

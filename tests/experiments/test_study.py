@@ -163,7 +163,7 @@ def test_resume_does_only_what_is_missing(
     shutil.rmtree(sorted((studied / lost / "checkpoints").iterdir())[-1])
     code, said = run(capfd, *words, "--resume", "--only", "whole")
     assert code == 0, said
-    assert "runs to do: 1; 1 of 2 are finished already" in said
+    assert "runs to do: 1; 1 of 2 are already finished" in said
     assert said.count("finished pendulum") == 1
     after = {name: json.loads((studied / name / "result.json").read_text()) for name in RUNS}
     assert after[lost]["horizons"] == json.loads(before[lost])["horizons"], "goes on exactly from its checkpoint"
@@ -190,14 +190,18 @@ def test_another_recipe_does_not_go_on_in_the_same_folder(
         ("model.correctors: []", "model.corrector: []", "there is no 'model.corrector'; available in 'model': "),
         ("stages.0.learning_rate", "stages.7.learning_rate", "available in 'stages': 0, 1"),
         ("stages.0.learning_rate: 1.0e+12", "stages.0.learning_rate: -1", "'stages.0.learning_rate' is -1"),
-        ("stages: [{name: predictor, learns: [predictor]", "stages: [{name: a, learns: [corrector/0]", "there are: pr"),
+        ("stages: [{name: predictor, learns: [predictor]", "stages: [{name: a, learns: [corrector/0]", "available: pr"),
         ("recipe: small.yaml", "recipe: generic", "unknown recipe 'generic'; did you mean general or geometry?"),
         ("recipe: small.yaml", "recipe: nowhere.yaml", "nowhere.yaml cannot be read"),
         ("pendulum-swingup", "pendulum-swing", "unknown task 'pendulum-swing'; did you mean pendulum-swingup"),
-        ("horizons: [1, 8, 50]", "horizons: [1, 80]", "horizon 80 does not fit into episodes of 60 physics steps"),
-        ("starts: 20", "episodes: [1, 7]", "the first 7 episodes are asked for; 6 are collected"),
+        (
+            "horizons: [1, 8, 50]",
+            "horizons: [1, 80]",
+            "horizon 80 is not between 1 and the 60 physics steps of an episode",
+        ),
+        ("starts: 20", "episodes: [1, 7]", "7 episodes are requested for training, but 6 are collected"),
         ("stages.0.learning_rate: 1.0e+12", "episodes: 7", "'too fast' on pendulum-swingup: the first 7 episodes are"),
-        ("name: too fast", "name: WHOLE", "variants 'whole' and 'WHOLE' would have one folder, whole"),
+        ("name: too fast", "name: WHOLE", "variants 'whole' and 'WHOLE' would have the same folder, whole"),
         ("starts: 20", "begins: 20", "study.yaml, line 8: unknown key 'begins'; allowed are: data, episodes, horizons"),
     ],
 )

@@ -79,7 +79,10 @@ def test_a_policy_is_trained_in_a_simulator(tmp_path: Path) -> None:
     for odd, said in [
         (("minutes: 2\n", "minutes: 2\n"), "line 5: key 'minutes': a policy is trained for control_steps"),
         (("minutes: 2\n", "data: {steps: 5}\n"), "line 5: key 'data': only simulators are trained on data"),
-        (("simulator: runs/x\n", ""), "key 'simulator': a policy is trained in a simulator; give the folder"),
+        (
+            ("simulator: runs/x\n", ""),
+            "key 'simulator': a policy is trained in a simulator; give a checkpoint or the folder",
+        ),
     ]:
         with pytest.raises(MosimError) as error:
             read(tmp_path, *policy, odd)
@@ -101,18 +104,21 @@ TWO_METRICS = ("horizon_mse/100", "[horizon_mse/100, samples_per_second]")
             [("trials: 3", "trails: 3")],
             "line 14: unknown key 'budget.trails'; allowed are: concurrent, minutes, trials.",
         ),
-        ([("budget: {trials: 3}\n", "")], "key 'budget.trials': without a grid in the space, a number of trials is"),
+        ([("budget: {trials: 3}\n", "")], "key 'budget.trials': a number of trials is needed, since the space has no"),
         ([("horizon_mse/100", "horizon_mse/10")], "line 11: key 'metric': unknown metric of a simulator"),
         (
             [("horizon_mse/100", "true_return")],
             "line 11: key 'metric': unknown metric of a simulator 'true_return'; there",
         ),
-        ([("horizon_mse/100", "[horizon_mse/16, horizon_mse/16]")], "line 11: key 'metric': metrics must differ"),
-        ([("task:", "simulator: runs/x\ntask:")], "line 2: key 'simulator': only a sweep that trains a policy"),
-        ([("cpu: 1", "cpu: 1.5")], "line 15: key 'resources.cpu': more than 1 must be a whole number, and 1.5 is not."),
+        ([("horizon_mse/100", "[horizon_mse/16, horizon_mse/16]")], "line 11: key 'metric': metrics must be distinct"),
+        ([("task:", "simulator: runs/x\ntask:")], "line 2: key 'simulator': only a sweep that trains policies"),
+        (
+            [("cpu: 1", "cpu: 1.5")],
+            "line 15: key 'resources.cpu': it must be at most 1 or a whole number, and 1.5 is neither",
+        ),
         ([("cpu: 1", "cpu: 0")], "line 15: key 'resources.cpu' is 0; input should be greater than 0"),
         ([("task", "data: {path: x, steps: 5}\ntask")], "line 2: key 'data.steps': it is for data to be collected"),
-        ([("task", "seeds: [1, 1]\ntask")], "line 2: key 'seeds': seeds must differ"),
+        ([("task", "seeds: [1, 1]\ntask")], "line 2: key 'seeds': seeds must be distinct"),
         ([("task", "seeds: [-1]\ntask")], "line 2: key 'seeds.0' is -1; input should be greater than or equal to 0"),
         # The space.
         ([("loguniform:", "logunform:")], "line 5: unknown key 'space.rate.logunform'; allowed are: choice, grid, log"),
@@ -137,20 +143,23 @@ TWO_METRICS = ("horizon_mse/100", "[horizon_mse/100, samples_per_second]")
         ([("loguniform: [0.001, 0.01]", "randint: [1, 2.5]")], "line 5: key 'space.rate.randint.high' is 2.5; input"),
         (
             [("{loguniform: [0.001, 0.01]}", "{}")],
-            "line 5: key 'space.rate': a dimension is one of choice, grid, uniform, ",
+            "line 5: key 'space.rate': a dimension must have exactly one of choice, ",
         ),
         (
             [("01]}", "01], grid: [1]}")],
-            "line 5: key 'space.rate': a dimension is one of choice, grid, uniform, loguni",
+            "line 5: key 'space.rate': a dimension must have exactly one of choice, loguni",
         ),
         (
             [("loguniform: [0.001, 0.01]", "choice: []")],
             "line 5: key 'space.rate.choice': it must be a list of values, or",
         ),
-        ([("loguniform: [0.001, 0.01]", "choice: [[], []]")], "line 5: key 'space.rate.choice': \"[]\" comes twice."),
+        (
+            [("loguniform: [0.001, 0.01]", "choice: [[], []]")],
+            "line 5: key 'space.rate.choice': \"[]\" is given twice.",
+        ),
         (
             [("two: {model.bias.width: 8}", "two: 8")],
-            "line 7: key 'space.structure.choice': 'two' must lead to changes",
+            "line 7: key 'space.structure.choice': 'two' must be a mapping",
         ),
         # Conditions.
         (
@@ -159,7 +168,7 @@ TWO_METRICS = ("horizon_mse/100", "[horizon_mse/100, samples_per_second]")
         ),
         (
             [("structure: two", "structure: [one, three]")],
-            '\'structure\' is never "three"; it is one of: "one", "two".',
+            '\'structure\' is never "three"; allowed are: "one", "two".',
         ),
         (
             [("structure: two", "structure: []")],
@@ -179,11 +188,11 @@ TWO_METRICS = ("horizon_mse/100", "[horizon_mse/100, samples_per_second]")
         ([TWO_METRICS, OPTUNA, ASHA], "line 12: key 'scheduler': several metrics need scheduler: none, not asha."),
         (
             [ASHA, ("minutes: 2\n", "")],
-            "line 11: key 'scheduler': asha compares trials of equal length; minutes is needed",
+            "line 11: key 'scheduler': asha compares trials of equal length, so minutes is needed",
         ),
         (
             [("none", "{kind: asha, grace_minutes: 3}")],
-            "line 12: key 'scheduler.grace_minutes': it must be at most minutes, 2",
+            "line 12: key 'scheduler.grace_minutes': it must not exceed minutes, which is 2",
         ),
         (
             [("none", "{kind: asha, grace: 3}")],
@@ -196,20 +205,20 @@ TWO_METRICS = ("horizon_mse/100", "[horizon_mse/100, samples_per_second]")
         ([PBT, OPTUNA], "line 13: key 'search': pbt needs search: random, not optuna."),
         (
             [PBT, ("trials: 3", "concurrent: 2, trials: 3")],
-            "line 14: key 'budget.concurrent': under pbt all trials are",
+            "line 14: key 'budget.concurrent': pbt starts all trials",
         ),
-        ([PBT], "line 12: key 'scheduler': pbt has nothing to mutate; 'rate': only fields of stages can"),
+        ([PBT], "line 12: key 'scheduler': pbt has no dimension to mutate; 'rate': only fields of stages can"),
         (
             [("none", "{kind: pbt, mutate: [rite]}")],
             "line 12: key 'scheduler.mutate': unknown dimension 'rite'; did you mean r",
         ),
         (
             [("none", "{kind: pbt, mutate: [structure]}")],
-            "'structure' cannot change during training: it is under a condition",
+            "'structure' cannot change during training: it has a condition",
         ),
         (
             [("none", "{kind: pbt, mutate: [model.bias.width]}"), ("rate:", "model.bias.width:")],
-            "'model.bias.width' cannot change during training: only fields of stages can, such as stages",
+            "'model.bias.width' cannot change during training: only fields of stages can change, such as stages",
         ),
     ],
 )

@@ -157,7 +157,7 @@ def test_a_trial_too_large_for_the_memory_fails_once_and_says_what_needs_less(sw
     assert_all_is_there(command, 2)
     (reason,) = command.trials["failure"].dropna()
     assert reason.startswith("out of memory: ")
-    assert "Narrower networks, smaller batches" in reason
+    assert "Use narrower networks, smaller batches" in reason
     assert reason in command.said
     assert "Traceback" not in command.said
     assert not list(command.out.glob("tune/trial-*/error.txt")), "it was not tried again"
@@ -189,7 +189,7 @@ def test_a_full_disk_is_named_and_once_there_is_room_the_sweep_goes_on(sweep_com
     ballast = small_disk / "ballast"
     fill(ballast)
     assert command.end() == EXIT_MISTAKE, command.said
-    sentence = "make room there, and the same command with --resume goes on."
+    sentence = "free some space, then run the same command with --resume to continue."
     assert f"mosim sweep: no space left on device, in {command.storage} or {command.out}; {sentence}" in command.said
     assert "crashed: OSError: [Errno 28]" in command.said
     assert "Traceback" not in command.said
@@ -266,9 +266,9 @@ def test_state_that_a_full_disk_has_cut_short_is_taken_from_its_copy(tmp_path: P
     ("error", "sentence"),
     [
         (DivergenceError("stage 0."), "diverged: stage 0."),
-        (DamagedFileError("x is damaged."), "refused: x is damaged."),
-        (MemoryError(), "out of memory: an array is too large. Narrower networks"),
-        (torch.OutOfMemoryError("CUDA out of memory."), "out of memory: CUDA out of memory. Narrower"),
+        (DamagedFileError("x is damaged."), "error: x is damaged."),
+        (MemoryError(), "out of memory: an array is too large. Use narrower networks"),
+        (torch.OutOfMemoryError("CUDA out of memory."), "out of memory: CUDA out of memory. Use narrower"),
         (MosimError("s3://x cannot be written: [Errno 28] No space left on device"), None),
         (OSError("Input/output error"), None),
     ],

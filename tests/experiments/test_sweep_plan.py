@@ -134,10 +134,10 @@ def test_without_a_predictor_of_its_own_or_anything_after_it_there_is_no_key(
         ([("stages.1.learning_rate: 0.002", "stages.1.steps: 5")], "mine.yaml, line 4: key 'minutes': to fit a budget"),
         ([("stages.3.horizon", "stages.4.horizon")], "mine.yaml, line 8: there is no 'stages.4.horizon'"),
         ([("[2, 8]", "[2, 0]")], "mine.yaml, line 8: key 'stages.3.horizon' is 0; input should be greater"),
-        ([("[2, 8]", "[2, 80]")], "mine.yaml, line 5: key 'data': episodes have 20 steps, and stage 'second' "),
+        ([("[2, 8]", "[2, 80]")], "mine.yaml, line 5: key 'data': episodes have 20 steps, but stage 'second' "),
         ([("{width: 8}", "{widht: 8}")], "mine.yaml, line 14: unknown key 'model.correctors.0.network.widht';"),
         ([("[predictor, corrector/0]", "[corrector/1]")], "mine.yaml: stage 'second' learns corrector/1"),
-        ([("[predictor, corrector/0]", "[corrector/1]")], "This is of the trial stages.3.horizon=8, "),
+        ([("[predictor, corrector/0]", "[corrector/1]")], "This occurs in the trial stages.3.horizon=8, "),
     ],
 )
 @pytest.mark.parametrize("search", ["random", "optuna"])

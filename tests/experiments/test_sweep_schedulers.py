@@ -311,7 +311,9 @@ def test_what_mutates_stays_in_the_space_and_the_architecture_as_it_is(populatio
 def test_what_moments_depend_on_does_not_mutate(name: str, tmp_path: Path) -> None:
     values = {"optimizer": ["adam", "soap"], "learns": [["predictor"], ["predictor", "corrector/0"]]}[name]
     space = {f"stages.0.{name}": {"choice": values}}
-    with pytest.raises(MosimError, match=f"pbt has nothing to mutate; 'stages.0.{name}': only fields of stages can"):
+    with pytest.raises(
+        MosimError, match=f"pbt has no dimension to mutate; 'stages.0.{name}': only fields of stages can"
+    ):
         planned(tmp_path, **POPULATION | {"space": space})
     assert planned(tmp_path, **POPULATION | {"space": space | POPULATION["space"]}).sweep.mutated == (
         "stages.0.learning_rate",

@@ -132,8 +132,8 @@ def test_workers_that_are_lost_again_and_again_end_the_pool(tmp_path: Path) -> N
     with pool, pytest.raises(MosimError) as ended:
         end_workers(pool)
     sentence = str(ended.value)
-    assert sentence.startswith("3 workers were lost, the last with: The actor died")
-    assert sentence.endswith("try fewer workers. What was finished is kept.")
+    assert sentence.startswith("3 workers were lost, the last one with: The actor died")
+    assert sentence.endswith("If memory is short, use fewer workers. Finished work is kept.")
     assert "\x1b" not in sentence
 
 

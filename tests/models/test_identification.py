@@ -188,7 +188,7 @@ def test_numbers_that_predict_worse_than_masses_of_water_are_not_taken() -> None
     assert true.taken
     assert true.unexplained < 1e-9 < guess.unexplained
     assert not guess.taken
-    assert "so their masses are kept" in str(guess)
+    assert "explain more and are kept" in str(guess)
     torch.testing.assert_close(predictor_of(learned).mechanics().pseudo_inertia, before.pseudo_inertia)
 
 

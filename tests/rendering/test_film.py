@@ -53,9 +53,9 @@ def test_a_film_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
 
 
 def test_mistaken_places_are_told(tmp_path: Path) -> None:
-    with pytest.raises(MosimError, match=r"film\.gif is no name for a video"):
+    with pytest.raises(MosimError, match=r"film\.gif is not a valid name for a video"):
         write_film(tmp_path / "film.gif", frames(1), fps=25)
-    with pytest.raises(MosimError, match=r"sheet\.jpg is no name for a contact sheet"):
+    with pytest.raises(MosimError, match=r"sheet\.jpg is not a valid name for a contact sheet"):
         write_sheet(tmp_path / "sheet.jpg", frames(1)[0])
     (tmp_path / "file").write_text("")
     with pytest.raises(MosimError, match="cannot be written"):

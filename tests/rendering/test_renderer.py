@@ -159,7 +159,7 @@ def test_cameras_are_the_model_s(crane: System) -> None:
             {"__EGL_VENDOR_LIBRARY_FILENAMES": "/nowhere"},
             "on Debian or Ubuntu: apt-get install libegl1 libgl1-mesa-dri",
         ),
-        ({"MUJOCO_GL": "off"}, "MUJOCO_GL=off switches off"),
+        ({"MUJOCO_GL": "off"}, "MUJOCO_GL=off disables"),
     ],
 )
 def test_where_there_is_no_opengl_a_sentence_says_what_to_install(environment: dict[str, str], sentence: str) -> None:

@@ -99,7 +99,7 @@ def test_actuators_whose_state_only_code_of_a_user_s_own_knows_are_refused(tmp_p
         '<motor joint="wrist" gear="1 0 0"/>', '<general name="odd" joint="slider" dyntype="user" actdim="2"/>'
     )
     with pytest.raises(
-        UnsupportedSystemError, match=r"the internal states of 'odd' lie outside \[qpos, qvel, act\]; use"
+        UnsupportedSystemError, match=r"the internal states of 'odd' are not part of \[qpos, qvel, act\]; use"
     ):
         write(tmp_path / "user.xml", text)
 
@@ -114,7 +114,7 @@ def test_sources_that_name_nothing(tmp_path: Path) -> None:
 def test_a_recorded_model_that_moved_names_the_option_that_says_where(tmp_path: Path, system: System) -> None:
     gone = str(tmp_path / "gone" / "bodies.xml")
     what = "the simulator in runs/bodies"
-    with pytest.raises(MosimError, match=r"is of the model .*gone/bodies.xml, .* where it is now: --task PATH"):
+    with pytest.raises(MosimError, match=r"is of the model .*gone/bodies.xml, .* give its new path: --task PATH"):
         find_system(None, gone, "--task", what)
     assert find_system(system.source, gone, "--task", what).facts == system.facts
     assert find_system(None, system.source, "--task", what).facts == system.facts

@@ -194,11 +194,11 @@ def test_where_a_file_lies_and_what_it_is_called_is_no_part_of_the_system(tmp_pa
 HIDDEN: list[tuple[Callable[[str], str], str]] = [
     (
         lambda text: text.replace('name="push"', 'name="push" delay="0.05" nsample="10"'),
-        r"the controls that 'push' had before lie outside \[qpos, qvel, act\]; remove the delay",
+        r"the earlier controls of 'push' are not part of \[qpos, qvel, act\]; remove the delay",
     ),
     (
         lambda text: text.replace('<option timestep="0.005"/>', '<option><flag sleep="enable"/></option>'),
-        r"the bodies that sleep lie outside \[qpos, qvel, act\]; switch the option sleep off",
+        r"the sleeping bodies are not part of \[qpos, qvel, act\]; disable the option sleep",
     ),
 ]
 

@@ -123,7 +123,7 @@ def test_a_received_folder_calls_no_server_by_itself(
     assert f"--tracking-uri {listener.uri}" in str(refused.value)
     assert not (tmp_path / "mlflow.db").exists()
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(MosimError, match="does not take what is sent"):
+    with pytest.raises(MosimError, match="does not accept events"):
         sync(folder, listener.uri)
     assert listener.calls > 0
 

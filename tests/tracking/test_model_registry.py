@@ -192,7 +192,7 @@ def test_a_model_that_is_gone_holds_up_nothing(
     # In its place lies another now, which must not pass for the one that was said.
     shutil.copytree(output / "models" / "step-1", output / "models" / "step-0")
     sync(output, store)
-    assert "step-0 of run train is gone, and not sent" in caplog.text
+    assert "step-0 of run train no longer exists and is not sent" in caplog.text
     (version,) = versions(store).values()
     assert str(version.source).endswith(version.tags["mosim.model_uuid"])
 

@@ -108,10 +108,10 @@ def test_a_server_that_never_answers_slows_nothing(
         tracker.close(timeout_seconds=20)
         assert time.monotonic() - began < 10
         said += capsys.readouterr().out
-    assert said.count("The work goes on") == 1
+    assert said.count("The work continues") == 1
     assert said.count(f"mosim sync {tmp_path / 'out'}") == 2  # Once while it worked, once at the end.
     assert "events could not be sent" in said
-    with pytest.raises(MosimError, match="does not take what is sent"):
+    with pytest.raises(MosimError, match="does not accept events"):
         sync(tmp_path / "out", uri)
     sync(tmp_path / "out", store)
     assert set(history(store)) == set(range(1000))
@@ -165,7 +165,7 @@ def test_a_torn_last_line_costs_that_event_alone(
         if part == 0:
             with (folder / "tracking" / "journal.jsonl").open("ab") as journal:
                 journal.write(tail)
-    assert "cut off when its writer died" in capsys.readouterr().out
+    assert "cut off when the process that wrote it died" in capsys.readouterr().out
     assert history(store) == list(range(20))
     assert sync(folder, store) == 0
 
@@ -250,8 +250,7 @@ def test_the_command_sends_what_is_left(
     assert ended.value.code == 2
     printed = capsys.readouterr()
     assert (
-        f"mosim sync: the tracking server {uri} does not take what is sent ([Errno 111] Connection refused)"
-        in printed.err
+        f"mosim sync: the tracking server {uri} does not accept events ([Errno 111] Connection refused)" in printed.err
     )
     main(["sync", str(folder), "--tracking-uri", store])
     main(["sync", str(folder), "--tracking-uri", store])

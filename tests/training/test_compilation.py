@@ -40,7 +40,7 @@ def _train(out: Path, compile_steps: bool, environment: dict[str, str]) -> subpr
 def test_without_a_compiler_training_says_so_and_goes_on(tmp_path: Path, environment: dict[str, str]) -> None:
     broken = environment | {"CXX": "/no/such/compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
     said = _train(tmp_path / "run", True, broken)
-    assert "torch.compile does not work here, so training goes on without it" in said.stdout + said.stderr
+    assert "torch.compile does not work here, so training continues without it" in said.stdout + said.stderr
     _train(tmp_path / "plain", False, environment)
     assert _weights(tmp_path / "run").keys() == _weights(tmp_path / "plain").keys()
     for name, weight in _weights(tmp_path / "run").items():

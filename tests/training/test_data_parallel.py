@@ -119,7 +119,7 @@ def test_what_cannot_be_is_told_before_anything_is_started(alone: Path, tmp_path
     with pytest.raises(MosimError, match="auto, cpu or cuda"):
         train(tmp_path, unheard, device="cuda:1")
     single = SHORT.stages[0].model_copy(update={"batch_size": 1})
-    with pytest.raises(MosimError, match="batch_size 1, which 2 workers cannot share"):
+    with pytest.raises(MosimError, match="batch_size 1, which is too small for 2 workers"):
         train(tmp_path, unheard, SHORT.model_copy(update={"stages": (single,)}))
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(MosimError, match="resume it with --resume"):

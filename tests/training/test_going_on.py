@@ -68,9 +68,9 @@ def test_a_start_within_a_stage_keeps_the_moments_under_another_learning_rate(un
 
 def test_a_start_of_another_model_or_dataset_is_refused(predictor: Path, tmp_path: Path) -> None:
     wider = SHORT.model.model_copy(update={"bias": NetworkConfig(width=24, depth=1)})
-    with pytest.raises(MismatchError, match="weights of another model"):
+    with pytest.raises(MismatchError, match="weights of a different model"):
         trainer(tmp_path, SHORT.model_copy(update={"model": wider}), start=predictor)
-    with pytest.raises(MismatchError, match="the dataset is other against test"):
+    with pytest.raises(MismatchError, match="the dataset is other instead of test"):
         trainer(tmp_path, SHORT, start=predictor, dataset_id="other")
 
 
@@ -101,7 +101,7 @@ def test_parts_of_replicas_make_the_whole_batch() -> None:
 
 
 def test_more_replicas_than_windows_in_a_batch_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(MosimError, match="batch_size 32, which 33 workers cannot share"):
+    with pytest.raises(MosimError, match="batch_size 32, which is too small for 33 workers"):
         make_replica(tmp_path, Replicas(0, 33), SHORT)
 
 

@@ -48,21 +48,18 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
 
 
 def test_only_an_articulated_predictor_has_masses_to_find() -> None:
-    with pytest.raises(
-        ValidationError,
-        match="'identification': least_squares trains an articulated predictor, not the model rigid_body",
-    ):
+    with pytest.raises(ValidationError, match="'identification': least_squares fits masses, which the model rigid_body"):
         Recipe(stages=(SOLVE,))
 
 
 def test_least_squares_finds_no_networks() -> None:
     solving = StageConfig(name="solve", learns=("predictor", "corrector/0"), optimizer="least_squares")
-    with pytest.raises(ValidationError, match="least_squares trains predictor and constraints, not corrector/0"):
+    with pytest.raises(ValidationError, match="least_squares can train only predictor and constraints, not corrector/0"):
         Recipe(model=MODEL.model_copy(update={"correctors": (CorrectorConfig(),)}), stages=(solving,))
 
 
 def test_a_model_without_constraints_has_no_such_part() -> None:
-    with pytest.raises(ValidationError, match="learns constraints; there are: predictor"):
+    with pytest.raises(ValidationError, match="learns constraints; available: predictor"):
         Recipe(model=NeuralSimulatorConfig(predictor="articulated", correctors=()), stages=(CONTACTS,))
 
 
@@ -81,7 +78,7 @@ def test_a_solved_pendulum_is_exact_and_what_was_found_is_told_once(tmp_path: Pa
     assert reports[0].seconds > 0
     assert not any(report.found for report in reports[1:])
     # A pendulum touches nothing and has no limits.
-    assert "stage contacts is passed over: this system has no constraints." in reports[1].note
+    assert "stage contacts is skipped: this system has no constraints." in reports[1].note
     assert [report.stage for report in reports if report.validation is not None] == [0, 1, 2]
 
 
@@ -150,10 +147,10 @@ def test_contacts_that_predict_worse_than_before_are_undone() -> None:
     sampler = WindowSampler(*data.tensors(torch.device("cpu")), data.offsets, range(2), 0)
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     found = solve(model, ["constraints"], sampler, iter([1.0, 2.0]).__next__)
-    assert "from 1 to 2, so they stay as they were" in found
+    assert "from 1 to 2 and is undone" in found
     assert not changed(before, model.state_dict())
     for first, second in ((2.0, 1.0), (float("nan"), 1.0)):
-        assert "stay as they were" not in solve(model, ["constraints"], sampler, iter([first, second]).__next__)
+        assert "is undone" not in solve(model, ["constraints"], sampler, iter([first, second]).__next__)
         assert changed(before, model.state_dict())
 
 

@@ -113,13 +113,13 @@ def test_a_mistake_names_the_kinds_and_their_keys(tmp_path: Path) -> None:
         recipe_of(tmp_path, width=0)
     with pytest.raises(MosimError, match=r"key 'model\.kind': there is no kind of model 'grue'; allowed are: mosim"):
         recipe_of(tmp_path, kind="grue")
-    with pytest.raises(ValueError, match=r"stage 'all' learns memory, readout; there are: predictor, corrector/0"):
+    with pytest.raises(ValueError, match=r"stage 'all' learns memory, readout; available: predictor, corrector/0"):
         Recipe.model_validate({"stages": RECIPE["stages"]})
 
 
 def test_nothing_of_it_is_solved_for() -> None:
     stage = StageConfig(name="solve", learns=("readout",), optimizer="least_squares")
-    with pytest.raises(ValueError, match="least_squares trains an articulated predictor, not the model GRU"):
+    with pytest.raises(ValueError, match="least_squares fits masses, which the model GRU does not"):
         Recipe(model=RecurrentConfig(), stages=(stage,))
 
 

@@ -67,7 +67,7 @@ def test_a_recipe_is_asked_for_by_name_or_file(tmp_path: Path) -> None:
         ("stages: [{name: a, learns: [predictor], steps: 1, stepz: 2}]", "stages.0.stepz"),
         ("stages: [{name: a, learns: [predictor], steps: -1}]", "stages.0.steps"),
         ("stages: [{name: a, learns: [predictor]}]", "needs steps or minutes"),
-        ("stages: [{name: a, learns: [corrector/1], steps: 1}]", "there are: predictor, corrector/0"),
+        ("stages: [{name: a, learns: [corrector/1], steps: 1}]", "available: predictor, corrector/0"),
         ("stages: []", "stages"),
         (
             "model: {integrator: {method: rk5}}\nstages: [{name: a, learns: [predictor], steps: 1}]",

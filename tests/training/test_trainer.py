@@ -155,7 +155,7 @@ def test_the_first_episodes_alone_are_trained_on_with_their_own_scales(tmp_path:
 
 
 def test_more_episodes_than_there_are_cannot_be_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(MosimError, match="asks for the first 99 episodes; the dataset has"):
+    with pytest.raises(MosimError, match="uses the first 99 episodes, but the dataset has"):
         make_trainer(tmp_path, RECIPE.model_copy(update={"episodes": 99}))
     assert not list(tmp_path.iterdir())
 

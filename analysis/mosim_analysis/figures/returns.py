@@ -67,7 +67,7 @@ def _add_gaps(figure: go.Figure, rows: pd.DataFrame, styles: dict[str, Style]) -
             hoverinfo="skip",
             showlegend=False,
             legendgroup=str(group),
-            meta={"group": str(group), "runs": False, "caption": "shaded: simulated less true"},
+            meta={"group": str(group), "runs": False, "caption": "shaded: simulated minus true"},
         )
 
 

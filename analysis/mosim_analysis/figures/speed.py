@@ -27,7 +27,7 @@ def error_over_speed(frame: pd.DataFrame, horizon: int, styles: dict[str, Style]
     front = rows[on_front].sort_values("speed")
     if len(front):
         style = Style(INK, "dot")
-        name = "Pareto front: nothing is both faster and more exact"
+        name = "Pareto front: no run is both faster and more accurate"
         add_line(figure, *_stairs(front), name, style, hover="%{y:.3g} at %{x:.3~s} steps/s")
     rows = rows.assign(note=np.where(on_front, "on the Pareto front", ""))
     add_points(figure, rows, "speed", "mse", styles, hover="%{y:.3g} at %{x:.3~s} steps/s")

@@ -59,7 +59,7 @@ def _add_boundaries(figure: go.Figure, rows: pd.DataFrame, styles: dict[str, Sty
                 for stage, name in zip(of_group["stage"], said, strict=True)
             ],
             hovertemplate="<b>%{customdata[0]}</b><br>%{text}, at gradient step %{x:,}<extra></extra>",
-            meta={"group": str(group), "runs": True, "caption": "◇ a stage ends"},
+            meta={"group": str(group), "runs": True, "caption": "◇ end of a stage"},
         )
 
 

@@ -133,7 +133,7 @@ def importances(found: Importance) -> Figure:
             [literal(str(name)) for name in shares.index], shares.to_numpy(float), color=names.BLUE, height=0.65
         )
         axes.bar_label(bars, [f"{share:.0%}" for share in shares], padding=2, fontsize=7)
-        axes.set(xlabel="share of variance (fANOVA)", xlim=(0, max(0.05, float(shares.max()) * 1.2)))
+        axes.set(xlabel="fraction of variance (fANOVA)", xlim=(0, max(0.05, float(shares.max()) * 1.2)))
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
         axes.grid(visible=False, axis="y")
     return figure

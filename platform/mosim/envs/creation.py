@@ -98,6 +98,6 @@ def _with_starts(
             raise MosimError(f"data={str(data)!r} needs start='data' or 'mixed'; start='initial' uses no data.")
         return options
     if options.get("starts") is not None:
-        raise MosimError(f"start={start!r} and starts both say where episodes start; give one of them.")
+        raise MosimError(f"start={start!r} and starts both set where episodes start; give one of them.")
     simulator = None if str(checkpoint) == TRUE_DYNAMICS else checkpoint
     return {**options, "starts": make_starts(start, task, start_states(task, data, simulator))}

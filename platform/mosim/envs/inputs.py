@@ -25,9 +25,9 @@ def require_shape(actions: Any, shape: tuple[int, ...], meaning: str) -> np.ndar
     """
     array = np.asarray(actions)
     if array.shape != shape:
-        raise MosimError(f"step: the action has shape {array.shape}; it must have {meaning}, here {shape}.")
+        raise MosimError(f"step: the action has shape {array.shape}; it must have the shape {meaning}, here {shape}.")
     if array.dtype.kind not in "fiu":
-        raise MosimError(f"step: the action holds {array.dtype}; it must hold real numbers.")
+        raise MosimError(f"step: the action has dtype {array.dtype}; it must contain real numbers.")
     return array
 
 
@@ -44,7 +44,7 @@ def require_numbers(actions: np.ndarray, ended: np.ndarray) -> None:
     odd = np.isnan(actions)
     if odd.any() and (odd := odd & ~ended[:, None]).any():
         env, actuator = np.argwhere(odd)[0]
-        raise MosimError(f"step: the action of env {env} is nan in ctrl[{actuator}]; every action must be a number.")
+        raise MosimError(f"step: the action of env {env} is NaN in ctrl[{actuator}]; actions must not be NaN.")
 
 
 def seeds_of(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:
@@ -60,12 +60,12 @@ def seeds_of(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int
     each = list(seed) if isinstance(seed, Sequence | np.ndarray) and not isinstance(seed, str) else [seed] * num_envs
     if len(each) != num_envs:
         raise MosimError(
-            f"reset: there are {len(each)} seeds for {num_envs} envs; give one for all, or one or None for each."
+            f"reset: {len(each)} seeds are given for {num_envs} envs; give one for all, or one or None for each."
         )
     try:
         return [_SEED.validate_python(own) for own in each]
     except ValidationError as error:
         odd = error.errors()[0]["input"]
         raise MosimError(
-            f"reset: {odd!r} is no seed; a seed is a whole number from 0 to {LARGEST_SEED}, or None."
+            f"reset: {odd!r} is not a seed; a seed is a whole number from 0 to {LARGEST_SEED}, or None."
         ) from None

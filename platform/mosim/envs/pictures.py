@@ -54,5 +54,7 @@ def pictures_of(task: Task, render_mode: str | None, width: int, height: int) ->
     if render_mode is None:
         return None
     if render_mode != RENDER_MODE:
-        raise MosimError(f"render_mode {render_mode!r} is unknown; it is {RENDER_MODE!r}, or None for no pictures.")
+        raise MosimError(
+            f"render_mode {render_mode!r} is unknown; it must be {RENDER_MODE!r}, or None for no rendering."
+        )
     return Pictures(task, width, height)

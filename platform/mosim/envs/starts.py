@@ -79,7 +79,7 @@ class StartStates:
         try:
             return cls(**load_file(path))
         except (safetensors.SafetensorError, OSError, TypeError) as error:
-            raise DamagedFileError(f"{path} does not hold states to start from: {error}.") from None
+            raise DamagedFileError(f"{path} has no start states that can be read: {error}.") from None
 
     def save(self, path: Path) -> None:
         """Writes them to a file, whole or not at all."""
@@ -137,7 +137,7 @@ def find_dataset(checkpoint: str | Path) -> Dataset:
         if dataset.id == trained.dataset_id:
             return dataset
     raise MosimError(
-        f"the dataset {trained.dataset_id}, which the simulator in {trained.path} was trained on, is in none of "
+        f"the dataset {trained.dataset_id}, on which the simulator in {trained.path} was trained, is in none of "
         f"{', '.join(map(str, places))}; give its path as data."
     )
 
@@ -154,7 +154,7 @@ def start_states(task: Task, data: str | Path | None, checkpoint: str | Path | N
       MosimError: there are no such data; `MismatchError`: they are of another system.
     """
     if data is None and checkpoint is None:
-        raise MosimError(f"starts of {task.name} in states of a dataset need one: give data=PATH.")
+        raise MosimError(f"to start episodes of {task.name} in states of a dataset, give the dataset: data=PATH.")
     if data is not None and "://" not in str(data) and Path(data).is_file():
         return StartStates.load(Path(data))
     return StartStates.of(find_dataset(str(checkpoint)) if data is None else Dataset.open(data), task)

@@ -306,7 +306,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         if (mask := options.get("reset_mask")) is None:
             return np.arange(self.num_envs)
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
-            raise MosimError(f"reset_mask must be an array of {self.num_envs} bools, one an env, not {mask!r}.")
+            raise MosimError(f"reset_mask must be an array of {self.num_envs} bools, one per env, not {mask!r}.")
         return np.flatnonzero(mask)
 
 

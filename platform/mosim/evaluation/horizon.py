@@ -96,7 +96,7 @@ def draw_starts(trajectories: Trajectories, steps: int, count: int, seed: int) -
     windows = trajectories.windows(steps)
     if not len(windows):
         raise MosimError(
-            f"no episode of the dataset has {steps} steps; give a shorter horizon or collect longer episodes."
+            f"no episode of the dataset has {steps} steps; give a shorter horizon, or collect longer episodes."
         )
     random = np.random.default_rng([seed, steps])
     return np.sort(random.choice(windows, min(count, len(windows)), replace=False))

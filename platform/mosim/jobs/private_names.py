@@ -6,7 +6,7 @@ PRIVATE_NAMES = (
     PrivateName(
         "ray.job_config:JobConfig",
         "_serialize",
-        "workers must not import from the working folder, and no public setting takes it off their path",
+        "workers must not import from the working folder, and no public setting removes it from their path",
         "ray 2.60.0",
     ),
     PrivateName("ray.job_config:JobConfig", "_py_driver_sys_path", "as _serialize", "ray 2.60.0"),

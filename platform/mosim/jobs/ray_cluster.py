@@ -82,8 +82,8 @@ def _join(address: str, **settings: Any) -> None:
         ray.init(address=address, **settings)
     except ConnectionError as error:
         raise MosimError(
-            f"no Ray cluster answers at {address}: {error}. If it asks for a token, have that in ~/.ray/auth_token and "
-            "set RAY_AUTH_MODE=token."
+            f"no Ray cluster answers at {address}: {error}. If the cluster needs a token, store it in "
+            "~/.ray/auth_token and set RAY_AUTH_MODE=token."
         ) from None
 
 

@@ -122,7 +122,7 @@ class WorkerPool(Generic[Work]):
         self._check()
         silent = [reference for reference, each in self._busy.items() if each.missed >= _MISSED_CHECKS]
         if silent:
-            return self._lose(silent[0], "it stopped answering.")
+            return self._lose(silent[0], "it stopped responding.")
         done, _ = ray.wait([*self._starting, *self._busy], timeout=min(timeout, _CHECK_SECONDS))
         if not done:
             return None
@@ -168,8 +168,8 @@ class WorkerPool(Generic[Work]):
         self._losses += 1
         if self._losses > self._max_losses:
             raise MosimError(
-                f"{self._losses} workers were lost, the last with: {reason} Less memory a worker may help: "
-                "try fewer workers. What was finished is kept."
+                f"{self._losses} workers were lost, the last one with: {reason} If memory is short, use fewer "
+                "workers. Finished work is kept."
             )
         self._start()
 
@@ -190,7 +190,7 @@ class WorkerPool(Generic[Work]):
             self._last_running = now
         elif not self._warned and now - self._last_running >= _PATIENCE_SECONDS:
             self._warned = True
-            warn("no worker has a CPU yet; the work waits for the Ray cluster to have one free.")
+            warn("no CPU of the Ray cluster is free for a worker yet; the work waits for one.")
 
 
 def _own(error: RayTaskError) -> Exception:

@@ -6,7 +6,7 @@ PRIVATE_NAMES = (
     PrivateName(
         "torch._compile",
         "_disable_dynamo",
-        "torch.compiler.disable imports the compiler at once, which takes seconds at every start",
+        "torch.compiler.disable imports the compiler immediately, which adds seconds to every start",
         "torch 2.13.0",
     ),
 )

@@ -75,7 +75,7 @@ def require_film_name(path: Path) -> None:
       MosimError: it does not end in `.mp4`.
     """
     if path.suffix.lower() != FILM_SUFFIX:
-        raise MosimError(f"{path} is no name for a video; give one that ends in {FILM_SUFFIX}.")
+        raise MosimError(f"{path} is not a valid name for a video; give one that ends in {FILM_SUFFIX}.")
 
 
 def frame_steps(steps: int, timestep: float, fps: float, speed: float = 1.0) -> np.ndarray:

@@ -49,7 +49,7 @@ def offscreen_context(width: int, height: int) -> OpenGLContext:
             reasons.append(f"{backend}: {_first_sentence(error)}")
             continue
         return context
-    raise NoOpenGLError(f"pictures need OpenGL, which is not to be had here ({'; '.join(reasons)}); {_INSTALL}.")
+    raise NoOpenGLError(f"rendering needs OpenGL, which is not available here ({'; '.join(reasons)}); {_INSTALL}.")
 
 
 def require_opengl() -> None:
@@ -65,7 +65,7 @@ def _backends() -> tuple[str, ...]:
     """The modules of MuJoCo to try, in order."""
     named = os.environ.get("MUJOCO_GL", "").lower().strip()
     if named in _SWITCHED_OFF:
-        raise NoOpenGLError(f"pictures need OpenGL, which MUJOCO_GL={named} switches off; unset it.")
+        raise NoOpenGLError(f"rendering needs OpenGL, which MUJOCO_GL={named} disables; unset it.")
     if named not in _UNDECIDED:
         return (named,)
     if sys.platform == "linux":

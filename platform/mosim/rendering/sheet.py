@@ -76,4 +76,4 @@ def require_sheet_name(path: Path) -> None:
       MosimError: it does not end in `.png`.
     """
     if path.suffix.lower() != SHEET_SUFFIX:
-        raise MosimError(f"{path} is no name for a contact sheet; give one that ends in {SHEET_SUFFIX}.")
+        raise MosimError(f"{path} is not a valid name for a contact sheet; give one that ends in {SHEET_SUFFIX}.")

@@ -162,7 +162,9 @@ def read_facts(model: mujoco.MjModel, name: str, varying: Mapping[str, np.ndarra
     Raises:
       UnsupportedSystemError: the state is more than `[qpos, qvel, act]`, or there is nothing that moves.
     """
-    if hidden := "; ".join(f"{what} lie outside [qpos, qvel, act]; {advice}" for what, advice in _hidden_states(model)):
+    if hidden := "; ".join(
+        f"{what} are not part of [qpos, qvel, act]; {advice}" for what, advice in _hidden_states(model)
+    ):
         raise UnsupportedSystemError(f"system {name!r} cannot be simulated: {hidden}.")
     if not model.nv:
         raise UnsupportedSystemError(f"system {name!r} cannot be simulated: its model has no joints.")
@@ -200,11 +202,11 @@ def _hidden_states(model: mujoco.MjModel) -> Iterator[tuple[str, str]]:
         yield f"the internal states of {names}", f"use a dyntype of none, {', '.join(_DYNAMICS_NAMES)}"
     if delayed := np.flatnonzero((model.actuator_delay > 0) | (model.actuator_history[:, 0] > 0)).tolist():
         names = ", ".join(repr(model.actuator(index).name or f"actuator {index}") for index in delayed)
-        yield f"the controls that {names} had before", "remove the delay"
+        yield f"the earlier controls of {names}", "remove the delay"
     if model.npluginstate:
         yield f"{model.npluginstate} internal states of plugins", "remove these plugins"
     if model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_SLEEP:
-        yield "the bodies that sleep", "switch the option sleep off"
+        yield "the sleeping bodies", "disable the option sleep"
 
 
 def _read_activations(model: mujoco.MjModel) -> Iterator[ActivationFacts]:

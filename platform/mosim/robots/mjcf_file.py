@@ -53,12 +53,12 @@ def require_replaceable(path: Path) -> Path:
       MosimError: its name is none of an MJCF file, or something else lies there.
     """
     if path.suffix not in (".xml", ".mjcf"):
-        raise MosimError(f"{path} is no name for an MJCF file; give one that ends in .xml or .mjcf.")
+        raise MosimError(f"{path} is not a valid name for an MJCF file; give one that ends in .xml or .mjcf.")
     require_writable(path)
     if path.is_file():
         with path.open("rb") as file:
             if WRITTEN_BY.encode() not in file.read(_COMMENT_WITHIN):
-                raise MosimError(f"{path} is a file that mosim did not write, and is left alone; give another name.")
+                raise MosimError(f"{path} was not written by mosim and is not replaced; give another name.")
     return path
 
 
@@ -87,11 +87,12 @@ def write_mjcf(spec: mujoco.MjSpec, system: System, path: Path, comment: str) ->
         try:
             written = mjcf_system(aside)
         except MosimError as error:
-            raise MosimError(f"{path} is not written, since MuJoCo does not load it: {_line(error)}") from None
+            raise MosimError(f"{path} is not written, since MuJoCo cannot load it: {_line(error)}") from None
         ours, theirs = written.facts, system.facts
         if ours.skeleton != theirs.skeleton or [each for each in ours.differences(theirs) if "constants" not in each]:
             raise MosimError(
-                f"{path} is not written, since MuJoCo's own copy of {system.source} is drawn otherwise than it."
+                f"{path} is not written, since MuJoCo's copy of {system.source} has a different geometry from the "
+                "original."
             )
     return mjcf_system(path)
 

@@ -6,7 +6,7 @@ PRIVATE_NAMES = (
     PrivateName(
         "dm_control.rl.control:Environment",
         "_step_limit",
-        "dm_control gives the time limit of an episode no public name",
+        "dm_control has no public name for the time limit of an episode",
         "dm_control 1.0.50",
     ),
 )

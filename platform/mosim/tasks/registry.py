@@ -90,7 +90,7 @@ def find_system(given: str | None, recorded: str, option: str, what: str) -> Sys
     """
     if given is None and is_file(recorded) and not Path(recorded).is_file():
         raise MosimError(
-            f"{what} is of the model {recorded}, which is not there any more; say where it is now: {option} PATH."
+            f"{what} is of the model {recorded}, which no longer exists; give its new path: {option} PATH."
         )
     if given is None and is_class(recorded):
         raise MosimError(f"{what} is of the class {recorded}, whose module would run; if you trust it, add {option}.")

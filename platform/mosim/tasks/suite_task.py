@@ -142,7 +142,7 @@ def load_suite_task(name: str) -> SuiteTask:
     try:
         return SuiteTask(name, suite.load(domain, task, task_kwargs={"random": _CONSTRUCTION_SEED}))
     except mujoco.FatalError as error:
-        raise UnsupportedSystemError(f"task {name!r} cannot be loaded here: {error}.") from None
+        raise UnsupportedSystemError(f"task {name!r} cannot be loaded: {error}.") from None
 
 
 class _ExactEvaluator:
@@ -213,7 +213,7 @@ def batched_evaluator(*names: str) -> Callable[[Callable[[SuiteTask], Evaluator]
     def register(factory: Callable[[SuiteTask], Evaluator]) -> Callable[[SuiteTask], Evaluator]:
         for name in names:
             if name in _BATCHED:
-                raise MosimError(f"task {name!r} has a batched evaluator already.")
+                raise MosimError(f"task {name!r} already has a batched evaluator.")
             _BATCHED[name] = factory
         return factory
 

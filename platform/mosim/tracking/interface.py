@@ -105,19 +105,19 @@ class Interface:
         """
         if self._process is not None:
             self._process.wait()
-            raise MosimError(f"MLflow's interface ended by itself: {self._last_words()}")
+            raise MosimError(f"the MLflow UI ended unexpectedly: {self._last_words()}")
 
     def _await_answer(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise MosimError(f"MLflow's interface does not start: {self._last_words()}")
+                raise MosimError(f"the MLflow UI does not start: {self._last_words()}")
             try:
                 with urllib.request.urlopen(f"{self.address}/health", timeout=1):  # noqa: S310 Its own address.
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(_POLL_SECONDS)
-        raise MosimError(f"MLflow's interface at {self.address} does not answer: {self._last_words()}")
+        raise MosimError(f"the MLflow UI at {self.address} does not respond: {self._last_words()}")
 
     def _stop(self) -> None:
         process, self._process = self._process, None
@@ -138,20 +138,20 @@ class Interface:
     def _last_words(self) -> str:
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
-        return shortened(lines[-1] if lines else "it says nothing", MAX_REASON_LENGTH)
+        return shortened(lines[-1] if lines else "it printed nothing", MAX_REASON_LENGTH)
 
 
 def _require_store(uri: str) -> None:
     if uri == OFF:
-        raise MosimError("nothing is tracked where the tracking URI is off; give a store as --tracking-uri.")
+        raise MosimError("the tracking URI is off, so nothing is tracked; give a store with --tracking-uri.")
     if uri == "databricks" or uri.startswith("databricks://"):
-        raise MosimError("Databricks has an interface of its own; look at your runs there.")
+        raise MosimError("Databricks has a UI of its own; see the runs there.")
     place = Path(uri.removeprefix(SQLITE).removeprefix("file://"))
     local = uri.startswith((SQLITE, "file://")) or "://" not in uri
     if local and not place.exists():
         raise MosimError(
-            f"there is no store at {place}: nothing has been tracked there. Commands such as mosim train make one in "
-            "their working folder; name that one with --tracking-uri sqlite:///FOLDER/mlflow.db."
+            f"there is no MLflow store at {place}. Commands such as mosim train create one in their working folder; "
+            "give it as --tracking-uri sqlite:///FOLDER/mlflow.db."
         )
 
 
@@ -161,7 +161,7 @@ def _require_free(host: str, port: int) -> None:
     except OSError as error:
         free = next((near for near in range(port + 1, min(port + _FREE_PORTS_TRIED, 65536)) if _is_free(host, near)), 0)
         hint = f"; --port {free} is free" if free else ""
-        raise MosimError(f"port {port} at {host} cannot be used: {error.strerror or error}{hint}.") from None
+        raise MosimError(f"port {port} on {host} cannot be used: {error.strerror or error}{hint}.") from None
 
 
 def _is_free(host: str, port: int) -> bool:
@@ -176,7 +176,7 @@ def _any_port(host: str) -> int:
     try:
         return _bind(host, 0)
     except OSError as error:
-        raise MosimError(f"{host} cannot be listened at: {error.strerror or error}.") from None
+        raise MosimError(f"{host} is not an address to listen on: {error.strerror or error}.") from None
 
 
 def _bind(host: str, port: int) -> int:

@@ -139,5 +139,6 @@ def _drop_torn_tail(path: Path) -> None:
             return
         file.truncate(whole)
     warn(
-        f"the last event in {path} was cut off when its writer died; that one event is dropped, all before it are kept."
+        f"the last event in {path} was cut off when the process that wrote it died; this event is dropped, all events "
+        "before it are kept."
     )

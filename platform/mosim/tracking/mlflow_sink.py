@@ -69,7 +69,7 @@ class MlflowSink:
         known = self._parameters[run_id]
         for name, value in values.items():
             if known.get(name, value) != value:
-                logger.warning("parameter %s stays %r in MLflow; it is %r now.", name, known[name], value)
+                logger.warning("parameter %s stays %r in MLflow; its new value is %r.", name, known[name], value)
         fresh = [Param(name, value) for name, value in values.items() if name not in known]
         self._in_batches(
             run_id, fresh, MAX_PARAMETERS_PER_CALL, lambda batch: self._client.log_batch(run_id, params=batch)
@@ -109,7 +109,7 @@ class MlflowSink:
         except MlflowException as error:
             if error.error_code not in _REFUSALS:
                 raise
-            logger.warning("MLflow refuses model %s of run %s: %s", event.name, run_id, error.message)
+            logger.warning("MLflow rejects model %s of run %s: %s", event.name, run_id, error.message)
 
     def finish_run(self, run_id: str, event: RunFinished) -> None:
         """Ends a run. Its failure tag is that of this end: a run that was resumed and ended well has none."""
@@ -131,7 +131,7 @@ class MlflowSink:
                     raise
                 found = self._client.get_experiment_by_name(name)  # Another process was first.
         if found is None:
-            raise RuntimeError(f"experiment {name!r} is neither there nor can be created")
+            raise RuntimeError(f"experiment {name!r} neither exists nor can be created")
         return found.experiment_id
 
     def _find_run(self, run_key: str) -> str | None:
@@ -155,7 +155,7 @@ class MlflowSink:
                 raise
             deleted = self._client.get_run(run_id).info.lifecycle_stage == "deleted"
             if deleted or len(items) == 1:
-                logger.warning("MLflow refuses %s of run %s: %s", items[0], run_id, error.message)
+                logger.warning("MLflow rejects %s of run %s: %s", items[0], run_id, error.message)
                 return
             for half in (items[: len(items) // 2], items[len(items) // 2 :]):
                 self._send(run_id, half, send)

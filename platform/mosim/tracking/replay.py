@@ -133,7 +133,7 @@ class Replay:
                 raise
             # Someone removed the store, or the run. The journal has it all, so it is sent again, but only once.
             self._rebuilt = True
-            logger.warning("%s has lost a run: %s; sending all again.", self._destination.tracking_uri, error)
+            logger.warning("%s has lost a run: %s; sending all events again.", self._destination.tracking_uri, error)
             self._sink = None
             self._move_to(Cursor(destination=self._destination))
             return self.step()
@@ -144,7 +144,7 @@ class Replay:
         try:
             cursor = _read(Cursor, self._cursor_path)
         except DamagedFileError as error:
-            warn(f"{error} All of the journal is sent again, which doubles nothing.")
+            warn(f"{error} The whole journal is sent again; nothing will be duplicated.")
             return None
         # Another id: the journal was removed, and begun anew.
         return cursor if cursor.journal in ("", journal_id(self._folder)) else None
@@ -172,7 +172,9 @@ class Replay:
                     self._checked.add(runs[event.run])
                 case _ if event.run not in runs:
                     logger.warning(
-                        "an event of run %s is not sent, since its beginning is damaged: %r", event.run, event
+                        "an event of run %s is not sent, since the start event of the run is damaged: %r",
+                        event.run,
+                        event,
                     )
                 case Parameters():
                     # The first value wins, as in MLflow.
@@ -238,7 +240,7 @@ class Replay:
             case ModelVersion() if holds_model(path, upload.model_uuid):
                 sink.register_model(run_id, path, upload)
             case _:
-                logger.warning("%s of run %s is gone, and not sent.", path, upload.run)
+                logger.warning("%s of run %s no longer exists and is not sent.", path, upload.run)
 
 
 def _destination_of(upload: Upload) -> tuple[str, ...]:

@@ -86,11 +86,11 @@ class Sender:
                 return
 
     def _explain(self, error: Exception, seconds: float) -> None:
-        logger.info("tracking: %s does not take what is sent: %s", self._destination, error)
+        logger.info("tracking: %s does not accept events: %s", self._destination, error)
         if seconds >= _WARN_AFTER_SECONDS and not self._warned and not self._closing.is_set():
             self._warned = True
             warn(
-                f"the tracking server {self._destination} does not take what is sent ({reason(error)}). "
-                f"The work goes on and all is kept; if it stays so, send it later with: "
+                f"the tracking server {self._destination} does not accept events ({reason(error)}). The work "
+                "continues, and all events are kept; if this persists, send them later with: "
                 f"{sync_command(self._folder, self._destination)}"
             )

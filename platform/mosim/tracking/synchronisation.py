@@ -40,8 +40,8 @@ def sync(folder: Path, tracking_uri: str | None = None) -> int:
                 sent += done
         except Exception as error:
             raise MosimError(
-                f"the tracking server {without_password(uri)} does not take what is sent ({reason(error)}); "
-                f"{sent} events were sent, {replay.unsent()} are kept in {folder}."
+                f"the tracking server {without_password(uri)} does not accept events ({reason(error)}); {sent} events "
+                f"were sent, {replay.unsent()} are kept in {folder}."
             ) from error
         return sent
     finally:
@@ -56,7 +56,7 @@ def _usual(folder: Path, kept: str) -> str:
     uri = default_tracking_uri()
     if without_password(uri) != kept:
         raise MosimError(
-            f"the runs in {folder} are meant for {kept}, which is not where MLFLOW_TRACKING_URI, or else the working "
-            f"folder, sends runs. If you trust it: {sync_command(folder, kept)}"
+            f"the runs in {folder} belong in the store {kept}, which is not your default store (MLFLOW_TRACKING_URI, "
+            f"or ./mlflow.db). If you trust it, send them with: {sync_command(folder, kept)}"
         )
     return uri

@@ -42,7 +42,7 @@ def path_to_send(folder: Path, name: str) -> Path:
     path = inside(folder, name)
     for each in (path, *path.rglob("*")):
         if not each.resolve().is_relative_to(folder.resolve()):
-            raise DamagedFileError(f"{each} is a link that leads outside of {folder}.")
+            raise DamagedFileError(f"{each} is a link that leads outside {folder}.")
         if each.exists() and not (each.is_file() or each.is_dir()):
             raise DamagedFileError(f"{each} is neither a file nor a folder.")
     return path

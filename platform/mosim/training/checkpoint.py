@@ -138,12 +138,14 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     manifest = read_json(path / _MANIFEST)
     try:
         if manifest["format"] != FORMAT:
-            raise MosimError(f"{path} has checkpoint format {manifest['format']}; this mosim reads format {FORMAT}.")
+            raise MosimError(
+                f"{path} has checkpoint format {manifest['format']}; this version of mosim reads format {FORMAT}."
+            )
         for file in _VERIFIED:
             if not (path / file).is_file():
                 raise DamagedFileError(f"{path / file} is missing.")
             if sha256(path / file) != manifest["sha256"][file]:
-                raise DamagedFileError(f"{path / file} is damaged: its checksum is not the one that was written.")
+                raise DamagedFileError(f"{path / file} is damaged: its checksum differs from the recorded one.")
         return Checkpoint(
             path=path,
             system=manifest["system"],
@@ -155,7 +157,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             id=manifest["sha256"][_WEIGHTS][:_ID_LENGTH],
         )
     except (KeyError, TypeError) as error:
-        raise DamagedFileError(f"{path / _MANIFEST} is damaged: {error} is missing or not what it should be.") from None
+        raise DamagedFileError(f"{path / _MANIFEST} is damaged: {error} is missing or invalid.") from None
 
 
 @checked
@@ -202,7 +204,7 @@ def load_weights(
         sentence = " ".join(str(error).split())
         if config not in (None, checkpoint.model):
             raise MismatchError(
-                f"{checkpoint.path} has weights of another model than is asked for: {sentence}"
+                f"{checkpoint.path} has the weights of a different model from the requested one: {sentence}"
             ) from None
         raise DamagedFileError(f"{checkpoint.path / _WEIGHTS} does not fit its own model config: {sentence}") from None
     return model

@@ -29,5 +29,5 @@ class Compiled(Generic[Arguments, Result]):
             except (RuntimeError, OSError) as error:  # Whatever is wrong with the call itself shows again below.
                 self._compiled = None
                 reason = str(error).strip().splitlines()[0]
-                warn(f"torch.compile does not work here, so training goes on without it: {reason}")
+                warn(f"torch.compile does not work here, so training continues without it: {reason}")
         return self._function(*arguments, **named)

@@ -66,7 +66,9 @@ class TrainingData(NamedTuple):
         if episodes in (None, self.episodes):
             return self
         if episodes > self.episodes:
-            raise MosimError(f"the recipe asks for the first {episodes} episodes; the dataset has {self.episodes}.")
+            raise MosimError(
+                f"the recipe uses the first {episodes} episodes, but the dataset has only {self.episodes}."
+            )
         offsets = self.offsets[: episodes + 1]
         states, actions = self.states[: offsets[-1]], self.actions[: offsets[-1]]
         statistics = _statistics(self.facts, states, offsets)

@@ -93,7 +93,7 @@ class _Supervisor:
                         raise failure from None
                 if not left:
                     raise
-                self._said.append("a worker failed, and all begin again from the last checkpoint.")
+                self._said.append("a worker failed; all workers restart from the last checkpoint.")
 
     def tell(self, report: Report) -> bool:
         """Takes what the leader says; returns whether it should stop."""
@@ -163,7 +163,10 @@ def _resources(workers: int, device: str, threads: int) -> dict[str, float]:
       MosimError: there is not as much for all of them.
     """
     if device not in ("auto", "cpu", "cuda"):
-        raise MosimError(f"--device {device}: among workers it is auto, cpu or cuda, and each has a GPU of its own.")
+        raise MosimError(
+            f"--device {device}: with several workers it must be auto, cpu or cuda; on cuda, each worker has its own "
+            "GPU."
+        )
     resources = {"CPU": float(threads)}
     if device == "cuda" or (device == "auto" and "GPU" in ray.cluster_resources()):
         resources["GPU"] = 1.0
@@ -215,8 +218,8 @@ def _oversee(job: _Job, on_report: Callable[[Report], None]) -> None:
         if isinstance(error, RayTaskError) and isinstance(error.cause, MosimError):
             raise error.cause from None
         raise MosimError(
-            "the training's workers failed again and again, or the process that watches over them did; the log says "
-            f"how. The last checkpoint in {job.out} is intact, and --resume goes on from it."
+            "the workers failed repeatedly, or their supervisor failed; see the log. The last checkpoint in "
+            f"{job.out} is intact, and --resume continues from it."
         ) from error
     finally:
         if not finished:
@@ -262,8 +265,8 @@ def _find_the_leader_s_checkpoint(out: Path, replicas: Replicas) -> None:
     while _checkpoints(out)[-1:] != [name]:
         if time.monotonic() > since + _SHARED_FOLDER_SECONDS:
             raise MosimError(
-                f"{out} is not a folder that all nodes see: on {socket.gethostname()} there is no {name} in its "
-                "checkpoints; give --out on a file system that the nodes share."
+                f"{out} is not shared by all nodes: on {socket.gethostname()} its checkpoints have no {name}; give an "
+                "--out on a file system that all nodes share."
             )
         time.sleep(1.0)
 

@@ -55,7 +55,7 @@ class Soap(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:
         """Moves every weight that has a gradient."""
         if closure is not None:
-            raise ValueError("Soap takes no closure: call backward() before step().")
+            raise ValueError("Soap does not accept a closure; call backward() before step().")
         for group in self.param_groups:
             for weights in group["params"]:
                 if weights.grad is not None:

@@ -17,42 +17,53 @@ OptimizerName = Literal["soap", "adam", "least_squares"]
 class StageConfig(Frozen):
     """One phase of training. It lasts `steps`, or, if that is not given, `minutes`; least_squares ends by itself."""
 
-    name: str = Field(description="Shown in progress, logs and errors.")
+    name: str = Field(description="Name of the stage in progress bars, logs and errors.")
     learns: tuple[str, ...] = Field(
-        description="Parts whose weights change: predictor, which is all of it; constraints, which are the predictor's "
-        "contacts and limits alone; corrector/0, corrector/1, ... A corrector that no stage has named so far takes no "
-        "part yet.",
+        description="Parts to train: predictor (all of it), constraints (only the predictor's contacts and limits), "
+        "corrector/0, corrector/1, ... A corrector is inactive until a stage names it.",
     )
-    steps: int | None = Field(default=None, ge=1, description="Gradient steps.")
-    minutes: float | None = Field(default=None, gt=0, description="Wall-clock minutes, where steps is not given.")
+    steps: int | None = Field(default=None, ge=1, description="Number of gradient steps.")
+    minutes: float | None = Field(default=None, gt=0, description="Wall-clock minutes, if steps is not given.")
     optimizer: OptimizerName = Field(
         default="soap",
-        description="adam, or soap: Adam in the eigenbasis of the gradients' covariances, more exact. least_squares: "
-        "finds the masses, forces, contacts and limits of an articulated predictor from single steps, in seconds to "
-        "minutes; of the other settings it takes name and learns alone.",
+        description="adam; soap, which is Adam in the eigenbasis of the gradients' covariances and more accurate; or "
+        "least_squares, which fits the masses, forces, contacts and limits of an articulated predictor "
+        "to single steps, in seconds to minutes. Of the other settings, least_squares uses only name and "
+        "learns.",
     )
-    learning_rate: float = Field(default=3e-3, gt=0, description="Peak rate of the optimiser.")
-    schedule: Schedule = Field(default="cosine", description="How the rate goes on after the warm-up.")
+    learning_rate: float = Field(default=3e-3, gt=0, description="Peak learning rate.")
+    schedule: Schedule = Field(default="cosine", description="Schedule of the learning rate after the warm-up.")
     final_learning_rate: float = Field(
-        default=0.001, gt=0, le=1, description="Where cosine ends, as a share of the peak."
+        default=0.001, gt=0, le=1, description="Final learning rate of the cosine schedule, as a fraction of the peak."
     )
     warmup_steps: int = Field(
-        default=200, ge=0, description="Steps of linear warm-up; every stage starts its optimiser afresh."
+        default=200, ge=0, description="Steps of linear warm-up; every stage starts with a new optimiser."
     )
-    batch_size: int = Field(default=1024, ge=1, description="Windows in a batch.")
-    horizon: int = Field(default=1, ge=1, description="Physics steps rolled out in the loss; 1 is one-step training.")
-    loss: Loss = Field(default="huber", description="Of the state error in units of a step's standard deviation.")
-    huber_delta: float = Field(default=1.0, gt=0, description="Where huber turns from square to linear.")
-    gradient_clip: float = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
+    batch_size: int = Field(default=1024, ge=1, description="Windows per batch.")
+    horizon: int = Field(
+        default=1, ge=1, description="Length of the rollouts in the loss, in physics steps; 1 is one-step training."
+    )
+    loss: Loss = Field(
+        default="huber",
+        description="Loss function of the state error, which is in units of a step's standard deviation.",
+    )
+    huber_delta: float = Field(
+        default=1.0, gt=0, description="Error above which the Huber loss is linear instead of quadratic."
+    )
+    gradient_clip: float = Field(
+        default=1.0, gt=0, description="Maximum norm of the gradient; larger gradients are clipped."
+    )
     patience: float = Field(
         default=0.4,
         gt=0,
-        description="Share of the stage over which the loss must fall, or it ends early; 1 or more: never.",
+        description="Fraction of the stage within which the loss must fall; otherwise the stage ends early. 1 or "
+        "more: never.",
     )
 
     undo: bool = Field(
         default=False,
-        description="Undo a stage after another where it makes the horizon error at 16 on validation episodes larger.",
+        description="Undo this stage if it is not the first and increases the horizon error at 16 on the validation "
+        "episodes.",
     )
 
     @model_validator(mode="after")
@@ -72,18 +83,18 @@ class StageConfig(Frozen):
 class Recipe(Frozen):
     """A simulator's model and how it is trained."""
 
-    model: AnyModelConfig = Field(default=NeuralSimulatorConfig(), description="The model's shape.")
-    stages: tuple[StageConfig, ...] = Field(min_length=1, description="In order.")
-    seed: int = Field(default=0, ge=0, description="Of the first weights and of the batches.")
+    model: AnyModelConfig = Field(default=NeuralSimulatorConfig(), description="Architecture of the model.")
+    stages: tuple[StageConfig, ...] = Field(min_length=1, description="Training stages, in order.")
+    seed: int = Field(default=0, ge=0, description="Random seed of the initial weights and of the batches.")
     episodes: int | None = Field(
-        default=None, ge=1, description="Train on the first so many episodes of the data alone; on all by default."
+        default=None, ge=1, description="Train only on the first N episodes of the data. If omitted: on all."
     )
     validation_fraction: float = Field(
         default=0.05,
         gt=0,
         lt=1,
-        description="Share of these episodes, at least one and never all, kept from training to watch the horizon "
-        "error; a single episode is trained on and watched.",
+        description="Fraction of these episodes, at least one and never all, held out from training to measure the "
+        "horizon error. A single episode is used for both.",
     )
 
     @model_validator(mode="after")
@@ -91,7 +102,7 @@ class Recipe(Frozen):
         known = self.model.part_names
         for stage in self.stages:
             if odd := sorted(set(stage.learns) - set(known)):
-                raise ValueError(f"stage {stage.name!r} learns {', '.join(odd)}; there are: {', '.join(known)}")
+                raise ValueError(f"stage {stage.name!r} learns {', '.join(odd)}; available: {', '.join(known)}")
         return self
 
     @model_validator(mode="after")
@@ -100,12 +111,12 @@ class Recipe(Frozen):
         for stage in self.stages if solvable else ():
             if stage.solves and (odd := sorted(set(stage.learns) - set(solvable))):
                 raise ValueError(
-                    f"stage {stage.name!r}: least_squares trains {' and '.join(solvable)}, not {', '.join(odd)}"
+                    f"stage {stage.name!r}: least_squares can train only {' and '.join(solvable)}, not {', '.join(odd)}"
                 )
         if not solvable and (solving := [stage for stage in self.stages if stage.solves]):
             raise ValueError(
-                f"stage {solving[0].name!r}: least_squares trains an articulated predictor, not the model "
-                f"{self.model.structure}; use the optimizer soap or adam"
+                f"stage {solving[0].name!r}: least_squares fits masses, which the model {self.model.structure} does not "
+                "have; use the predictor articulated, or the optimizer soap"
             )
         return self
 
@@ -124,7 +135,7 @@ class Recipe(Frozen):
         elif all(stage.steps is not None for stage in stepping):
             shares = [float((stage.steps or 0) * stage.batch_size * stage.horizon) for stage in self.stages]
         else:
-            raise ValueError("to fit a budget, every stage must be given in steps, or every stage in minutes")
+            raise ValueError("to fit a budget, the lengths of all stages must be in steps, or all in minutes")
         total = sum(shares)
         stages = tuple(
             stage if stage.solves else stage.model_copy(update={"steps": None, "minutes": minutes * share / total})

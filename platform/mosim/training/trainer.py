@@ -98,8 +98,8 @@ class Trainer:
         learned = max(1, data.episodes - kept)
         if small := [stage for stage in recipe.stages if stage.batch_size < replicas.count]:
             raise MosimError(
-                f"stage {small[0].name!r} has batch_size {small[0].batch_size}, which {replicas.count} workers cannot "
-                "share."
+                f"stage {small[0].name!r} has batch_size {small[0].batch_size}, which is too small for "
+                f"{replicas.count} workers."
             )
         self._compile = compile_steps
         self._loss: Loss = _loss
@@ -112,7 +112,9 @@ class Trainer:
         self._kept = replicas.leads and check_identity(out, self._identity, resume=resume)
         existing = sorted(self._folder.glob("step-*"))
         if existing and replicas.leads and not self._kept:
-            raise MosimError(f"{out} has checkpoints of an unknown run: it holds no {RUN_FILE}; give another folder.")
+            raise MosimError(
+                f"{out} has checkpoints of an unknown run, since it has no {RUN_FILE}; give another folder."
+            )
         torch.manual_seed(recipe.seed)
         if existing:
             self.model = self._restore(existing[-1], own=True)
@@ -218,7 +220,7 @@ class Trainer:
             calls = (self.model.nfe - first_call) / predicted
             report = self._report(stage, loss, predicted * stage.batch_size / cursor.seconds_of_report, calls)
             if stagnates(stage, cursor, loss) and report.progress < 1:
-                note = f"its loss, {loss:.3g}, has stopped falling"
+                note = f"its loss, {loss:.3g}, no longer falls"
                 report = report._replace(note=f"stage {stage.name} ends early at {report.progress:.0%}: {note}.")
                 break
             unsaved_seconds += cursor.seconds_of_report
@@ -232,7 +234,7 @@ class Trainer:
 
     def _pass_over(self, stage: StageConfig) -> Report:
         """Ends a stage that names only what this system has not."""
-        note = f"stage {stage.name} is passed over: this system has no {' and no '.join(stage.learns)}."
+        note = f"stage {stage.name} is skipped: this system has no {' and no '.join(stage.learns)}."
         self._restored = {}
         return self._end_stage(self._report(stage, math.nan, 0.0)._replace(note=note))
 
@@ -253,7 +255,10 @@ class Trainer:
         if before is not None and not validation <= before:
             earlier = checkpoints.load_weights(checkpoints.read_checkpoint(self._folder / self._stage_ends[-1]))
             self.model.load_state_dict(earlier.state_dict())
-            change = f"the horizon error at {_VALIDATION_HORIZON} was {before:.3g} before it and {validation:.3g} after"
+            change = (
+                f"the horizon error at {_VALIDATION_HORIZON} was {before:.3g} before this stage and {validation:.3g} "
+                "after it"
+            )
             report = report._replace(note=f"stage {report.name} is undone: {change}.")
             validation = before
         self._stages_seconds, self._stages_samples = self.seconds, self.samples
@@ -341,9 +346,9 @@ class Trainer:
         )
         where = f"{facts.name} diverged in stage {stage.name!r} at gradient step {self._cursor.step}"
         return (
-            f"training of {where}: the loss or its gradient is not finite, first in {names[dimension]} at rollout step "
-            f"{step + 1} of {stage.horizon}. Lower the stage's learning_rate, gradient_clip or horizon; checkpoints of "
-            "before are intact."
+            f"training of {where}: the loss or its gradient is not finite, first in {names[dimension]} at rollout "
+            f"step {step + 1} of {stage.horizon}. Lower the stage's learning_rate, gradient_clip or horizon; earlier "
+            "checkpoints are intact."
         )
 
     @property
@@ -385,7 +390,7 @@ class Trainer:
         checkpoint = checkpoints.read_checkpoint(path)
         wrong = self._data.facts.differences(checkpoint.facts)
         if checkpoint.dataset_id != self._data.dataset_id:
-            wrong.append(f"the dataset is {self._data.dataset_id} against {checkpoint.dataset_id}")
+            wrong.append(f"the dataset is {self._data.dataset_id} instead of {checkpoint.dataset_id}")
         if wrong:
             raise MismatchError(f"{checkpoint.path} cannot be resumed: {'; '.join(wrong)}.")
         cursor = dict(checkpoint.cursor)

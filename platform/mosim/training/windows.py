@@ -55,6 +55,6 @@ class WindowSampler:
             self._starts[horizon] = torch.from_numpy(starts[(starts >= first) & (starts < end)])
             if not len(self._starts[horizon]):
                 raise MosimError(
-                    f"the dataset has no episode of {horizon} steps or more, which a stage's horizon asks for."
+                    f"the dataset has no episode of at least {horizon} steps, which the horizon of a stage needs."
                 )
         return self._starts[horizon]

@@ -28,7 +28,7 @@ def known_numbers(
     for tree in trees.unique().tolist():
         first = next(dof for dof in range(parameters.size) if parameters.tree_of(dof) == tree)
         whole = parameters.inertia_of(first) / parameters.scale
-        inertia = f"the inertia that moves with {parameters.dofs[first]}, all joints at zero,"
+        inertia = f"the inertia that {parameters.dofs[first]} moves with all joints at zero"
         known = Known(inertia, float(whole @ values), 1.0), whole * parameters.scale
         for what, row in (*_gears(parameters, true, drives, trees == tree), (inertia, whole)):
             if true is None:

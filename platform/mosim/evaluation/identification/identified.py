@@ -71,14 +71,14 @@ def articulated(simulator: NeuralSimulator, what: str) -> ArticulatedPredictor:
     """
     if simulator.facts.activations:
         raise MosimError(
-            f"{what} has actuators with internal states, whose numbers mosim cannot give in MuJoCo's words."
+            f"{what} has actuators with internal states, whose parameters mosim cannot express as MJCF attributes."
         )
     predictor = simulator.predictor
     if isinstance(predictor, ArticulatedPredictor):
         return predictor
     raise MosimError(
-        f"{what} is of the kind {simulator.config.structure}, whose weights are not masses; give a checkpoint that was "
-        "trained by a recipe with predictor: articulated."
+        f"{what} is of the kind {simulator.config.structure}, which has no masses; give a checkpoint that was trained by "
+        "a recipe with predictor: articulated."
     )
 
 

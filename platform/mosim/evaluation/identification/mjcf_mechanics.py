@@ -91,8 +91,8 @@ def require_same_drawing(found: SystemFacts, wanted: SystemFacts, what: str) -> 
       MismatchError: they do not; names `what` and the first thing that differs.
     """
     if (found.nq, found.nv, found.nu) != (wanted.nq, wanted.nv, wanted.nu):
-        sizes = f"nq, nv, nu are {found.nq}, {found.nv}, {found.nu} against {wanted.nq}, {wanted.nv}, {wanted.nu}"
-        raise MismatchError(f"{what} is another robot than {wanted.name}: {sizes}.")
+        sizes = f"nq, nv, nu are {found.nq}, {found.nv}, {found.nu} instead of {wanted.nq}, {wanted.nv}, {wanted.nu}"
+        raise MismatchError(f"{what} is a different robot from {wanted.name}: {sizes}.")
     ours, theirs = found.skeleton, wanted.skeleton
     for joint, link, other in zip(wanted.joints, ours.links, theirs.links, strict=True):
         same = (link.parent, link.kind) == (other.parent, other.kind)
@@ -100,9 +100,13 @@ def require_same_drawing(found: SystemFacts, wanted: SystemFacts, what: str) -> 
             (*each.position, *each.quaternion, *each.axis, *each.anchor, each.reference) for each in (link, other)
         ]
         if not same or not np.allclose(*places, rtol=0, atol=_APART):
-            raise MismatchError(f"{what} is drawn otherwise than {wanted.name}: joint {joint.name} lies elsewhere.")
+            raise MismatchError(
+                f"{what} has a different geometry from {wanted.name}: joint {joint.name} is in a different place."
+            )
     if [body.link for body in ours.bodies] != [body.link for body in theirs.bodies]:
-        raise MismatchError(f"{what} is drawn otherwise than {wanted.name}: its bodies hang together otherwise.")
+        raise MismatchError(
+            f"{what} has a different geometry from {wanted.name}: its bodies are connected differently."
+        )
 
 
 def _drives(model: mujoco.MjModel) -> tuple[tuple[Drive, ...], tuple[str, ...]]:

@@ -62,10 +62,10 @@ def write_learned(path: Path, simulator: NeuralSimulator, mechanics: Mechanics, 
         *_write_contacts(spec, simulator, system.model),
     ]
     if simulator.correctors:
-        unwritten.append("what the simulator's correctors add to accelerations has no number in an MJCF")
+        unwritten.append("the accelerations that the simulator's correctors add cannot be written as MJCF attributes")
     if kept := ", ".join(_kept(system.model)):
-        unwritten.append(f"nothing of the model's {kept} is learned, so they are kept as they are")
-    comment = f"identify: {system.facts.name} with the numbers that a simulator has learned"
+        unwritten.append(f"these properties of the model are not learned and are kept unchanged: {kept}")
+    comment = f"identify: {system.facts.name} with the parameters that a simulator has learned"
     return WrittenModel(write_mjcf(spec, system, path, comment), tuple(unwritten))
 
 
@@ -120,7 +120,10 @@ def _write_joints(
                 springref = constant / stiffness
             elif abs(constant) > _NOTABLE * size:
                 unit = parameters.each[parameters.place("constant", dof)].unit
-                yield f"the constant force of {constant:.3g} {unit} on {parameters.dofs[dof]} has no number in an MJCF"
+                yield (
+                    f"the constant force of {constant:.3g} {unit} on {parameters.dofs[dof]} cannot be written as an "
+                    "MJCF attribute"
+                )
         degrees = spec.compiler.degree and facts.kind == "hinge"
         joint.stiffness, joint.springref = (
             np.array([stiffness, 0.0, 0.0]),
@@ -143,14 +146,17 @@ def _write_actuators(
         actuator.gear = gear
         if actuator.biastype != mujoco.mjtBias.mjBIAS_NONE:
             actuator.biastype = mujoco.mjtBias.mjBIAS_NONE
-            yield f"the bias of actuator {drive.label} is written as springs, damping and references of its joint"
+            yield (
+                f"the bias of actuator {drive.label} is written as stiffness, damping and reference position of its "
+                "joint"
+            )
     for index in sorted({drive.actuator for drive in own.drives}):
         share = np.linalg.norm(rest[:, index]) / max(np.linalg.norm(mechanics.gear[:, index].numpy()), 1e-300)
         if share > _ELSEWHERE:
             name = model.actuator(index).name or f"ctrl[{index}]"
-            yield f"{share:.1%} of the force of actuator {name} acts where its gear does not reach"
+            yield f"{share:.1%} of the force of actuator {name} acts on joints that its gear does not drive"
     for name in own.others:
-        yield f"the force of actuator {name} is no fixed gear in MuJoCo, so its numbers are the model's own"
+        yield f"the force of actuator {name} is not a fixed gear in MuJoCo, so its parameters are those of the model"
 
 
 def _write_contacts(spec: mujoco.MjSpec, simulator: NeuralSimulator, model: mujoco.MjModel) -> Iterator[str]:
@@ -171,7 +177,9 @@ def _write_contacts(spec: mujoco.MjSpec, simulator: NeuralSimulator, model: mujo
             _mix(pair, model, ids)
         pair.friction = np.array([value, value, *pair.friction[2:]])
     if simulator.predictor.constrained:
-        yield "how contacts and limits give way is the model's own: of contacts, friction alone is written"
+        yield (
+            "only the friction of contacts is written; solref and solimp of contacts and limits are those of the model"
+        )
 
 
 def _mix(pair: mujoco.MjsPair, model: mujoco.MjModel, geoms: list[int]) -> None:

@@ -58,8 +58,8 @@ def load_any_policy(reference: str) -> Policy:
         return resolve_policy(reference)
     if (folder / "rllib_checkpoint.json").exists() or list(folder.glob("*.pkl")):
         raise MosimError(
-            f"{folder} is a checkpoint of RLlib's own, which is pickled: loading it could run any code. If you trust "
-            "it, load it in a function of yours and give that as module:function."
+            f"{folder} is an RLlib checkpoint, which is pickled, so loading it could run any code. If you trust it, "
+            "load it in your own function and give that as module:function."
         )
     return TrainedPolicy(folder)
 

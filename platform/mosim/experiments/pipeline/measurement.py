@@ -88,7 +88,7 @@ def measure_simulator(
     for file in result.files:
         tracked.log_artifact(file, "evaluation")
     if result.diverged:
-        warn(f"from {result.diverged} starts the prediction did not stay finite; their error counts as infinite.")
+        warn(f"the prediction diverged from {result.diverged} starts; their error counts as infinite.")
     return result
 
 

@@ -56,7 +56,7 @@ def train_policies(jobs: Mapping[str, PolicyJob], tracked: Mapping[str, TrackedR
             if progress.divergences.total:
                 where = jobs[name].out / DIVERGENCES_FILE
                 warn_once(
-                    name, "divergence", f"the simulator's prediction diverged in a training episode, see {where}."
+                    name, "divergence", f"the simulator's prediction diverged in a training episode; see {where}."
                 )
             if progress.parted:
                 warn_once(name, "parted", _parting(progress))
@@ -75,7 +75,10 @@ def warn_of_hidden_physics(task: Task) -> None:
     """Tells the user where a simulator cannot know all that the physics of an episode depend on."""
     if task.context_in_dynamics:
         names = ", ".join(task.context_names)
-        warn(f"every episode of {task.name} has physics of its own ({names}), which no state shows to a simulator.")
+        warn(
+            f"the physics of {task.name} differ between episodes ({names}), and the state does not show how, so no "
+            "simulator can predict them exactly."
+        )
 
 
 def draw_returns(results: Mapping[str, PolicyResult], random_return: float, title: str, path: Path) -> None:

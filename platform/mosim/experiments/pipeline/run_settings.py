@@ -17,42 +17,50 @@ from mosim.training import Recipe
 class RunSettings(Frozen):
     """What `WholeRun` does; every field is a flag of `mosim run`."""
 
-    task: tyro.conf.Positional[str] = Field(description="A task as domain-task; mosim systems lists them.")
-    out: Path | None = Field(default=None, description="Folder for everything; runs/TASK by default.")
-    episodes: int = Field(default=TRAINING_EPISODES, ge=2, description="Training episodes.")
-    heldout_episodes: int = Field(default=HELD_OUT_EPISODES, ge=1, description="Held-out episodes, under another seed.")
-    steps: int = Field(default=EPISODE_STEPS, ge=1, description="Physics steps an episode.")
-    workers: int = Field(default=os.cpu_count() or 1, ge=1, description="Ray actors that collect.")
+    task: tyro.conf.Positional[str] = Field(description="A task as domain-task; `mosim systems` lists them.")
+    out: Path | None = Field(default=None, description="Output folder. If omitted: runs/TASK.")
+    episodes: int = Field(default=TRAINING_EPISODES, ge=2, description="Number of training episodes.")
+    heldout_episodes: int = Field(
+        default=HELD_OUT_EPISODES, ge=1, description="Number of held-out episodes, which have another seed."
+    )
+    steps: int = Field(default=EPISODE_STEPS, ge=1, description="Physics steps per episode.")
+    workers: int = Field(default=os.cpu_count() or 1, ge=1, description="Number of Ray actors that collect data.")
     seed: int = Field(
-        default=0, ge=0, lt=2**31, description="Of data, simulator and policy; replaces the recipes' own."
+        default=0,
+        ge=0,
+        lt=2**31,
+        description="Random seed of the data, the simulator and the policy; it replaces the recipes' seeds.",
     )
     minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = Field(
-        default=None, gt=0, description="Fit the simulator's training into this wall-clock budget."
+        default=None, gt=0, description="Wall-clock budget of the simulator's training; each stage keeps its share."
     )
-    horizons: tuple[int, ...] = Field(default=STANDARD_HORIZONS, min_length=1, description="Physics steps measured.")
+    horizons: tuple[int, ...] = Field(
+        default=STANDARD_HORIZONS, min_length=1, description="Horizons to evaluate, in physics steps."
+    )
     simulator_recipe: Annotated[str | None, tyro.conf.arg(metavar="FILE|NAME")] = Field(
         default=None,
-        description="YAML; geometry or arrays, for the system's recipe that knows no more of the robot; or the name of "
-        "one of mosim's own. By default the system's, or a general one.",
+        description="A YAML file; geometry or arrays, for the system's recipe of that knowledge level; or the name "
+        "of a recipe that mosim ships. If omitted: the system's recipe, or a general one.",
     )
     policy_recipe: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = Field(
-        default=None, description="YAML; by default the task's own recipe, or a general one."
+        default=None, description="A YAML file. If omitted: the task's own recipe, or a general one."
     )
     allow_imports: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
         default=False,
-        description="Import the module that the policy recipe's file names; its code runs.",
+        description="Import the module that the policy's recipe file names. This runs the module's code.",
     )
-    device: str = Field(default="auto", description="Where the simulator is trained: auto, cpu, cuda, ...")
-    threads: int = Field(default=1, ge=1, description="Torch's threads on the CPU; small networks are fastest with 1.")
+    device: str = Field(default="auto", description="Device on which the simulator is trained: auto, cpu, cuda, ...")
+    threads: int = Field(default=1, ge=1, description="CPU threads for torch; small networks are fastest with 1.")
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
-        default=False, description="Go on with the run in --out, if there is one; finished phases are not repeated."
+        default=False, description="Resume the run in --out, if there is one; finished phases are not repeated."
     )
-    experiment: str = Field(default="mosim", description="MLflow's experiment.")
+    experiment: str = Field(default="mosim", description="Name of the MLflow experiment.")
     tracking_uri: Annotated[str | None, tyro.conf.arg(metavar="URI")] = Field(
-        default=None, description="MLflow's store; off for none. By default MLFLOW_TRACKING_URI, or ./mlflow.db."
+        default=None,
+        description="MLflow tracking URI, or off for no tracking. If omitted: MLFLOW_TRACKING_URI, or ./mlflow.db.",
     )
     verbose: Annotated[bool, tyro.conf.arg(aliases=["-v"])] = Field(
-        default=False, description="Show what libraries print; a log file holds it anyway."
+        default=False, description="Show the output of libraries on the terminal; otherwise it goes to a log file."
     )
     simulator: Recipe
     policy: SerializeAsAny[PolicyRecipe]

@@ -135,9 +135,10 @@ def _show(report: Report, progress: Progress, bars: list[TaskID], tracked: Track
         warn(report.note)
     if report.worse_than_no_change:
         warn(
-            f"the simulator predicts worse than no change at all: its horizon error at 16 is {report.validation:.3g}, "
-            f"that of no change {report.persistence:.3g}. What training found, above, may tell why; else there are too "
-            "few data, or shapes touch that it does not see (boxes off planes, meshes, cylinders, ellipsoids)."
+            f"the simulator predicts worse than persistence: its horizon error at 16 is {report.validation:.3g}, that "
+            f"of persistence {report.persistence:.3g}. The training's messages above may explain why. Otherwise there "
+            "are too few data, or there are contacts that the simulator does not model (of boxes except on planes, "
+            "meshes, cylinders, ellipsoids)."
         )
 
 

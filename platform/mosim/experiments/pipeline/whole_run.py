@@ -134,7 +134,7 @@ class WholeRun:
             self._phases[name] = outcome | {"seconds": time.perf_counter() - started}
             write_json(self._out / _PHASES_FILE, self._phases)
         else:
-            console.print(f"{name}: finished already")
+            console.print(f"{name}: already finished")
         return self._phases[name]
 
     def _collect(self, tracked: TrackedRun) -> Outcome:
@@ -252,8 +252,8 @@ class WholeRun:
         )
         steps = self._true_steps()
         console.print(
-            f"true steps    {steps['train']:,} physics steps to train the simulator, and with it the zero-shot policy; "
-            f"{steps['heldout']:,} held out"
+            f"true steps    {steps['train']:,} physics steps of training data for the simulator, and so for the "
+            f"zero-shot policy; {steps['heldout']:,} held out"
         )
         console.print(f"checkpoint    {out / phases['train']['checkpoint']}")
         console.print(f"policy        {out / ZERO_SHOT / POLICY_FOLDER}")

@@ -60,7 +60,7 @@ class Plan(NamedTuple):
         runs = tuple(run for run in self.runs if part in run.name)
         if not runs:
             names = ", ".join(run.name for run in self.runs)
-            raise MosimError(f"no run of study {self.study.name} has {part!r} in its name; there are: {names}.")
+            raise MosimError(f"no run of study {self.study.name} has {part!r} in its name; available: {names}.")
         wanted = {run.system for run in runs}
         return self._replace(systems=tuple(each for each in self.systems if each.name in wanted), runs=runs)
 
@@ -110,11 +110,12 @@ def _recipe(study: Study, entry: SystemRuns, variant: Variant, system: str, file
         raise MosimError(f"{where}: {error}.") from None
     if long := [stage for stage in recipe.stages if stage.horizon > study.data.steps]:
         raise MosimError(
-            f"{where}: stage {long[0].name!r} has horizon {long[0].horizon}; episodes have {study.data.steps} steps."
+            f"{where}: stage {long[0].name!r} has horizon {long[0].horizon}, but episodes have {study.data.steps} "
+            "steps."
         )
     if (recipe.episodes or 1) > study.data.episodes:
         raise MosimError(
-            f"{where}: the first {recipe.episodes} episodes are asked for; {study.data.episodes} are collected."
+            f"{where}: {recipe.episodes} episodes are requested for training, but {study.data.episodes} are collected."
         )
     return NamedRecipe(recipe, named.origin)
 

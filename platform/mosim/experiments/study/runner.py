@@ -161,7 +161,7 @@ def _worker_pool(workers: int, device: str, jobs: int) -> WorkerPool[Job]:
     if device.startswith("cuda"):
         gpus = ray.cluster_resources().get("GPU", 0.0)
         if not gpus:
-            raise MosimError(f"--device {device}: Ray has no GPU to give; use --device cpu.")
+            raise MosimError(f"--device {device}: Ray has no GPU; use --device cpu.")
         # Ray shows a process only the GPU that is meant for it, so that is its first.
         options["num_gpus"], device = min(1.0, int(1000 * gpus / workers) / 1000), "cuda"
     # A job that ends its process has failed, so each may do so once.
@@ -171,7 +171,7 @@ def _worker_pool(workers: int, device: str, jobs: int) -> WorkerPool[Job]:
 def _failure(outcome: Outcome[Job]) -> Failure | None:
     """Why a job has no result; None where it has."""
     if outcome.lost:
-        return Failure(kind="died", reason=f"its process died; --resume goes on with it. {outcome.lost}")
+        return Failure(kind="died", reason=f"its process died; --resume continues it. {outcome.lost}")
     if outcome.error:
         cause = outcome.error.cause if isinstance(outcome.error, RayTaskError) else outcome.error
         return Failure(kind="crashed", reason=f"{type(cause).__name__}: {cause}", trace=str(outcome.error))

@@ -141,7 +141,7 @@ def _left(jobs: Sequence[Job]) -> list[Job]:
     """The jobs that are not finished; says how many trainings are."""
     left = [job for job in jobs if job.status() is not Status.FINISHED]
     todo, wanted = (sum(isinstance(job, TrainingJob) for job in each) for each in (left, jobs))
-    finished = f"; {wanted - todo} of {wanted} are finished already" if todo < wanted else ""
+    finished = f"; {wanted - todo} of {wanted} are already finished" if todo < wanted else ""
     console.print(f"runs to do: {todo}{finished}")
     return left
 

@@ -125,12 +125,12 @@ class QuantizedUniform(_Range):
 
     discrete: ClassVar[bool] = True
 
-    q: FiniteFloat = Field(gt=0, description="From one to the next.")
+    q: FiniteFloat = Field(gt=0, description="Step between values.")
 
     @model_validator(mode="after")
     def _divided(self) -> Self:
         if not math.isclose((self.high - self.low) / self.q, self._last, rel_tol=1e-9):
-            raise ValueError(f"from {self.low:g} to {self.high:g} there is no whole number of steps of {self.q:g}")
+            raise ValueError(f"{self.high:g} minus {self.low:g} is not a whole multiple of {self.q:g}")
         return self
 
     @property
@@ -159,7 +159,7 @@ class Integers(_Range):
     discrete: ClassVar[bool] = True
 
     low: int = Field(description="Smallest.")
-    high: int = Field(description="One more than the largest.")
+    high: int = Field(description="Upper bound, which is excluded.")
 
     def draw(self, random: np.random.Generator) -> int:
         """See `Kind`."""
@@ -190,11 +190,13 @@ class Options(RootModel[tuple[Any, ...] | dict[str, dict[str, Any]]]):
         if not isinstance(options, dict):
             labels = [json.dumps(label_of(option)) for option in options]
             if twice := [label for label in labels if labels.count(label) > 1]:
-                raise ValueError(f"{twice[0]} comes twice")
+                raise ValueError(f"{twice[0]} is given twice")
             return tuple(options)
         for label, changes in options.items():
             if not isinstance(changes, dict):
-                raise ValueError(f"{label!r} must lead to changes of the recipe by dotted name, or to {{}} for none")
+                raise ValueError(
+                    f"{label!r} must be a mapping from dotted names of the recipe to values; {{}} changes nothing"
+                )
         return {str(label): {str(name): value for name, value in each.items()} for label, each in options.items()}
 
     @property
@@ -229,16 +231,23 @@ class Dimension(Frozen):
     """A dimension of a search space: one of the kinds, and perhaps a condition."""
 
     choice: Options | None = Field(default=None, description="One of these values, or of these labelled changes.")
-    grid: Options | None = Field(default=None, description="Each of these values, or labelled changes, in turn.")
-    uniform: Uniform | None = Field(default=None, description="[low, high]: a number.")
-    loguniform: LogUniform | None = Field(default=None, description="[low, high]: a number, its logarithm uniform.")
-    quniform: QuantizedUniform | None = Field(
-        default=None, description="[low, high, q]: low, or a whole number of q above it, up to high."
+    grid: Options | None = Field(
+        default=None, description="Grid search over these values, or over these labelled changes."
     )
-    randint: Integers | None = Field(default=None, description="[low, high]: a whole number below high.")
+    uniform: Uniform | None = Field(default=None, description="[low, high]: a uniformly distributed number.")
+    loguniform: LogUniform | None = Field(
+        default=None, description="[low, high]: a number whose logarithm is uniformly distributed."
+    )
+    quniform: QuantizedUniform | None = Field(
+        default=None, description="[low, high, q]: low plus a whole multiple of q, up to high, uniformly distributed."
+    )
+    randint: Integers | None = Field(
+        default=None, description="[low, high]: a whole number, uniformly distributed; high is excluded."
+    )
     when: dict[str, Annotated[tuple[Scalar, ...], Field(min_length=1)]] = Field(
         default={},
-        description="Values of dimensions before this one, by their names, under which alone this one exists.",
+        description="Condition: values of earlier dimensions, by name. This dimension exists only if each has one of "
+        "its values.",
     )
 
     @field_validator("when", mode="before")
@@ -253,7 +262,7 @@ class Dimension(Frozen):
     def _of_one_kind(self) -> "Dimension":
         if len(self._kinds) != 1:
             given = " and ".join(self._kinds) or "none of them"
-            raise ValueError(f"a dimension is one of {', '.join(_KINDS)}; this is {given}")
+            raise ValueError(f"a dimension must have exactly one of {', '.join(_KINDS)}; this one has {given}")
         return self
 
     @property

@@ -124,7 +124,7 @@ class SweepPlan(ABC):
             yield
         except MosimError as error:
             settings = ", ".join(f"{name}={json.dumps(value)}" for name, value in draw.items())
-            raise MosimError(f"{error} This is of the trial {settings}.") from None
+            raise MosimError(f"{error} This occurs in the trial {settings}.") from None
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,8 @@ class SimulatorPlan(SweepPlan):
             longest = max(recipe.stages, key=lambda stage: stage.horizon)
             if self.steps is not None and longest.horizon > self.steps:
                 raise MosimError(
-                    f"{self.places['data',]}: key 'data': episodes have {self.steps} steps, and stage "
-                    f"{longest.name!r} a horizon of {longest.horizon}."
+                    f"{self.places['data',]}: key 'data': episodes have {self.steps} steps, but stage "
+                    f"{longest.name!r} has a horizon of {longest.horizon}."
                 )
             if self.sweep.minutes is None:
                 return recipe
@@ -231,8 +231,8 @@ class PolicyPlan(SweepPlan):
         if recipe.start != "initial" and self.data is None:
             with self._told_of(draw):
                 raise MosimError(
-                    f"{self.places['simulator',]}: key 'simulator': start is {recipe.start}, and the data that the "
-                    "simulator was trained on are not beside it; give data.path."
+                    f"{self.places['simulator',]}: key 'simulator': start is {recipe.start}, but the data that the "
+                    "simulator was trained on were not found beside it; give data.path."
                 )
         return recipe
 
@@ -292,7 +292,7 @@ def plan_sweep(sweep: Sweep, file: Path, *, allow_imports: bool = False) -> Simu
 
 def _policy_recipe_file(sweep: Sweep, file: Path) -> Path | None:
     if sweep.recipe is not None and not sweep.recipe.endswith(_RECIPE_ENDINGS):
-        raise MosimError("a policy's recipe must be a YAML file; by default it is the task's own.")
+        raise MosimError("the recipe of a policy must be a YAML file; if omitted, it is the task's own recipe.")
     return None if sweep.recipe is None else file.parent / sweep.recipe
 
 
@@ -314,7 +314,7 @@ def _dataset(sweep: Sweep, facts: SystemFacts, yaml: YamlFile) -> Dataset | None
         require_fit(dataset.facts, facts, "the dataset")
         if not dataset.metadata.complete:
             command = dataset.metadata.command(dataset.uri)
-            raise MosimError(f"the dataset at {dataset.uri} is not complete; go on with: {command}")
+            raise MosimError(f"the dataset at {dataset.uri} is incomplete; continue with: {command}")
     return dataset
 
 

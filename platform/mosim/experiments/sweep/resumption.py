@@ -35,10 +35,10 @@ def check_resumption(plan: SweepPlan, storage: str, *, resume: bool) -> list[str
     changes = differences(found, plan.identity)
     odd = [change for change in changes if not change.startswith(_HOW) or _takes_back(change, found, plan)]
     if odd:
-        more = "" if isinstance(plan.sweep.scheduler, Pbt) else "a larger budget.trials, "
+        more = "" if isinstance(plan.sweep.scheduler, Pbt) else "budget.trials to a larger number, "
         raise MismatchError(
-            f"{storage} holds another sweep: {'; '.join(odd)}. A sweep that is resumed may have {more}another "
-            "budget.minutes or budget.concurrent, and other resources; for anything else give another folder."
+            f"{storage} holds another sweep: {'; '.join(odd)}. A resumed sweep may change {more}budget.minutes, "
+            "budget.concurrent and resources; for other changes, choose another folder."
         )
     return [change.removeprefix("sweep.") for change in changes]
 

@@ -12,9 +12,11 @@ class Asha(Frozen):
 
     kind: Literal["asha"] = Field(default="asha", description="Asynchronous successive halving.")
     grace_minutes: FiniteFloat | None = Field(
-        default=None, gt=0, description="Training time that every trial gets; by default a share of minutes."
+        default=None,
+        gt=0,
+        description="Training minutes before a trial may be stopped. If omitted: a fraction of minutes.",
     )
-    reduction_factor: int = Field(default=3, ge=2, description="One trial in so many goes on from each rung.")
+    reduction_factor: int = Field(default=3, ge=2, description="One trial in this number continues from each rung.")
 
 
 class Pbt(Frozen):
@@ -25,47 +27,51 @@ class Pbt(Frozen):
 
     kind: Literal["pbt"] = Field(default="pbt", description="Population-based training.")
     interval_minutes: FiniteFloat | None = Field(
-        default=None, gt=0, description="Training time between replacements; by default a share of minutes."
+        default=None, gt=0, description="Training minutes between replacements. If omitted: a fraction of minutes."
     )
-    quantile_fraction: FiniteFloat = Field(default=0.25, gt=0, le=0.5, description="Share of the trials replaced.")
+    quantile_fraction: FiniteFloat = Field(
+        default=0.25, gt=0, le=0.5, description="Fraction of the trials that are replaced."
+    )
     resample_probability: FiniteFloat = Field(
-        default=0.25, ge=0, le=1, description="Of drawing a setting afresh, where else it is moved."
+        default=0.25, ge=0, le=1, description="Probability that a setting is drawn anew instead of perturbed."
     )
     mutate: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
-        description="Dimensions that change during training; by default all that are fields of stages, are no grid, "
-        "and have to do with no condition.",
+        description="Dimensions that are mutated during training. If omitted: all fields of stages that are not a "
+        "grid and are not part of a condition.",
     )
 
 
 class Median(Frozen):
     """Stops trials early that are worse than the median of the others at the same training time."""
 
-    kind: Literal["median"] = Field(default="median", description="The median stopping rule.")
+    kind: Literal["median"] = Field(default="median", description="Median stopping rule.")
     grace_minutes: FiniteFloat | None = Field(
-        default=None, gt=0, description="Training time that every trial gets; by default a share of minutes."
+        default=None,
+        gt=0,
+        description="Training minutes before a trial may be stopped. If omitted: a fraction of minutes.",
     )
-    minimum_trials: int = Field(default=3, ge=1, description="Trials that a median is taken of.")
+    minimum_trials: int = Field(default=3, ge=1, description="Minimum number of trials for a median.")
 
 
 class NoScheduler(Frozen):
     """Every trial runs to its end."""
 
-    kind: Literal["none"] = Field(default="none", description="No trial ends early.")
+    kind: Literal["none"] = Field(default="none", description="No trial is stopped early.")
 
 
 class RandomSearch(Frozen):
     """Trials are drawn before the first starts, at every point of the grid."""
 
-    kind: Literal["random"] = Field(default="random", description="Draws at random.")
+    kind: Literal["random"] = Field(default="random", description="Random search.")
 
 
 class OptunaSearch(Frozen):
     """Trials are drawn one after another, from where good ones have been: TPE, and for several metrics too."""
 
-    kind: Literal["optuna"] = Field(default="optuna", description="Draws by Optuna.")
-    startup_trials: int = Field(default=10, ge=1, description="Trials drawn at random before any is modelled.")
+    kind: Literal["optuna"] = Field(default="optuna", description="Search by Optuna.")
+    startup_trials: int = Field(default=10, ge=1, description="Number of random trials before Optuna's model is used.")
 
 
 Scheduler = Annotated[Asha | Pbt | Median | NoScheduler, Field(discriminator="kind")]

@@ -56,7 +56,7 @@ def conclude(
     ranked = best_first(results, sweep)
     several = len(sweep.metric) > 1
     front = pareto_front(results, sweep) if several else ranked[:_SHOWN]
-    title = "trials that no other beats" if several else f"best of {len(results)} trials"
+    title = "Pareto-optimal trials" if several else f"best of {len(results)} trials"
     shown = result_rows(front, sweep, f"{sweep.name}: {title}")
     best = next((result for result in ranked if result.checkpoint), None)
     if best is None or best.checkpoint is None:
@@ -65,7 +65,7 @@ def conclude(
     inside = seed_folder(seed) if isinstance(plan, SimulatorPlan) else f"{seed_folder(seed)}/policy"
     folder = _copied(f"{best.checkpoint}/{inside}", out / BEST_FOLDER)
     recipe = out / BEST_RECIPE
-    origin = f"# Of trial {best.trial} of the sweep {sweep.name}, at the length of the recipe that it changes.\n"
+    origin = f"# Recipe of trial {best.trial} of the sweep {sweep.name}, with the training length of the base recipe.\n"
     content = plan.full_recipe(best.draw, seed).model_dump(mode="json")
     write_text(recipe, origin + yaml.safe_dump(content, sort_keys=False))
     tracked.log_artifact(recipe)

@@ -153,7 +153,7 @@ def _trainable(plan: SimulatorPlan | PolicyPlan, dataset: str | None, registry: 
     if isinstance(plan, PolicyPlan):
         return tune.with_parameters(train_policy_trial, plan=plan, device=device)
     if dataset is None:
-        raise ValueError("simulators are trained on a dataset")
+        raise ValueError("a sweep of simulators needs a dataset")
     # Loaded where the trials are, and referred to: every node has one copy, whose arrays its trials share.
     data = {"reference": _load.remote(dataset)}
     return tune.with_parameters(train_simulator_trial, plan=plan, data=data, registry=registry, device=device)
@@ -172,7 +172,7 @@ def _require_room(plan: SweepPlan) -> None:
         there = max(ray.cluster_resources().get(name, 0.0), largest.get(name, 0.0))
         if amount > there:
             raise MosimError(
-                f"{plan.file}: resources.{name.lower()} of a trial is {amount:g}; the cluster has {there:g}."
+                f"{plan.file}: resources.{name.lower()} of a trial is {amount:g}, but the cluster has {there:g}."
             )
 
 

@@ -19,17 +19,17 @@ def lasting_failure(error: Exception) -> str | None:
       error: what stopped its training.
 
     Returns:
-      A sentence that begins with `diverged`, `refused` or `out of memory`; None where another attempt may help.
+      A sentence that begins with `diverged`, `error` or `out of memory`; None where another attempt may help.
     """
     if isinstance(error, DivergenceError):
         return f"diverged: {error}"
     if isinstance(error, MosimError) and NO_SPACE not in str(error):
-        return f"refused: {error}"
+        return f"error: {error}"
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or _NO_MEMORY in str(error):
         what = str(error).rstrip(".") or "an array is too large"
         return (
-            f"out of memory: {what}. Narrower networks, smaller batches and shorter horizons need less; so do fewer "
-            "trials at a time, by budget.concurrent."
+            f"out of memory: {what}. Use narrower networks, smaller batches, shorter horizons, or fewer trials at a "
+            "time (budget.concurrent)."
         )
     return None
 
@@ -42,5 +42,5 @@ def crash_of(trial: Trial) -> str:
     last = str(text or "").rpartition("Failure #")[2]
     lines = [line.strip() for line in last.splitlines()[1:] if line.strip()]
     if not lines:
-        return "died: no reason was noted"
+        return "died: no reason was recorded"
     return f"crashed: {lines[-1]}" if "ray::" in lines[0] else f"died: {lines[0]}"

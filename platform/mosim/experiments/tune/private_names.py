@@ -8,19 +8,20 @@ PRIVATE_NAMES = (
     PrivateName(
         "ray._private.state",
         "state",
-        "there is no public way to ask how large a cluster can grow, which decides whether a trial fits at all",
+        "there is no public way to ask how large a cluster can grow, which decides whether a trial can ever run",
         _SEEN,
     ),
     PrivateName(
         "ray.tune.schedulers.pbt:PopulationBasedTraining",
         "_num_perturbations",
-        "what a population copies next is drawn by how often it has, so that a resumed sweep draws the same",
+        "which trial a population copies next depends on how often it has copied, and a resumed sweep must draw the "
+        "same",
         _SEEN,
     ),
     PrivateName(
         "ray.tune.schedulers.median_stopping_rule:MedianStoppingRule",
         "_results",
-        "a resumed sweep gives the scheduler back what trials had reported",
+        "a resumed sweep returns to the scheduler what trials had reported",
         _SEEN,
     ),
 )

@@ -85,7 +85,8 @@ def full_disks_told(storage: str, out: Path) -> Iterator[None]:
             raise
         places = " or ".join(dict.fromkeys((storage, str(out))))
         raise MosimError(
-            f"no space left on device, in {places}; make room there, and the same command with --resume goes on."
+            f"no space left on device, in {places}; free some space, then run the same command with --resume to "
+            "continue."
         ) from None
 
 

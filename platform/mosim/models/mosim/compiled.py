@@ -21,8 +21,8 @@ def library(extension: str) -> ctypes.CDLL | None:
     spec = importlib.util.find_spec(extension)
     if spec is None or spec.origin is None:
         warnings.warn(
-            f"mosim's compiled code {extension} was not built, so simulators take up to three times as long; with a C "
-            "compiler at hand, install mosim anew.",
+            f"mosim's compiled extension {extension} was not built, so simulators take up to three times as long; "
+            "install a C compiler, then reinstall mosim.",
             RuntimeWarning,
             stacklevel=3,
         )

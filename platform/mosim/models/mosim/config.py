@@ -38,11 +38,12 @@ class NetworkConfig(Frozen):
 class CorrectorConfig(Frozen):
     """A residual acceleration beside the predictor's."""
 
-    network: NetworkConfig = Field(default=NetworkConfig(), description="Its shape.")
+    network: NetworkConfig = Field(default=NetworkConfig(), description="Network of the corrector.")
     inputs: tuple[CorrectorInput, ...] = Field(
         default=("limit_depth",),
-        description="What it sees beyond state and action. limit_depth: how deep each joint stands in its limit. "
-        "contacts: how far collision shapes are from the floor and one another, and how they move where they touch.",
+        description="Inputs besides state and action. limit_depth: how far each joint is beyond its limit. contacts: "
+        "distances of collision shapes from the floor and from one another, and their relative motion "
+        "where they touch.",
     )
 
 
@@ -50,10 +51,13 @@ class ConstraintsConfig(Frozen):
     """Forces of contacts and joint limits, along directions that follow from the geometry."""
 
     contacts: int = Field(
-        default=32, ge=0, description="Contacts at one time at most, the deepest; none where the data show none."
+        default=32,
+        ge=0,
+        description="Maximum number of simultaneous contacts; the deepest ones are used. If the data show no "
+        "contacts, none are modelled.",
     )
     searches: int = Field(
-        default=20, ge=1, description="Newton's steps at most in search of the constraints that push."
+        default=20, ge=1, description="Maximum number of Newton steps in the search for the active constraints."
     )
 
 
@@ -62,21 +66,22 @@ class IntegratorConfig(Frozen):
 
     method: IntegratorMethod = Field(
         default="auto",
-        description="semi_implicit_euler (one network call a step; MuJoCo's own default), constant_acceleration (one "
-        "call; positions to second order), runge_kutta_4 (four calls; MuJoCo's RK4), or any torchdiffeq method by its "
-        "name. auto is semi_implicit_euler unless MuJoCo integrates by RK4; then runge_kutta_4 where the model has "
-        "constraints, whose forces jump within a step, or is articulated, and constant_acceleration where it is not.",
+        description="semi_implicit_euler (one network call per step; MuJoCo's default), constant_acceleration (one "
+        "call; positions to second order), runge_kutta_4 (four calls; MuJoCo's RK4), or the name of any "
+        "torchdiffeq method. auto is semi_implicit_euler unless MuJoCo integrates with RK4; then it is "
+        "runge_kutta_4 for models with constraints, whose forces jump within a step, and for articulated "
+        "models, and constant_acceleration for all others.",
     )
     adjoint: bool = Field(
-        default=False, description="Differentiate torchdiffeq methods by the adjoint ODE, in constant memory."
+        default=False, description="Differentiate torchdiffeq methods with the adjoint ODE, in constant memory."
     )
     rtol: float = Field(
-        default=1e-7, gt=0, description="Relative tolerance of adaptive methods; torchdiffeq's default."
+        default=1e-7, gt=0, description="Relative tolerance of adaptive methods; the default is torchdiffeq's."
     )
     atol: float = Field(
-        default=1e-9, gt=0, description="Absolute tolerance of adaptive methods; torchdiffeq's default."
+        default=1e-9, gt=0, description="Absolute tolerance of adaptive methods; the default is torchdiffeq's."
     )
-    substeps: int = Field(default=1, ge=1, description="Steps of a fixed torchdiffeq method in a physics step.")
+    substeps: int = Field(default=1, ge=1, description="Steps of a fixed-step torchdiffeq method per physics step.")
 
 
 class NeuralSimulatorConfig(ModelConfig):
@@ -85,22 +90,27 @@ class NeuralSimulatorConfig(ModelConfig):
     kind: Literal["mosim"] = Field(default="mosim", description="A neural simulator: predictor and correctors.")
     predictor: PredictorKind = Field(
         default="rigid_body",
-        description="rigid_body: M(q) [b(q, v) + tau(u)], of networks. network: one residual network of state and "
-        "action, as large, to compare with. articulated: a tree of masses on the robot's drawing, with motors, damping "
-        "and springs at its joints, and no network.",
+        description="rigid_body: M(q) [b(q, v) + tau(u)], computed by networks. network: one residual network of "
+        "state and action, of the same size, for comparison. articulated: a kinematic tree of masses "
+        "with the robot's geometry, and with motors, damping and springs at its joints; it has no "
+        "network.",
     )
     inertia: NetworkConfig = Field(
-        default=NetworkConfig(), description="L(q), whose product L L^T is the inverse inertia."
+        default=NetworkConfig(), description="L(q), whose product L L^T is the inverse of the inertia matrix."
     )
     bias: NetworkConfig = Field(default=NetworkConfig(), description="b(q, v): gravity, Coriolis, springs and damping.")
-    actuation: NetworkConfig = Field(default=NetworkConfig(width=32, depth=0), description="tau(u): what actions add.")
+    actuation: NetworkConfig = Field(
+        default=NetworkConfig(width=32, depth=0), description="tau(u): what actions contribute."
+    )
     constraints: ConstraintsConfig | None = Field(
-        default=None, description="Contacts and joint limits as constraint forces; without, correctors learn them."
+        default=None, description="Contacts and joint limits as constraint forces. If omitted, correctors learn them."
     )
     correctors: tuple[CorrectorConfig, ...] = Field(
         default=(CorrectorConfig(),), description="Residual accelerations eps_k(q, v, u), in the order of their stages."
     )
-    integrator: IntegratorConfig = Field(default=IntegratorConfig(), description="From accelerations to states.")
+    integrator: IntegratorConfig = Field(
+        default=IntegratorConfig(), description="How accelerations become the next state."
+    )
 
     @property
     def structure(self) -> str:

@@ -120,7 +120,7 @@ def certainty_of(
     """
     predictor = simulator.predictor
     if not isinstance(predictor, ArticulatedPredictor):
-        raise TypeError(f"an articulated predictor has masses to tell, not a {type(predictor).__name__}.")
+        raise TypeError(f"an articulated predictor is needed, which has masses, not a {type(predictor).__name__}.")
     transitions = Transitions(simulator, predictor, *(part.double() for part in (states, actions, next_states)))
     triangles, counts = _triangles(simulator, predictor, parameters, transitions)
     triangles = [torch.cat([part[:, :-1] @ told.mT @ told, part[:, -1:]], dim=-1) for part in triangles]

@@ -32,7 +32,9 @@ class Excitation:
     def __init__(self, simulator: NeuralSimulator, parameters: MechanicalParameters) -> None:
         """Raises TypeError where the predictor is another one."""
         if not isinstance(simulator.predictor, ArticulatedPredictor):
-            raise TypeError(f"an articulated predictor has masses to tell, not a {type(simulator.predictor).__name__}.")
+            raise TypeError(
+                f"an articulated predictor is needed, which has masses, not a {type(simulator.predictor).__name__}."
+            )
         self._simulator, self._predictor, self._parameters = simulator, simulator.predictor, parameters
         self._facts, self._like = simulator.facts.driven, parameters.scale
 

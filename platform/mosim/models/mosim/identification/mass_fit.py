@@ -61,13 +61,16 @@ class MassFit(NamedTuple):
     def __str__(self) -> str:
         sentence = (
             f"masses and joint forces by least squares on {self.transitions} transitions: the data determine "
-            f"{self.known} of {self.parameters} parameters, and {self.unexplained:.1e} of the squared accelerations of "
-            "other transitions stays unexplained"
+            f"{self.known} of {self.parameters} parameters, and {self.unexplained:.1e} of the squared accelerations "
+            "of held-out transitions stays unexplained"
         )
         if unseen := int((self.free == 0).sum()):
-            sentence += f"; {unseen} degrees of freedom are never free of contacts and limits"
+            sentence += f"; {unseen} degrees of freedom are never free of contact and limit forces"
         if not self.taken:
-            sentence += "; shapes filled with water explain more, so their masses are kept: the data are too few, or "
+            sentence += (
+                "; the initial masses, of shapes filled with water, explain more and are kept: the data are too few, "
+                "or "
+            )
             sentence += "other forces act"
         return sentence
 
@@ -88,7 +91,7 @@ def identify(simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_s
     """
     predictor = simulator.predictor
     if not isinstance(predictor, ArticulatedPredictor):
-        raise TypeError(f"an articulated predictor has masses to identify, not a {type(predictor).__name__}.")
+        raise TypeError(f"an articulated predictor is needed, which has masses, not a {type(predictor).__name__}.")
     dtype = predictor.tree.guess.dtype
     rows = [part.to(dtype) for part in (states, actions, next_states)]
     others = torch.arange(len(states)) % _HELD_BACK == _HELD_BACK - 1

@@ -74,8 +74,8 @@ def _undone_if_worse(
         return found
     model.load_state_dict(weights)
     return (
-        f"{found}; but that changes the horizon error on validation episodes from {before:.3g} to {after:.3g}, so they "
-        "stay as they were: the data are noisy, or other forces act"
+        f"{found}; but this fit changes the horizon error on the validation episodes from {before:.3g} to {after:.3g} "
+        "and is undone: the data are noisy, or other forces act"
     )
 
 

@@ -70,9 +70,9 @@ class StepFit(NamedTuple):
 
     def __str__(self) -> str:
         if not self.transitions:
-            return "no contact and no limit acts in the data, so their numbers stay as they were"
+            return "no contact and no limit acts in the data, so their parameters stay unchanged"
         what = ["masses and joint forces"] * self.mechanics + ["contacts and limits"] * (self.constraints > 0)
-        acting = f"{self.seen} of {self.constraints} act there, " if self.constraints else ""
+        acting = f"{self.seen} of {self.constraints} act in them, " if self.constraints else ""
         return (
             f"{', '.join(what)} by least squares on {self.transitions} transitions: {acting}the median error of "
             f"accelerations is {self.after:.1e} of their standard deviation ({self.before:.1e} before), and "
@@ -338,7 +338,7 @@ def _learning(weights: Sequence[Tensor]) -> Iterator[None]:
 def _articulated(simulator: NeuralSimulator) -> ArticulatedPredictor:
     predictor = simulator.predictor
     if not isinstance(predictor, ArticulatedPredictor):
-        raise TypeError(f"an articulated predictor has masses to go by, not a {type(predictor).__name__}.")
+        raise TypeError(f"an articulated predictor is needed, which has masses, not a {type(predictor).__name__}.")
     return predictor
 
 
