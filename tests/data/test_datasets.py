@@ -122,7 +122,7 @@ def test_a_shard_of_another_layout_is_damaged() -> None:
 
 
 def test_folders_that_hold_no_dataset(tmp_path: Path, small_dataset: Path) -> None:
-    with pytest.raises(MosimError, match=r"there is no dataset at .* mosim collect writes one"):
+    with pytest.raises(MosimError, match=r"there is no dataset at .* create one with mosim collect"):
         Dataset.open(tmp_path / "nothing")
     metadata = json.loads((small_dataset / "metadata.json").read_text())
     (small_dataset / "metadata.json").write_text(json.dumps(metadata | {"format": 99}))

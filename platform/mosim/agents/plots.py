@@ -32,7 +32,7 @@ def plot_returns(trainings: Mapping[str, Sequence[ReturnRow]], random_return: fl
         if not np.array_equal(simulated, mean):
             axes.plot(steps, simulated, color=colour, linestyle="--", label=f"{name}, evaluated in the simulator")
     axes.axhline(random_return, color=names.GREY, linestyle=":", label="random actions, true task")
-    axes.set(xlabel="control steps of training", ylabel="return of an episode", title=title)
+    axes.set(xlabel="control steps of training", ylabel="episode return", title=title)
     axes.grid(visible=True, alpha=0.3)
     figure.legend(loc="outside lower center", frameon=False)
     with atomic_path(path) as aside:

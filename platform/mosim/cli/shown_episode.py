@@ -47,7 +47,7 @@ def shown_episode(
             raise MosimError("--policy and --data cannot be combined: a dataset has actions of its own.")
         require_fit(dataset.facts, system.facts, f"the dataset at {dataset.uri}")
         if dataset.id == trained_on:
-            warn(f"the simulator was trained on {dataset.uri}; its error on training data says little.")
+            warn(f"the simulator was trained on {dataset.uri}, so its error there does not show how it generalises.")
         return _stored(dataset, steps, seed, at_most)
     if policy is None:
         return collect_episode(system, PoissonBehaviour(), steps, HELD_OUT_SEED_OFFSET, seed)

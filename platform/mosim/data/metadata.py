@@ -141,7 +141,9 @@ def read_metadata(folder: Folder) -> Metadata:
       DamagedFileError: it is not what mosim wrote.
     """
     if not folder.holds(METADATA_NAME):
-        raise MosimError(f"there is no dataset at {folder.uri}: it holds no {METADATA_NAME}; mosim collect writes one.")
+        raise MosimError(
+            f"there is no dataset at {folder.uri}: it has no {METADATA_NAME}; create one with mosim collect."
+        )
     where = folder.where(METADATA_NAME)
     try:
         content = json.loads(folder.read(METADATA_NAME))

@@ -14,7 +14,7 @@ _MANY_DUPLICATES = 0.01
 _MOSTLY = 0.5
 """Share of the steps at a joint's limit, or at zero action, beyond which there is little else to learn from."""
 
-_LITTLE = "an error measured on training data says little."
+_LITTLE = "an error measured on training data does not show how a simulator generalises."
 
 _NAMED = 4
 """Names in a sentence, at most."""

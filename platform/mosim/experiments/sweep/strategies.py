@@ -33,7 +33,7 @@ class Pbt(Frozen):
         default=0.25, gt=0, le=0.5, description="Fraction of the trials that are replaced."
     )
     resample_probability: FiniteFloat = Field(
-        default=0.25, ge=0, le=1, description="Probability that a setting is drawn anew instead of perturbed."
+        default=0.25, ge=0, le=1, description="Probability that a setting is drawn again instead of perturbed."
     )
     mutate: tuple[str, ...] | None = Field(
         default=None,

@@ -32,7 +32,7 @@ class NetworkConfig(Frozen):
 
     width: int = Field(default=128, ge=1, description="Units of each hidden layer.")
     depth: int = Field(default=2, ge=0, description="Residual blocks after the first layer.")
-    activation: Activation = Field(default="silu", description="Nonlinearity.")
+    activation: Activation = Field(default="silu", description="Activation function.")
 
 
 class CorrectorConfig(Frozen):
