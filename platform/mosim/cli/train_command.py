@@ -33,9 +33,10 @@ class Options(TrackedOptions):
 
     Without --data, the dataset in data/TASK is used; if there is none, standard data are collected there first. Without
     --recipe, the recipe that mosim ships for the system is used, or else a general one. Both have the knowledge level
-    tree: the robot is a kinematic tree of masses with known geometry. With --recipe geometry, the simulator knows the
-    geometry only; with --recipe arrays, only states and actions. Every field of the recipe is a flag below; its default
-    is the recipe's value. After Ctrl-C or a crash, the same command with --resume continues.
+    tree: the simulator knows that the robot is a kinematic tree of masses, and knows its geometry. With --recipe
+    geometry, it knows only the geometry; with --recipe arrays, only states, actions, the time step and the kinds of
+    joints. Every field of the recipe is a flag below; its default is the recipe's value. After Ctrl-C or a crash, the
+    same command with --resume continues.
 
       mosim train reacher-easy
       mosim train reacher-easy --data s3://bucket/reacher --out runs/reacher --minutes 5

@@ -56,7 +56,7 @@ def _usual(folder: Path, kept: str) -> str:
     uri = default_tracking_uri()
     if without_password(uri) != kept:
         raise MosimError(
-            f"the runs in {folder} belong in the store {kept}, which is not your default store (MLFLOW_TRACKING_URI, "
+            f"the runs in {folder} belong to the store {kept}, which is not your default store (MLFLOW_TRACKING_URI, "
             f"or ./mlflow.db). If you trust it, send them with: {sync_command(folder, kept)}"
         )
     return uri

@@ -15,7 +15,7 @@ OptimizerName = Literal["soap", "adam", "least_squares"]
 
 
 class StageConfig(Frozen):
-    """One phase of training. It lasts `steps`, or, if that is not given, `minutes`; least_squares ends by itself."""
+    """One stage of training. It lasts `steps` or, if that is not given, `minutes`; least_squares needs neither."""
 
     name: str = Field(description="Name of the stage in progress bars, logs and errors.")
     learns: tuple[str, ...] = Field(

@@ -17,7 +17,7 @@ DATA_FOLDER = "data"
 
 
 class SystemRuns(Frozen):
-    """A system of a study. In YAML its name alone will do."""
+    """A system of a study. In YAML, its name alone is enough."""
 
     task: str = Field(description="A task as domain-task, or the path of an MJCF file, relative to the study's file.")
     seeds: tuple[int, ...] | None = Field(

@@ -58,7 +58,7 @@ class SweepData(StandardData):
 
 
 class Budget(Frozen):
-    """How much a sweep may take."""
+    """Limits of a sweep."""
 
     trials: int | None = Field(
         default=None,
@@ -75,7 +75,7 @@ class Budget(Frozen):
 
 
 class Resources(Frozen):
-    """What a trial occupies."""
+    """Resources that a trial occupies."""
 
     cpu: FiniteFloat = Field(default=1.0, gt=0, description="CPU cores per trial.")
     gpu: FiniteFloat = Field(
@@ -91,7 +91,7 @@ class Resources(Frozen):
 
 
 class Sweep(Frozen):
-    """Trials of one training, whose settings are drawn from a space, and what is wanted of them."""
+    """A hyperparameter search: trials of one training, with settings from a search space."""
 
     name: str = Field(
         min_length=1, pattern=r"^[\w.-]+$", description="Name of the sweep; its output folder is runs/NAME by default."

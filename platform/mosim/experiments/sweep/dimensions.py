@@ -228,7 +228,7 @@ class Options(RootModel[tuple[Any, ...] | dict[str, dict[str, Any]]]):
 
 
 class Dimension(Frozen):
-    """A dimension of a search space: one of the kinds, and perhaps a condition."""
+    """A dimension of a search space: its kind and, optionally, a condition."""
 
     choice: Options | None = Field(default=None, description="One of these values, or of these labelled changes.")
     grid: Options | None = Field(

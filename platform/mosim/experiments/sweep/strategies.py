@@ -62,13 +62,13 @@ class NoScheduler(Frozen):
 
 
 class RandomSearch(Frozen):
-    """Trials are drawn before the first starts, at every point of the grid."""
+    """Draws all trials at random before the first one starts, for every point of the grid."""
 
     kind: Literal["random"] = Field(default="random", description="Random search.")
 
 
 class OptunaSearch(Frozen):
-    """Trials are drawn one after another, from where good ones have been: TPE, and for several metrics too."""
+    """Draws trials one after another with Optuna's TPE sampler, also for several metrics."""
 
     kind: Literal["optuna"] = Field(default="optuna", description="Search by Optuna.")
     startup_trials: int = Field(default=10, ge=1, description="Number of random trials before Optuna's model is used.")

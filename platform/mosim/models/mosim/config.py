@@ -36,7 +36,7 @@ class NetworkConfig(Frozen):
 
 
 class CorrectorConfig(Frozen):
-    """A residual acceleration beside the predictor's."""
+    """A residual acceleration that is added to the predictor's."""
 
     network: NetworkConfig = Field(default=NetworkConfig(), description="Network of the corrector.")
     inputs: tuple[CorrectorInput, ...] = Field(
