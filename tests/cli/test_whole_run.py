@@ -139,7 +139,7 @@ def test_mlflow_says_of_each_run_what_it_came_to(unbroken: tuple[Path, str]) -> 
 def test_a_finished_run_is_not_run_again(unbroken: tuple[Path, str]) -> None:
     folder, _ = unbroken
     before = outcome(folder)
-    assert run(folder, "--resume").count("finished already") == 4
+    assert run(folder, "--resume").count("already finished") == 4
     assert outcome(folder) == before
 
 

@@ -105,7 +105,9 @@ def test_starts_of_an_unknown_kind_or_without_states_are_refused(reacher: Task) 
 @pytest.mark.parametrize("shape", [(3, 1), (1, 2), (2,), (), (3, 2, 1), (2, 3)])
 def test_actions_of_another_shape_are_refused(envs: MoSimVectorEnv, shape: tuple[int, ...]) -> None:
     before = envs.snapshot()
-    with pytest.raises(MosimError, match=r"the action has shape .*; it must have \(num_envs, nu\), here \(3, 2\)\.$"):
+    with pytest.raises(
+        MosimError, match=r"the action has shape .*; it must have the shape \(num_envs, nu\), here \(3, 2\)\.$"
+    ):
         envs.step(np.zeros(shape, np.float32))
     np.testing.assert_equal(envs.snapshot(), before)
 
@@ -114,7 +116,7 @@ def test_actions_of_another_shape_are_refused(envs: MoSimVectorEnv, shape: tuple
 def test_the_action_of_one_env_has_one_shape(reacher: Task, shape: tuple[int, ...]) -> None:
     env = MoSimEnv(reacher, MujocoDynamics(reacher), 0)
     env.reset()
-    with pytest.raises(MosimError, match=r"the action has shape .*; it must have \(nu,\), here \(2,\)\.$"):
+    with pytest.raises(MosimError, match=r"the action has shape .*; it must have the shape \(nu,\), here \(2,\)\.$"):
         env.step(np.zeros(shape, np.float32))
 
 

@@ -80,7 +80,7 @@ def test_a_restored_search_goes_on_with_the_draws_that_are_new(tmp_path: Path) -
 def test_more_trials_are_run_and_those_that_ended_stay(search: str, sweep_command: Callable[..., Any]) -> None:
     command = sweep_command(**DRAWN, search=search)
     assert command.run() == 0, command.said
-    assert "recipe that trials change: the file " in command.said
+    assert "base recipe of the trials: the file " in command.said
     first, ended = command.trials, command.ended
     assert len(first) == 2
     sweep = yaml.safe_load(command.file.read_text())

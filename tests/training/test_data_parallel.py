@@ -78,7 +78,7 @@ def test_two_workers_go_on_from_one_process_and_again_when_one_is_killed(
     path = train(tmp_path, kill_one, resume=True)
     assert steps[0] == 120
     assert set(steps) <= {120, 220, 240, 340, 360}
-    assert "begin again from the last checkpoint" in capsys.readouterr().out
+    assert "restart from the last checkpoint" in capsys.readouterr().out
     assert path.name == "step-00000360-stage-3"
     assert_same(tmp_path, alone)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "run.json"]
