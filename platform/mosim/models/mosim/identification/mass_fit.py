@@ -67,11 +67,8 @@ class MassFit(NamedTuple):
         if unseen := int((self.free == 0).sum()):
             sentence += f"; {unseen} degrees of freedom are never free of contact and limit forces"
         if not self.taken:
-            sentence += (
-                "; the initial masses, of shapes filled with water, explain more and are kept: the data are too few, "
-                "or "
-            )
-            sentence += "other forces act"
+            sentence += "; the initial masses, of shapes filled with water, explain more and are kept: "
+            sentence += "the data are too few, or other forces act"
         return sentence
 
 
