@@ -108,7 +108,7 @@ TWO_METRICS = ("horizon_mse/100", "[horizon_mse/100, samples_per_second]")
         ([("horizon_mse/100", "horizon_mse/10")], "line 11: key 'metric': unknown metric of a simulator"),
         (
             [("horizon_mse/100", "true_return")],
-            "line 11: key 'metric': unknown metric of a simulator 'true_return'; there",
+            "line 11: key 'metric': unknown metric of a simulator 'true_return'; available",
         ),
         ([("horizon_mse/100", "[horizon_mse/16, horizon_mse/16]")], "line 11: key 'metric': metrics must be distinct"),
         ([("task:", "simulator: runs/x\ntask:")], "line 2: key 'simulator': only a sweep that trains policies"),
@@ -137,7 +137,7 @@ TWO_METRICS = ("horizon_mse/100", "[horizon_mse/100, samples_per_second]")
         ([("[0.001, 0.01]", "[1, .inf]")], "line 5: key 'space.rate.loguniform.high' is inf; input should be a finite"),
         (
             [("loguniform: [0.001, 0.01]", "quniform: [0, 1, 0.3]")],
-            "line 5: key 'space.rate.quniform': from 0 to 1 there",
+            "line 5: key 'space.rate.quniform': 1 minus 0 is not",
         ),
         ([("loguniform: [0.001, 0.01]", "randint: [1, 1]")], "line 5: key 'space.rate.randint': its low, 1, must be"),
         ([("loguniform: [0.001, 0.01]", "randint: [1, 2.5]")], "line 5: key 'space.rate.randint.high' is 2.5; input"),
@@ -147,7 +147,7 @@ TWO_METRICS = ("horizon_mse/100", "[horizon_mse/100, samples_per_second]")
         ),
         (
             [("01]}", "01], grid: [1]}")],
-            "line 5: key 'space.rate': a dimension must have exactly one of choice, loguni",
+            "line 5: key 'space.rate': a dimension must have exactly one of choice, grid",
         ),
         (
             [("loguniform: [0.001, 0.01]", "choice: []")],
@@ -164,7 +164,7 @@ TWO_METRICS = ("horizon_mse/100", "[horizon_mse/100, samples_per_second]")
         # Conditions.
         (
             [("structure: two", "struct: two")],
-            "line 10: key 'space.stages.1.learning_rate.when.struct': 'struct' is no dim",
+            "line 10: key 'space.stages.1.learning_rate.when.struct': 'struct' is not a dimension",
         ),
         (
             [("structure: two", "structure: [one, three]")],
@@ -174,10 +174,10 @@ TWO_METRICS = ("horizon_mse/100", "[horizon_mse/100, samples_per_second]")
             [("structure: two", "structure: []")],
             "line 10: key 'space.stages.1.learning_rate.when.structure' is (); tuple",
         ),
-        ([("structure: two", "rate: 0.005")], "when.rate': 'rate', a loguniform, is never exactly 0.005."),
+        ([("structure: two", "rate: 0.005")], "when.rate': 'rate' (loguniform) is never exactly 0.005."),
         (
             [("0.01]}", "0.01], when: {structure: one}}")],
-            "line 5: key 'space.rate.when.structure': 'structure' is no dim",
+            "line 5: key 'space.rate.when.structure': 'structure' is not a dimension",
         ),
         # What does not go together.
         (
