@@ -48,7 +48,7 @@ def test_every_command_explains_itself(command: str) -> None:
         (("train", "reacher-easy", "--data", "d", "--out", "o", "--stages.0.stepz", "3"), "--stages.0.steps"),
         (("show", "nowhere"), "there is no checkpoint in nowhere"),
         (("data", "nowhere"), "there is no dataset at"),
-        (("ui", "--tracking-uri", "sqlite:///nowhere.db"), "there is no MLflow store at nowhere.db"),
+        (("ui", "--tracking-uri", "sqlite:///nowhere.db"), "nowhere.db. Commands such as mosim train create one"),
     ],
 )
 def test_a_mistake_is_a_sentence_and_exit_code_2(arguments: tuple[str, ...], expected: str, tmp_path: Path) -> None:

@@ -99,14 +99,14 @@ def test_a_port_that_is_taken_is_told_with_one_that_is_free(store: str, capfd: p
             main(["ui", "--tracking-uri", store, "--port", str(port)])
     assert ended.value.code == 2
     said = capfd.readouterr().err
-    assert f"port {port} at 127.0.0.1 cannot be used: Address already in use; --port " in said
+    assert f"port {port} on 127.0.0.1 cannot be used: Address already in use; --port " in said
 
 
 @pytest.mark.parametrize(
     ("uri", "sentence"),
     [
-        ("sqlite:///nowhere/mlflow.db", "there is no MLflow store at nowhere/mlflow.db"),
-        ("mlruns", "there is no MLflow store at mlruns"),
+        ("sqlite:///nowhere/mlflow.db", "nowhere/mlflow.db. Commands such as mosim train create one"),
+        ("mlruns", "mlruns. Commands such as mosim train create one"),
         ("off", "the tracking URI is off, so nothing is tracked"),
         ("databricks", "Databricks has a UI of its own"),
     ],

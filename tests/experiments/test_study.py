@@ -200,7 +200,7 @@ def test_another_recipe_does_not_go_on_in_the_same_folder(
             "horizon 80 is not between 1 and the 60 physics steps of an episode",
         ),
         ("starts: 20", "episodes: [1, 7]", "7 episodes are requested for training, but 6 are collected"),
-        ("stages.0.learning_rate: 1.0e+12", "episodes: 7", "'too fast' on pendulum-swingup: the first 7 episodes are"),
+        ("stages.0.learning_rate: 1.0e+12", "episodes: 7", "'too fast' on pendulum-swingup: 7 episodes are requested"),
         ("name: too fast", "name: WHOLE", "variants 'whole' and 'WHOLE' would have the same folder, whole"),
         ("starts: 20", "begins: 20", "study.yaml, line 8: unknown key 'begins'; allowed are: data, episodes, horizons"),
     ],
