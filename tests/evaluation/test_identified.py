@@ -180,5 +180,5 @@ def test_several_checkpoints_are_told_as_one() -> None:
 def test_a_predictor_of_networks_has_no_masses() -> None:
     system, _, _ = arm()
     simulator = NeuralSimulator(system.facts, NeuralSimulatorConfig(), Statistics.neutral(system.facts))
-    with pytest.raises(MosimError, match="is of the kind rigid_body.*, which has no masses"):
+    with pytest.raises(MosimError, match=r"is of the kind rigid_body.*, which has no masses"):
         identification(simulator)

@@ -48,13 +48,13 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
 
 
 def test_only_an_articulated_predictor_has_masses_to_find() -> None:
-    with pytest.raises(ValidationError, match="'identification': least_squares fits masses, which the model rigid_body"):
+    with pytest.raises(ValidationError, match="least_squares fits masses, which the model rigid_body"):
         Recipe(stages=(SOLVE,))
 
 
 def test_least_squares_finds_no_networks() -> None:
     solving = StageConfig(name="solve", learns=("predictor", "corrector/0"), optimizer="least_squares")
-    with pytest.raises(ValidationError, match="least_squares can train only predictor and constraints, not corrector/0"):
+    with pytest.raises(ValidationError, match="can train only predictor and constraints, not corrector/0"):
         Recipe(model=MODEL.model_copy(update={"correctors": (CorrectorConfig(),)}), stages=(solving,))
 
 

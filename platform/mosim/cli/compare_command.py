@@ -42,9 +42,8 @@ class Options(CommandOptions):
     )
     group_by: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = Field(
         default=None,
-        description="Parameter or tag to group runs by, such as model.structure or stages.0.learning_rate. By default, a "
-        "group is a variant of a study, a trial of a sweep, or otherwise runs that differ only in the "
-        "seed.",
+        description="Parameter or tag to group runs by, such as model.structure or stages.0.learning_rate. By default, "
+        "a group is a variant of a study, the trials of a sweep, or otherwise runs that differ only in the seed.",
     )
     tracking_uri: Annotated[str | None, tyro.conf.arg(metavar="URI")] = Field(
         default=None, description="MLflow tracking URI. If omitted: MLFLOW_TRACKING_URI, or ./mlflow.db."

@@ -121,8 +121,8 @@ def _checkpoints(options: Options) -> list[Checkpoint]:
     for path, checkpoint in zip(options.checkpoints, checkpoints, strict=True):
         if checkpoint.model.knowledge != "tree":
             raise MosimError(
-                f"the simulator in {path} is of the kind {checkpoint.model.structure}, which has no masses; give one that "
-                "was trained by a recipe with predictor: articulated."
+                f"the simulator in {path} is of the kind {checkpoint.model.structure}, which has no masses; give one "
+                "that was trained by a recipe with predictor: articulated."
             )
         require_fit(checkpoint.facts, checkpoints[0].facts, f"the simulator in {path}")
     return checkpoints

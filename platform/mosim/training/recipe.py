@@ -115,8 +115,8 @@ class Recipe(Frozen):
                 )
         if not solvable and (solving := [stage for stage in self.stages if stage.solves]):
             raise ValueError(
-                f"stage {solving[0].name!r}: least_squares fits masses, which the model {self.model.structure} does not "
-                "have; use the predictor articulated, or the optimizer soap"
+                f"stage {solving[0].name!r}: least_squares fits masses, which the model {self.model.structure} does "
+                "not have; use the predictor articulated, or the optimizer soap"
             )
         return self
 

@@ -77,8 +77,8 @@ def articulated(simulator: NeuralSimulator, what: str) -> ArticulatedPredictor:
     if isinstance(predictor, ArticulatedPredictor):
         return predictor
     raise MosimError(
-        f"{what} is of the kind {simulator.config.structure}, which has no masses; give a checkpoint that was trained by "
-        "a recipe with predictor: articulated."
+        f"{what} is of the kind {simulator.config.structure}, which has no masses; give a checkpoint that was trained "
+        "by a recipe with predictor: articulated."
     )
 
 
