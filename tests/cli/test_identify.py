@@ -110,7 +110,7 @@ def test_several_seeds_show_their_spread(capfd: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("networks",), "the predictor of the simulator in networks is rigid_body, which has no masses"),
+        (("networks",), "the simulator in networks is of the kind rigid_body, which has no masses"),
         (("one", "pendulum"), "the simulator in pendulum does not fit system reacher"),
         (("one", "--data", "swings"), "does not fit system reacher"),
         (("one", "--data", "nowhere"), "there is no dataset at"),

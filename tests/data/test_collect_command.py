@@ -51,7 +51,7 @@ def test_collect_says_what_it_made(ray_of_two: None, tmp_path: Path, capsys: pyt
         (["--zero-probability", "2"], "--zero-probability 2.0: input should be less than or equal to 1"),
         (["--noise", "0.1"], "--noise cannot be used with --behaviour poisson"),
         (["--behaviour", "policy"], "--behaviour policy needs --policy, as module:function"),
-        (["--behaviour", "policy", "--policy", "nonsense"], "policy 'nonsense' is not of the form module:function"),
+        (["--behaviour", "policy", "--policy", "nonsense"], "'nonsense' is not of the form module:Name"),
         (["--behavior", "policy"], "--behaviour"),
         (["--episodes", "many"], "many"),
     ],

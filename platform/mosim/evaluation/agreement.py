@@ -39,8 +39,8 @@ def agreement(
         drawn = draw_starts(trajectories, group[-1], starts, seed=0)
         places = drawn[:, None] + np.arange(group[-1] + 1)
         truth, actions = torch.from_numpy(trajectories.states[places]), trajectories.actions[places[:, :-1]]
-        by_simulator = predict(simulator, truth[:, 0], actions)
-        by_written = predict(MujocoDynamics(written), truth[:, 0], actions)
+        by_simulator = predict(simulator, truth[:, :1], actions)
+        by_written = predict(MujocoDynamics(written), truth[:, :1], actions)
         pairs = ((by_written, by_simulator), (by_written, truth[:, 1:]), (by_simulator, truth[:, 1:]))
         errors = [squared_errors(*pair).mean(-1) for pair in pairs]
         for horizon in group:
