@@ -134,7 +134,7 @@ def test_runs_can_be_grouped_by_a_parameter_or_a_tag(everything: str) -> None:
     by_parameter = read_results(whole, "mosim", group_by="model.constraints").runs["group"]
     assert set(by_parameter.dropna()) == {"constraints 12", "constraints None", "constraints not set"}
     by_tag = read_results(whole, "mosim", group_by="model.structure").runs["group"]
-    assert by_tag.value_counts().to_dict() == {"kind rigid_body + corrector": 15, "kind not set": 12}
+    assert by_tag.value_counts().to_dict() == {"structure rigid_body + corrector": 15, "structure not set": 12}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_runs_can_be_grouped_by_a_parameter_or_a_tag(everything: str) -> None:
         ({"experiment": "nope"}, "has no experiment 'nope'; available: Default, mosim."),
         ({"experiment": "Default"}, "has no runs yet"),
         ({"experiment": "mosim", "only": ["nope"]}, "no run 'nope'"),
-        ({"experiment": "mosim", "group_by": "model.structur"}, "'model.kin'; available: model.structure"),
+        ({"experiment": "mosim", "group_by": "model.structur"}, "'model.structur'; available: model.structure"),
     ],
 )
 def test_what_is_not_there_is_told(everything: str, arguments: dict, said: str) -> None:
