@@ -195,7 +195,7 @@ def test_other_versions_of_the_physics_do_not_mix(small_dataset: Path) -> None:
     metadata["versions"]["mujoco"] = "2.0.0"
     path.write_text(json.dumps(metadata))
     assert len(Dataset.open(small_dataset).load()) == 12
-    with pytest.raises(MismatchError, match=r"its version of mujoco is 2.0.0 against"):
+    with pytest.raises(MismatchError, match=r"its version of mujoco is 2.0.0 instead of"):
         collect("reacher-easy", small_dataset, 12, 40, workers=1, seed=5)
 
 
