@@ -42,7 +42,10 @@ def test_it_writes_a_page_that_needs_nothing_else(database: Path, tmp_path: Path
     [
         (["--experiment", "nope"], "has no experiment 'nope'; available: Default, mosim."),
         (["--runs", "nope"], "the experiment has no run 'nope'"),
-        (["--group-by", "model.structur"], "no run has a parameter or tag 'model.structur'; available: model.structure"),
+        (
+            ["--group-by", "model.structur"],
+            "no run has a parameter or tag 'model.structur'; available: model.structure",
+        ),
         (["--tracking-uri", "sqlite:///none.db"], "there is no MLflow store at sqlite:///"),
         (["--tracking-uri", "http://127.0.0.1:9"], "http://127.0.0.1:9 cannot be read: [Errno 111] Connection refused"),
         (["--every", "0"], "--every 0.0: input should be greater than 0"),

@@ -135,7 +135,7 @@ def test_a_budget_of_minutes_is_kept(tmp_path: Path) -> None:
 def test_a_single_episode_is_trained_on_and_watched(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, data=trajectories(episodes=1))
     rows = {tuple(row) for row in trainer._data.states[:-1].tolist()}
-    for sampler in (trainer._training, trainer._validation):
+    for sampler in (trainer._training, trainer._validation._windows):
         states, _ = sampler.draw(2000, 1)
         assert {tuple(row) for row in states[:, 0].tolist()} == rows
 

@@ -21,6 +21,7 @@ from mosim.training.recipe import Recipe, StageConfig, run_identity
 from mosim.training.replicas import ALONE, Replicas
 from mosim.training.report import Report
 from mosim.training.stage import StageCursor, Stopwatch, learning_rate, progress, select_parts, stagnates
+from mosim.training.validation import VALIDATION_HORIZON, VALIDATION_WINDOWS, Validation
 from mosim.training.windows import WindowSampler
 
 REPORT_STEPS = 100
@@ -29,8 +30,6 @@ REPORT_STEPS = 100
 CHECKPOINT_SECONDS = 120.0
 """Wall clock between checkpoints within a stage."""
 
-_VALIDATION_HORIZON = 16
-_VALIDATION_WINDOWS = 256
 _KEPT_CHECKPOINTS = 2
 
 
@@ -124,7 +123,7 @@ class Trainer:
             self.model = recipe.model.build(data.facts, data.statistics)
         rows = (*data.tensors(self._device), data.offsets)
         self._training = WindowSampler(*rows, range(learned), recipe.seed)
-        self._validation = WindowSampler(*rows, range(data.episodes - kept, data.episodes), recipe.seed)
+        self._validation = Validation(WindowSampler(*rows, range(data.episodes - kept, data.episodes), recipe.seed))
         if not existing and start is None:
             self.model.fit_scales(self._training)
         if self._restored:
@@ -172,30 +171,16 @@ class Trainer:
         """Writes a checkpoint of where training stands, and returns its path."""
         return self._save()
 
-    @single_threaded
-    @torch.no_grad()
     def horizon_errors(self, horizons: Sequence[int]) -> dict[int, float]:
         """The horizon error, in raw units squared, on the episodes kept from training.
 
         Args:
           horizons: in physics steps, 1 or more; those longer than the episodes are measured as far as these go.
         """
-        known = self.model.history
-        longest = min(max(horizons), self._validation.longest - (known - 1))
-        states, actions = self._validation.spread(_VALIDATION_WINDOWS, longest + known - 1)
-        predicted = self.model.predict(states[:, :known], actions[:, : known - 1], actions[:, known - 1 :])
-        errors = (predicted - states[:, known:])[..., self.model.facts.layout.motion].square().mean(dim=(0, 2))
-        return {horizon: errors[:horizon].mean().item() for horizon in horizons}
+        return self._validation.horizon_errors(self.model, horizons)
 
     def _validation_error(self) -> float:
-        return self.horizon_errors([_VALIDATION_HORIZON])[_VALIDATION_HORIZON]
-
-    def _persistence_error(self) -> float:
-        known = self.model.history
-        longest = min(_VALIDATION_HORIZON + known - 1, self._validation.longest)
-        states, _ = self._validation.spread(_VALIDATION_WINDOWS, longest)
-        change = (states[:, known - 1 : known] - states[:, known:])[..., self.model.facts.layout.motion]
-        return change.square().mean().item()
+        return self.horizon_errors([VALIDATION_HORIZON])[VALIDATION_HORIZON]
 
     def _train_stage(self, stage: StageConfig) -> Iterator[Report]:
         learning = select_parts(self.model, self._recipe.stages, self._stage_index)
@@ -245,7 +230,7 @@ class Trainer:
         self._restored = {}
         found = self.model.solve(stage.learns, self._training, self._validation_error)
         self._cursor.seconds = watch.lap()
-        states, actions = self._training.spread(_VALIDATION_WINDOWS, self._window(stage))
+        states, actions = self._training.spread(VALIDATION_WINDOWS, self._window(stage))
         with torch.no_grad():
             loss = self.model.loss(states, actions, _mean_of(stage))[0].item()
         return self._end_stage(self._report(stage, loss, 0.0)._replace(found=found))
@@ -256,7 +241,7 @@ class Trainer:
             earlier = checkpoints.load_weights(checkpoints.read_checkpoint(self._folder / self._stage_ends[-1]))
             self.model.load_state_dict(earlier.state_dict())
             change = (
-                f"the horizon error at {_VALIDATION_HORIZON} was {before:.3g} before this stage and {validation:.3g} "
+                f"the horizon error at {VALIDATION_HORIZON} was {before:.3g} before this stage and {validation:.3g} "
                 "after it"
             )
             report = report._replace(note=f"stage {report.name} is undone: {change}.")
@@ -266,7 +251,9 @@ class Trainer:
         self._cursor, self._optimizer = StageCursor(), None
         self._stage_ends.append(self._name)
         self._save()
-        return report._replace(progress=1.0, validation=validation, persistence=self._persistence_error())
+        return report._replace(
+            progress=1.0, validation=validation, persistence=self._validation.persistence_error(self.model)
+        )
 
     @single_threaded
     def _train_until_report(
