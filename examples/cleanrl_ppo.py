@@ -34,14 +34,14 @@ class Settings:
     control_steps: int = 2_400_000
     action_repeat: int = 4
     num_envs: int = 128
-    fragment: int = 32  # Actions that each env takes between two updates.
-    minibatch: int = 512
-    epochs: int = 10
+    num_steps: int = 32  # Actions that each env takes between two updates.
+    minibatch_size: int = 512
+    update_epochs: int = 10
     learning_rate: float = 5e-4  # At the start; it falls to nothing.
     gamma: float = 0.95
     gae_lambda: float = 0.95
-    clip: float = 0.3
-    entropy: float = 0.003
+    clip_coef: float = 0.3
+    ent_coef: float = 0.003
     hidden: int = 64
     eval_episodes: int = 20
     seed: int = 0
@@ -72,7 +72,7 @@ def main(settings: Settings) -> None:
     def control(action: torch.Tensor) -> torch.Tensor:
         return lower + (action.clamp(-1, 1) + 1) / 2 * (upper - lower)
 
-    shape = settings.fragment, settings.num_envs
+    shape = settings.num_steps, settings.num_envs
     updates = max(1, settings.control_steps // (shape[0] * shape[1] * settings.action_repeat))
     ended = torch.zeros(settings.num_envs, dtype=torch.bool)
     for update in range(updates):
@@ -92,15 +92,15 @@ def main(settings: Settings) -> None:
             targets, rows = advantages + values[:-1], valid.flatten().nonzero().squeeze(-1)
             advantages = (advantages - advantages.flatten()[rows].mean()) / (advantages.flatten()[rows].std() + 1e-8)
         optimizer.param_groups[0]["lr"] = settings.learning_rate * (1 - update / updates)
-        for _ in range(settings.epochs):
-            for chosen in rows[torch.randperm(len(rows))].split(settings.minibatch):
+        for _ in range(settings.update_epochs):
+            for chosen in rows[torch.randperm(len(rows))].split(settings.minibatch_size):
                 seen, advantage = observations[:-1].flatten(0, 1)[chosen], advantages.flatten()[chosen]
                 distribution = policy(seen)
                 new = distribution.log_prob(actions.flatten(0, 1)[chosen])
                 ratio = (new - log_probabilities.flatten()[chosen]).exp()
-                clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
+                clipped = ratio.clamp(1 - settings.clip_coef, 1 + settings.clip_coef)
                 loss = -torch.min(ratio * advantage, clipped * advantage).mean()
-                loss = loss - settings.entropy * distribution.entropy().mean()
+                loss = loss - settings.ent_coef * distribution.entropy().mean()
                 loss = loss + 0.5 * (critic(seen).squeeze(-1) - targets.flatten()[chosen]).square().mean()
                 optimizer.zero_grad()
                 loss.backward()

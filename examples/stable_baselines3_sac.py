@@ -89,7 +89,7 @@ class Settings:
     control_steps: int = 300_000
     action_repeat: int = 4
     num_envs: int = 16
-    updates: int = 8  # Gradient steps after a step of all envs.
+    gradient_steps: int = 8  # After a step of all envs.
     learning_starts: int = 1000  # Random actions before the first gradient step.
     gamma: float = 0.95
     learning_rate: float = 1e-3
@@ -114,7 +114,7 @@ def main(settings: Settings) -> None:
         learning_rate=settings.learning_rate,
         gamma=settings.gamma,
         train_freq=1,
-        gradient_steps=settings.updates,
+        gradient_steps=settings.gradient_steps,
         learning_starts=settings.learning_starts,
         policy_kwargs={"net_arch": [settings.hidden, settings.hidden]},
         seed=settings.seed,

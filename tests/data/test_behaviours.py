@@ -116,7 +116,7 @@ def test_policies_resolve_from_the_working_folder(tmp_path: Path, monkeypatch: p
     for reference, sentence in {
         "my_policy_module": "not of the form module:Name",
         "my_policy_module:": "not of the form module:Name",
-        "no_such_module:push": "module 'no_such_module' does not import",
+        "no_such_module:push": "module 'no_such_module' cannot be imported",
         "my_policy_module:pull": "has no 'pull'; it must be a policy: a function of an observation",
         "my_policy_module:number": "'my_policy_module:number' must be a policy: a function",
     }.items():

@@ -23,8 +23,8 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 TASK = "reacher-easy"
 
 FEW = {
-    "cleanrl_ppo": ["--num-envs", "4", "--rollout-fragment-length", "16", "--minibatch", "32", "--epochs", "2"],
-    "stable_baselines3_sac": ["--num-envs", "4", "--learning-starts", "40", "--updates", "1"],
+    "cleanrl_ppo": ["--num-envs", "4", "--num-steps", "16", "--minibatch-size", "32", "--update-epochs", "2"],
+    "stable_baselines3_sac": ["--num-envs", "4", "--learning-starts", "40", "--gradient-steps", "1"],
 }
 
 

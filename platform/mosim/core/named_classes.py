@@ -28,7 +28,7 @@ def load_name(name: str, what: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise MosimError(f"{name!r}: module {module_name!r} does not import ({error}).") from None
+        raise MosimError(f"{name!r}: module {module_name!r} cannot be imported ({error}).") from None
     found = getattr(module, bare, None)
     if found is None:
         raise MosimError(f"{name!r}: module {module_name!r} has no {bare!r}; it must be {what}.")

@@ -139,7 +139,7 @@ def test_a_class_is_imported_where_the_user_names_it_alone() -> None:
     for name, sentence in {
         "own_tasks:Away": "has no 'Away'; it must be a task",
         "own_tasks:SLIDER": "must be a task: a subclass of mosim.tasks.Task",
-        "no_such_module:Home": "module 'no_such_module' does not import",
+        "no_such_module:Home": "module 'no_such_module' cannot be imported",
         "mosim.tasks:TensorTask": "does not define observe, reward",
     }.items():
         with pytest.raises(MosimError, match=sentence):
