@@ -5,8 +5,8 @@
 
 All that it needs of mosim are an environment, made by Gymnasium, and at the end the true task's evaluation. Two things
 are easily got wrong in a loop over a vector environment. The step after an episode's end resets it (Gymnasium's
-next-step autoreset), so it is no action to learn from. And an episode that is cut (`truncated`) goes on as far as
-values are concerned, while one that has ended (`terminated`) is worth nothing more.
+next-step autoreset), so it must not be learned from. The value of the last observation is bootstrapped where an
+episode is `truncated`, and is zero where it is `terminated`.
 """
 
 import itertools

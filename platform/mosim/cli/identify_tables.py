@@ -22,7 +22,7 @@ _WIDEST = 1000
 """Characters of a table's line."""
 
 _IN_PERCENT = 1e-3
-"""Difference from which it is told in percent."""
+"""Difference from which it is printed in percent."""
 
 NOT_DETERMINED = "not determined"
 
