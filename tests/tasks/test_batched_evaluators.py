@@ -17,8 +17,12 @@ STATES = 10_000
 EPISODES, STEPS = 40, 125
 """Of random motion: half of the states; the other half are random."""
 TOLERANCE = 1e-5
+FORCES = ("hopper-hop", "hopper-stand")
+"""Tasks that observe forces, which MuJoCo computes."""
 STEPWISE = ("reacher", "pendulum", "sparse")
 """Tasks whose reward is 0 or 1, by part of their names."""
+TENSOR_TASKS = sorted({*batched_tasks()} - {*FORCES})
+SMOOTH = [name for name in TENSOR_TASKS if not any(part in name for part in STEPWISE)]
 
 
 @functools.cache
@@ -91,7 +95,7 @@ def test_rows_do_not_see_each_other_and_float32_will_do(name: str) -> None:
     assert_agree(single, rounded, 1e-12)
 
 
-@pytest.mark.parametrize("name", batched_tasks())
+@pytest.mark.parametrize("name", TENSOR_TASKS)
 def test_all_is_computed_on_the_state_s_device(name: str) -> None:
     """The meta device, like any other, refuses to be mixed with the CPU."""
     states, actions, contexts = (part[:3].to("meta") for part in samples(name))
@@ -102,7 +106,7 @@ def test_all_is_computed_on_the_state_s_device(name: str) -> None:
         assert evaluation.reward.shape == evaluation.terminated.shape == (3,)
 
 
-@pytest.mark.parametrize("name", [name for name in batched_tasks() if not any(part in name for part in STEPWISE)])
+@pytest.mark.parametrize("name", SMOOTH)
 def test_smooth_rewards_have_gradients(name: str) -> None:
     """Finite in every state, the extreme ones included, and equal to the slope of the reward."""
     task = loaded(name)
@@ -123,10 +127,26 @@ def test_smooth_rewards_have_gradients(name: str) -> None:
     assert ((slope - predicted).abs() < 1e-5 + 1e-3 * predicted.abs()).double().mean() > 0.99
 
 
-def test_hopper_feels_forces_and_so_has_none() -> None:
-    assert not [name for name in batched_tasks() if name.startswith("hopper")]
-    sensors = loaded("hopper-hop").model.sensor_type
-    assert mujoco.mjtSensor.mjSENS_TOUCH in sensors
+@pytest.mark.parametrize("name", FORCES)
+def test_forces_are_those_of_the_step_that_led_to_a_state(name: str) -> None:
+    """As dm_control has them: its own environment, a physics step at a time, with the foot on the floor and off it."""
+    task = loaded(name)
+    physics, own = task.environment.physics, task.environment.task
+    start, random = task.reset([4]), np.random.default_rng(0)
+    states, actions, observations, rewards_ = [start.state], [], [], []
+    for _ in range(600):
+        actions.append(random.uniform(-1, 1, task.facts.nu))
+        physics.set_control(actions[-1])
+        physics.step()
+        states.append(task.facts.layout.read(task.data))
+        observations.append(np.concatenate([np.ravel(part) for part in own.get_observation(physics).values()]))
+        rewards_.append(own.get_reward(physics))
+    path, control = torch.from_numpy(np.stack(states)), torch.from_numpy(np.stack(actions))
+    ours = task.evaluator()(path[1:], control, torch.zeros(600, 0), path[:-1])
+    np.testing.assert_allclose(ours.observation, np.stack(observations), atol=TOLERANCE)
+    np.testing.assert_allclose(ours.reward, rewards_, atol=TOLERANCE)
+    pressed = (ours.observation[:, -2:] > 0).double().mean()
+    assert 0.05 < pressed < 0.95
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.7])

@@ -15,7 +15,7 @@ from own_tasks import Backwards, Home, Nearer, write_slider
 
 BATCH = 4
 
-SUITE = (*batched_tasks(), "hopper-hop", "ball_in_cup-catch", "fish-swim", "quadruped-walk", "lqr-lqr_2_1")
+SUITE = (*batched_tasks(), "ball_in_cup-catch", "fish-swim", "quadruped-walk", "lqr-lqr_2_1")
 
 OWN = {"own_tasks:Backwards": Backwards, "own_tasks:Nearer": Nearer, "own_tasks:Home": Home}
 

@@ -2,7 +2,10 @@
 
 from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor
+
+from mosim.core.errors import MosimError
 
 
 class Evaluation(NamedTuple):
@@ -33,3 +36,13 @@ class Evaluator(Protocol):
             forces and accelerations (hopper's touch) from the step that led to a state, not from the state.
         """
         ...
+
+
+def refuse_gradient(name: str, state: Tensor) -> None:
+    """For evaluators that ask MuJoCo: better none at all than a gradient that leaves its part out.
+
+    Raises:
+      MosimError: a gradient by the state is wanted.
+    """
+    if torch.is_grad_enabled() and state.requires_grad:
+        raise MosimError(f"{name} is evaluated by MuJoCo, so its reward has no gradient; detach the state.")

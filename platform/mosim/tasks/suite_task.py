@@ -12,7 +12,7 @@ from mosim.core.errors import MosimError, UnsupportedSystemError
 from mosim.robots import EpisodeStart, physics_digests
 from mosim.tasks.context import ContextLayout
 from mosim.tasks.dm_control_suite import control, suite
-from mosim.tasks.evaluation import Evaluation, Evaluator
+from mosim.tasks.evaluation import Evaluation, Evaluator, refuse_gradient
 from mosim.tasks.task import Task
 
 _CONSTRUCTION_SEED = 0
@@ -53,8 +53,8 @@ class SuiteTask(Task):
 
     @property
     def differentiable(self) -> bool:
-        """See `Task`: where there is a batched evaluator."""
-        return self.name in _BATCHED
+        """See `Task`: where there is a batched evaluator that is."""
+        return self.name in _DIFFERENTIABLE
 
     def evaluator(self) -> Evaluator:
         """See `Task`: the batched evaluator where there is one, else the exact one."""
@@ -158,10 +158,7 @@ class _ExactEvaluator:
         Raises:
           MosimError: a gradient is wanted, which MuJoCo does not give.
         """
-        if torch.is_grad_enabled() and state.requires_grad:
-            raise MosimError(
-                f"{self._task.name} is evaluated by MuJoCo, so its reward has no gradient; detach the state."
-            )
+        refuse_gradient(self._task.name, state)
         states, contexts = state.double().cpu().numpy(), context.double().cpu().numpy()
         actions = None if action is None else action.double().cpu().numpy()
         befores = None if previous is None else previous.double().cpu().numpy()
@@ -206,15 +203,28 @@ class _ExactEvaluator:
 
 _BATCHED: dict[str, Callable[[SuiteTask], Evaluator]] = {}
 
+_DIFFERENTIABLE: set[str] = set()
+"""Names of the tasks whose batched evaluator is differentiable."""
 
-def batched_evaluator(*names: str) -> Callable[[Callable[[SuiteTask], Evaluator]], Callable[[SuiteTask], Evaluator]]:
-    """Registers a batched evaluator for the suite's tasks of these names; a name twice raises."""
+_Factory = Callable[[SuiteTask], Evaluator]
 
-    def register(factory: Callable[[SuiteTask], Evaluator]) -> Callable[[SuiteTask], Evaluator]:
+
+def batched_evaluator(*names: str, differentiable: bool = True) -> Callable[[_Factory], _Factory]:
+    """Registers a batched evaluator for the suite's tasks of these names; a name twice raises.
+
+    Args:
+      names: as `domain-task`.
+      differentiable: whether all of it is computed in torch, on the device of the states; if not, the evaluator
+        refuses a gradient.
+    """
+
+    def register(factory: _Factory) -> _Factory:
         for name in names:
             if name in _BATCHED:
                 raise MosimError(f"task {name!r} already has a batched evaluator.")
             _BATCHED[name] = factory
+        if differentiable:
+            _DIFFERENTIABLE.update(names)
         return factory
 
     return register

@@ -1,12 +1,12 @@
 """Batched observations and rewards of the dm_control suite's tasks, one module a domain; importing it registers them.
 
-Hopper is not here, and so goes the exact route: it observes the forces on its touch sensors, which only MuJoCo's
-contact solver knows. Domains that have no module yet go it as well.
+A domain without a module is evaluated by dm_control itself, one state after the other.
 """
 
 from mosim.tasks.suite.acrobot import AcrobotEvaluator
 from mosim.tasks.suite.cartpole import CartpoleEvaluator
 from mosim.tasks.suite.cheetah import CheetahEvaluator
+from mosim.tasks.suite.hopper import HopperEvaluator
 from mosim.tasks.suite.humanoid import HumanoidEvaluator
 from mosim.tasks.suite.pendulum import PendulumEvaluator
 from mosim.tasks.suite.reacher import ReacherEvaluator
@@ -16,6 +16,7 @@ __all__ = [
     "AcrobotEvaluator",
     "CartpoleEvaluator",
     "CheetahEvaluator",
+    "HopperEvaluator",
     "HumanoidEvaluator",
     "PendulumEvaluator",
     "ReacherEvaluator",

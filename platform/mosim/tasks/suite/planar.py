@@ -27,7 +27,7 @@ class PlanarBody(nn.Module):
     def __init__(self, model: mujoco.MjModel) -> None:
         super().__init__()
         turns = _turns(model)
-        slides, arms = _center_of_mass(model)
+        slides, arms = _center(model, model.body_mass / model.body_mass.sum())
         normals = np.stack([arms[:, 1], -arms[:, 0]], axis=-1)
         self._constant("_turns", turns.T)
         self._constant("_turned", -model.qpos0 @ turns)
@@ -50,6 +50,28 @@ class PlanarBody(nn.Module):
         return F.linear(qvel, self._slides) + turning
 
 
+class HeightDifference(nn.Module):
+    """How far one body's centre of mass stands above another's, in metres: `(batch,)`, float64.
+
+    Args:
+      model: of a robot as `PlanarBody` takes it, whose slides move both bodies.
+      upper, lower: names of the bodies.
+    """
+
+    _arms: Tensor
+
+    def __init__(self, model: mujoco.MjModel, upper: str, lower: str) -> None:
+        super().__init__()
+        weights = np.zeros(model.nbody)
+        weights[model.body(upper).id], weights[model.body(lower).id] = 1, -1
+        self.register_buffer("_arms", torch.from_numpy(_center(model, weights)[1].T.copy()), persistent=False)
+
+    def forward(self, cosines: Tensor, sines: Tensor) -> Tensor:
+        """See above; both arguments as `PlanarBody.directions` gives them."""
+        forward, up = self._arms
+        return F.linear(cosines, up) - F.linear(sines, forward)
+
+
 def _turns(model: mujoco.MjModel) -> np.ndarray:
     """How much of each joint's position is in each body's angle, `(nq, bodies)`."""
     turns = np.zeros((model.nq, model.nbody))
@@ -60,11 +82,15 @@ def _turns(model: mujoco.MjModel) -> np.ndarray:
     return turns[:, 1:]
 
 
-def _center_of_mass(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
-    """The centre of mass as a sum: of the slides, `(nq, 2)`, and of an arm that turns with each body, `(bodies, 2)`."""
+def _center(model: mujoco.MjModel, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sum of the bodies' centres of mass, each with its weight, `(nbody,)`, as a sum over joints and bodies.
+
+    Returns:
+      What each slide moves it by, `(nq, 2)`, and the arm that turns with each body, `(bodies, 2)`.
+    """
     slides, arms = np.zeros((model.nq, 2)), np.zeros((model.nbody, 2))
     for body in range(1, model.nbody):
-        share = model.body_mass[body] / model.body_mass.sum()
+        share = weights[body]
         arm, frame = model.body_ipos[body, _PLANE], body
         while frame:
             for joint in _joints(model, frame, mujoco.mjtJoint.mjJNT_SLIDE):
