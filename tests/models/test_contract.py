@@ -11,8 +11,8 @@ from mosim.models import (
     CorrectorConfig,
     DynamicsModel,
     LearnedModel,
+    ModelConfig,
     MujocoDynamics,
-    NeuralSimulator,
     NeuralSimulatorConfig,
     Persistence,
     Statistics,
@@ -31,10 +31,13 @@ def system_of(xml: str) -> System:
     return System("mechanism.xml", "mechanism", model)
 
 
-def simulator(config: NeuralSimulatorConfig) -> Callable[[System], DynamicsModel]:
+ARRAY_KINDS = ("ensemble", "gru", "transformer", "rssm", "latent_dynamics")
+
+
+def learned(config: ModelConfig) -> Callable[[System], DynamicsModel]:
     def make(system: System) -> DynamicsModel:
         torch.manual_seed(0)
-        return NeuralSimulator(system.facts, config, Statistics.neutral(system.facts)).double()
+        return config.build(system.facts, Statistics.neutral(system.facts)).double()
 
     return make
 
@@ -43,8 +46,9 @@ KINDS: dict[str, Callable[[System], DynamicsModel]] = {
     "no change": lambda system: Persistence(system.facts),
     "mujoco": MujocoDynamics,
     "recurrent": lambda system: recurrent_model(system.facts),
+    **{kind: learned(ModelConfig.kinds[kind].model_validate({"parameters": 3000})) for kind in ARRAY_KINDS},
     **{
-        f"{predictor}{', constrained' if constraints else ''}": simulator(
+        f"{predictor}{', constrained' if constraints else ''}": learned(
             NeuralSimulatorConfig(predictor=predictor, constraints=constraints, correctors=(CorrectorConfig(),))
         )
         for predictor in PREDICTORS
@@ -86,7 +90,7 @@ def test_a_rollout_is_its_steps(model: DynamicsModel, states: torch.Tensor, acti
     assert together.shape == (BATCH, HORIZON, model.facts.state_size)
     assert together.dtype == states.dtype
     carry = begun(model, states, actions)
-    torch.testing.assert_close(model.state(carry), states, rtol=0, atol=0)
+    torch.testing.assert_close(model.state(carry), states, rtol=0, atol=1e-15)
     for step in range(HORIZON):
         carry = model.step(carry, actions[:, step])
         torch.testing.assert_close(model.state(carry), together[:, step], rtol=0, atol=1e-7)
@@ -117,18 +121,22 @@ def test_gradients_are_those_of_finite_differences(
     random = torch.Generator().manual_seed(2)
     weights = torch.randn(BATCH, HORIZON, model.facts.state_size, generator=random, dtype=torch.float64)
 
-    def value(start: torch.Tensor) -> torch.Tensor:
-        return (model.rollout(start, actions) * weights).sum()
+    def value(start: torch.Tensor, controls: torch.Tensor) -> torch.Tensor:
+        return (model.rollout(start, controls) * weights).sum()
 
-    start = states.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(value(start), start)
-    direction = torch.zeros_like(states)
+    known = [states.clone().requires_grad_(), actions.clone().requires_grad_()]
+    gradients = torch.autograd.grad(value(*known), known, materialize_grads=True)
+    directions = [torch.zeros_like(states), torch.randn(actions.shape, generator=random, dtype=torch.float64)]
     velocities = model.facts.layout.qvel
-    direction[:, velocities] = torch.randn(BATCH, model.facts.nv, generator=random, dtype=torch.float64)
-    with torch.no_grad():
-        more, less = (value(states + sign * 1e-6 * direction) for sign in (1, -1))
-    expected = float((more - less) / 2e-6)
-    assert float((gradient * direction).sum()) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    directions[0][:, velocities] = torch.randn(BATCH, model.facts.nv, generator=random, dtype=torch.float64)
+    for number, (gradient, direction) in enumerate(zip(gradients, directions, strict=True)):
+        with torch.no_grad():
+            moved = [[part.clone() for part in (states, actions)] for _ in range(2)]
+            for each, sign in zip(moved, (1, -1), strict=True):
+                each[number] += sign * 1e-6 * direction
+            more, less = (value(*each) for each in moved)
+        expected = float((more - less) / 2e-6)
+        assert float((gradient * direction).sum()) == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 def test_parts_cover_every_weight_once(model: DynamicsModel) -> None:
@@ -143,3 +151,7 @@ def test_parts_cover_every_weight_once(model: DynamicsModel) -> None:
     assert len(set(map(id, held))) == len(held), "no weight is of two parts, unless one lies within the other"
     assert set(map(id, held)) == set(map(id, model.parameters()))
     assert {model.part_of(name) for name, _ in model.named_parameters()} == outermost
+
+
+def test_every_kind_is_tried_here() -> None:
+    assert {*ModelConfig.kinds} - {"test_gru"} == {"mosim", *ARRAY_KINDS}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mechanisms import EVERY_JOINT, PENDULUM, compiled
 from mosim.models import IntegratorConfig, make_integrator
-from mosim.models.mosim.config import TORCHDIFFEQ_ADAPTIVE, TORCHDIFFEQ_FIXED
+from mosim.models.parts.integrators import TORCHDIFFEQ_ADAPTIVE, TORCHDIFFEQ_FIXED
 from mosim.robots import SystemFacts
 
 _, PENDULUM_FACTS = compiled(PENDULUM)

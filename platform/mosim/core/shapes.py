@@ -18,6 +18,12 @@ Action = Float[Tensor, "*batch nu"]
 Actions = Float[Tensor, "*batch horizon nu"]
 """One action a physics step."""
 
+Motion = Float[Tensor, "*batch motion"]
+"""`[qpos, qvel]`: a state without its activations."""
+
+Controls = Float[Tensor, "*batch controls"]
+"""`ctrl`, with the activations after it."""
+
 History = Float[Tensor, "*batch known state"]
 """States that are known when a prediction begins, the last of them last."""
 
@@ -32,6 +38,9 @@ Qvel = Float[Tensor, "*batch nv"]
 
 InverseInertia = Float[Tensor, "*batch nv nv"]
 """`M(q)`."""
+
+Seen = Float[Tensor, "*batch seen"]
+"""A state, or a state and an action, as networks see them."""
 
 Window = Float[Tensor, "batch states state"]
 """True states of a batch of windows: `horizon + 1` of them, the start included."""

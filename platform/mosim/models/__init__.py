@@ -1,17 +1,18 @@
 """Dynamics models: the interface, the neural simulator, the baselines, and MuJoCo itself."""
 
+from mosim.models.arrays import (
+    EnsembleConfig,
+    GRUConfig,
+    LatentDynamicsConfig,
+    RecurrentStateSpaceConfig,
+    TransformerConfig,
+)
 from mosim.models.carry import Carry, flat_carry, map_carry, unflat_carry
 from mosim.models.config import AnyModelConfig, Knowledge, ModelConfig
 from mosim.models.interface import DynamicsModel, MarkovModel, Persistence
 from mosim.models.learned import LearnedModel, Mean, Windows
 from mosim.models.limits import STATE_LIMIT, StateLimits
-from mosim.models.mosim.config import (
-    ConstraintsConfig,
-    CorrectorConfig,
-    IntegratorConfig,
-    NetworkConfig,
-    NeuralSimulatorConfig,
-)
+from mosim.models.mosim.config import ConstraintsConfig, CorrectorConfig, NeuralSimulatorConfig
 from mosim.models.mosim.constraints.compliance import Impedances
 from mosim.models.mosim.identification.base_parameters import BaseParameters, base_parameters
 from mosim.models.mosim.identification.certainty import Certainty, certainty_of
@@ -26,10 +27,11 @@ from mosim.models.mosim.identification.mechanical_parameters import (
     full_inertia,
 )
 from mosim.models.mosim.identification.step_fit import StepFit, fit_constraints, fit_steps
-from mosim.models.mosim.integrators import Integrator, make_integrator
 from mosim.models.mosim.neural_simulator import NeuralSimulator
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor, Mechanics
 from mosim.models.mujoco_dynamics import ChaosFloor, MujocoDynamics
+from mosim.models.parts.integrators import Integrator, IntegratorConfig, make_integrator
+from mosim.models.parts.networks import NetworkConfig
 from mosim.models.statistics import Statistics
 
 __all__ = [
@@ -44,11 +46,14 @@ __all__ = [
     "ConstraintsConfig",
     "CorrectorConfig",
     "DynamicsModel",
+    "EnsembleConfig",
     "Excitation",
+    "GRUConfig",
     "Impedances",
     "Integrator",
     "IntegratorConfig",
     "Knowledge",
+    "LatentDynamicsConfig",
     "LearnedModel",
     "MarkovModel",
     "MassFit",
@@ -63,9 +68,11 @@ __all__ = [
     "NeuralSimulatorConfig",
     "Parameter",
     "Persistence",
+    "RecurrentStateSpaceConfig",
     "StateLimits",
     "Statistics",
     "StepFit",
+    "TransformerConfig",
     "Windows",
     "base_parameters",
     "centre_and_inertia",

@@ -54,6 +54,11 @@ class DynamicsModel(nn.Module, abc.ABC):
     def state(self, carry: Carry) -> State:
         """The predicted state, of shape `(..., state_size)`."""
 
+    def uncertainty(self, carry: Carry) -> Tensor | None:
+        """How uncertain the predicted state is, `(...,)`, in standard deviations of the data; None if it cannot say."""
+        del carry
+        return None
+
     def advance(self, carry: Carry, actions: Actions) -> tuple[Carry, States]:
         """Predicts open loop: steps under actions of shape `(..., horizon, nu)`, and the states after each of them."""
         states = []

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from mosim.core.shapes import Errors, Window, WindowActions
+from mosim.core.shapes import Errors, States, Window, WindowActions
 from mosim.geometry import ConfigurationSpace
 from mosim.models.config import ModelConfig
 from mosim.models.interface import DynamicsModel
@@ -114,8 +114,12 @@ class LearnedModel(DynamicsModel):
         """
         known = self.history
         predicted = self.predict(states[:, :known], actions[:, : known - 1], actions[:, known - 1 :])
+        return self.deviation(predicted, states[:, known:])
+
+    def deviation(self, predicted: States, true: States) -> Errors:
+        """How predicted states are off true ones, both `(batch, horizon, state_size)`; units as for `errors`."""
         qpos, qvel, _ = self.facts.layout.split(predicted)
-        true_qpos, true_qvel, _ = self.facts.layout.split(states[:, known:])
+        true_qpos, true_qvel, _ = self.facts.layout.split(true)
         step_std = self.facts.timestep * self.statistics.acceleration_std
         return torch.cat(
             [

@@ -296,6 +296,8 @@ class Trainer:
         for group in optimizer.param_groups:
             group["lr"] = rate
         part = self._replicas.part(stage.batch_size)
+        # Models that draw random numbers draw the same ones in a training that is resumed.
+        torch.manual_seed(hash((self._recipe.seed, self._stage_index, self._cursor.step)))
         states, actions = self._training.draw(stage.batch_size, self._window(stage), part)
         loss, errors = self._loss(self.model, states, actions, _mean_of(stage))
         optimizer.zero_grad(set_to_none=True)

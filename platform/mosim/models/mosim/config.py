@@ -6,33 +6,17 @@ from pydantic import Field
 
 from mosim.core.frozen import Frozen
 from mosim.models.config import Knowledge, ModelConfig
+from mosim.models.parts.integrators import IntegratorConfig
+from mosim.models.parts.networks import NetworkConfig
 from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
 
 if TYPE_CHECKING:
     from mosim.models.mosim.neural_simulator import NeuralSimulator
 
-Activation = Literal["silu", "gelu", "tanh", "relu"]
-
 CorrectorInput = Literal["limit_depth", "contacts"]
 
 PredictorKind = Literal["rigid_body", "network", "articulated"]
-
-TORCHDIFFEQ_FIXED = ("euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams")
-TORCHDIFFEQ_ADAPTIVE = ("dopri8", "dopri5", "bosh3", "fehlberg2", "adaptive_heun", "scipy_solver")
-IntegratorMethod = Literal[
-    "auto", "semi_implicit_euler", "constant_acceleration", "runge_kutta_4",
-    "euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams",
-    "dopri8", "dopri5", "bosh3", "fehlberg2", "adaptive_heun", "scipy_solver",
-]  # fmt: skip
-
-
-class NetworkConfig(Frozen):
-    """A residual network."""
-
-    width: int = Field(default=128, ge=1, description="Units of each hidden layer.")
-    depth: int = Field(default=2, ge=0, description="Residual blocks after the first layer.")
-    activation: Activation = Field(default="silu", description="Activation function.")
 
 
 class CorrectorConfig(Frozen):
@@ -59,29 +43,6 @@ class ConstraintsConfig(Frozen):
     searches: int = Field(
         default=20, ge=1, description="Maximum number of Newton steps in the search for the active constraints."
     )
-
-
-class IntegratorConfig(Frozen):
-    """How the acceleration becomes the next state."""
-
-    method: IntegratorMethod = Field(
-        default="auto",
-        description="semi_implicit_euler (one network call per step; MuJoCo's default), constant_acceleration (one "
-        "call; positions to second order), runge_kutta_4 (four calls; MuJoCo's RK4), or the name of any "
-        "torchdiffeq method. auto is semi_implicit_euler unless MuJoCo integrates with RK4; then it is "
-        "runge_kutta_4 for models with constraints, whose forces jump within a step, and for articulated "
-        "models, and constant_acceleration for all others.",
-    )
-    adjoint: bool = Field(
-        default=False, description="Differentiate torchdiffeq methods with the adjoint ODE, in constant memory."
-    )
-    rtol: float = Field(
-        default=1e-7, gt=0, description="Relative tolerance of adaptive methods; the default is torchdiffeq's."
-    )
-    atol: float = Field(
-        default=1e-9, gt=0, description="Absolute tolerance of adaptive methods; the default is torchdiffeq's."
-    )
-    substeps: int = Field(default=1, ge=1, description="Steps of a fixed-step torchdiffeq method per physics step.")
 
 
 class NeuralSimulatorConfig(ModelConfig):
@@ -148,18 +109,3 @@ class NeuralSimulatorConfig(ModelConfig):
         from mosim.models.mosim.neural_simulator import NeuralSimulator  # It takes its config from here.
 
         return NeuralSimulator(facts, self, statistics)
-
-
-def resolve_integrator(method: IntegratorMethod, facts: SystemFacts, exact: bool) -> str:
-    """The method that `auto` stands for on a system; any other name is itself.
-
-    Args:
-      method: of the config.
-      facts: of the system.
-      exact: whether the stages of MuJoCo's own method show in the result: of constraints, and of a tree of masses.
-    """
-    if method != "auto":
-        return method
-    if facts.integrator != "RK4":
-        return "semi_implicit_euler"
-    return "runge_kutta_4" if exact else "constant_acceleration"

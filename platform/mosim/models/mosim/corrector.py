@@ -5,8 +5,9 @@ from torch import nn
 
 from mosim.core.shapes import Action, Qpos, Qvel
 from mosim.models.mosim.config import CorrectorConfig
-from mosim.models.mosim.inputs import Contacts, LimitDepth, PositionInputs
-from mosim.models.mosim.networks import ResidualNetwork
+from mosim.models.mosim.inputs import Contacts, LimitDepth
+from mosim.models.parts.networks import ResidualNetwork
+from mosim.models.parts.position_inputs import PositionInputs
 from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
 

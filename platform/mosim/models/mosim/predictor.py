@@ -5,11 +5,12 @@ from torch import Tensor, nn
 
 from mosim.core.shapes import Action, InverseInertia, Qpos, Qvel
 from mosim.geometry import ConfigurationSpace
-from mosim.models.mosim.config import NetworkConfig, NeuralSimulatorConfig, PredictorKind
+from mosim.models.mosim.config import NeuralSimulatorConfig, PredictorKind
 from mosim.models.mosim.constraints.constrained_motion import constraints_of
-from mosim.models.mosim.inputs import PositionInputs
-from mosim.models.mosim.networks import LowerTriangle, ResidualNetwork
+from mosim.models.mosim.lower_triangle import LowerTriangle
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
+from mosim.models.parts.networks import NetworkConfig, ResidualNetwork
+from mosim.models.parts.position_inputs import PositionInputs, turn_root
 from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
 
@@ -68,14 +69,14 @@ class RigidBodyPredictor(nn.Module):
         """
         heading = self._heading(qpos)
         if heading is not None:  # The networks work in the root's own frame.
-            velocity = _turn(heading.mT, velocity)
+            velocity = turn_root(heading.mT, velocity)
         positions = self.positions(qpos)
         force = self.bias(torch.cat([positions, velocity], dim=-1))
         if self.actuation is not None:
             force = force + self.actuation(action)
         lower = self.triangle(self.inertia(positions), heading)
         if heading is not None:
-            force = _turn(heading, force)
+            force = turn_root(heading, force)
         if self.constraints is not None:
             damping = None if self.log_damping is None else self.log_damping.exp()
             return self.constraints(qpos, qvel, lower, force, damping)
@@ -102,11 +103,6 @@ class NetworkPredictor(nn.Module):
         """See `RigidBodyPredictor`."""
         del qvel
         return self.network(torch.cat([self.positions(qpos), velocity, action], dim=-1))
-
-
-def _turn(rotation: Tensor, vector: Tensor) -> Tensor:
-    """Turns the first three of `(..., nv)`: a free root's linear accelerations, or its velocity."""
-    return torch.cat([(rotation @ vector[..., :3, None]).squeeze(-1), vector[..., 3:]], dim=-1)
 
 
 def _width_of_both(inertia: NetworkConfig, bias: NetworkConfig) -> int:

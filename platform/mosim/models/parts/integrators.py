@@ -2,17 +2,49 @@
 
 import functools
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from mosim.core.frozen import Frozen
 from mosim.geometry import ConfigurationSpace
-from mosim.models.mosim.config import TORCHDIFFEQ_ADAPTIVE, TORCHDIFFEQ_FIXED, IntegratorConfig, resolve_integrator
 from mosim.robots import SystemFacts
+
+TORCHDIFFEQ_FIXED = ("euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams")
+TORCHDIFFEQ_ADAPTIVE = ("dopri8", "dopri5", "bosh3", "fehlberg2", "adaptive_heun", "scipy_solver")
+IntegratorMethod = Literal[
+    "auto", "semi_implicit_euler", "constant_acceleration", "runge_kutta_4",
+    "euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams",
+    "dopri8", "dopri5", "bosh3", "fehlberg2", "adaptive_heun", "scipy_solver",
+]  # fmt: skip
 
 Acceleration = Callable[[Tensor, Tensor, Tensor], Tensor]
 """`(qpos, qvel, action) -> dv/dt`, batched over leading dimensions."""
+
+
+class IntegratorConfig(Frozen):
+    """How the acceleration becomes the next state."""
+
+    method: IntegratorMethod = Field(
+        default="auto",
+        description="semi_implicit_euler (one network call per step; MuJoCo's default), constant_acceleration (one "
+        "call; positions to second order), runge_kutta_4 (four calls; MuJoCo's RK4), or the name of any "
+        "torchdiffeq method. auto is semi_implicit_euler unless MuJoCo integrates with RK4; then it is "
+        "runge_kutta_4 for models with constraints, whose forces jump within a step, and for articulated "
+        "models, and constant_acceleration for all others.",
+    )
+    adjoint: bool = Field(
+        default=False, description="Differentiate torchdiffeq methods with the adjoint ODE, in constant memory."
+    )
+    rtol: float = Field(
+        default=1e-7, gt=0, description="Relative tolerance of adaptive methods; the default is torchdiffeq's."
+    )
+    atol: float = Field(
+        default=1e-9, gt=0, description="Absolute tolerance of adaptive methods; the default is torchdiffeq's."
+    )
+    substeps: int = Field(default=1, ge=1, description="Steps of a fixed-step torchdiffeq method per physics step.")
 
 
 @runtime_checkable
@@ -31,6 +63,21 @@ def make_integrator(config: IntegratorConfig, facts: SystemFacts, exact: bool = 
     if method in _OWN:
         return functools.partial(_OWN[method], space, facts.timestep)
     return TorchdiffeqIntegrator(method, config, space, facts.timestep)
+
+
+def resolve_integrator(method: IntegratorMethod, facts: SystemFacts, exact: bool) -> str:
+    """The method that `auto` stands for on a system; any other name is itself.
+
+    Args:
+      method: of the config.
+      facts: of the system.
+      exact: whether the stages of MuJoCo's own method show in the result: of constraints, and of a tree of masses.
+    """
+    if method != "auto":
+        return method
+    if facts.integrator != "RK4":
+        return "semi_implicit_euler"
+    return "runge_kutta_4" if exact else "constant_acceleration"
 
 
 def semi_implicit_euler(

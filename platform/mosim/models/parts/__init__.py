@@ -1,0 +1,1 @@
+"""What kinds of models are built of: inputs, networks, activations of actuators, and integrators."""
