@@ -1,6 +1,7 @@
 # make run    installs mosim and runs the main example: from a MuJoCo task to a policy trained only in its neural simulator
 # make test   installs mosim with its test dependencies and runs the tests
 # make check  checks style, types and the import rules between packages
+# make leaderboard  trains models of every kind on every system, and draws how far they are off
 # make gpu    on a machine with an NVIDIA GPU: runs the GPU tests and benchmarks
 
 PYTHON ?= python3.11
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test slow check bench bench-speed gpu lock clean
+.PHONY: run test slow check bench bench-speed leaderboard gpu lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/mosim run reacher-easy --resume
@@ -37,6 +38,12 @@ bench: bench-speed
 	$(BIN)/python benchmarks/zero_shot.py
 	$(BIN)/python benchmarks/episode_returns.py
 	$(BIN)/python benchmarks/episode_lengths.py
+
+# Every system, model, level, number of episodes and seed takes days; ONLY=cheetah-run/GRU runs a part, and each run is kept.
+leaderboard: $(VENV)/.installed
+	$(BIN)/mosim study benchmarks/leaderboard.yaml --workers 2 --results benchmarks/results/leaderboard.csv --resume \
+	  $(if $(ONLY),--only $(ONLY))
+	$(BIN)/python benchmarks/leaderboard.py
 
 bench-speed: $(VENV)/.installed
 	$(BIN)/python benchmarks/speed.py

@@ -50,6 +50,9 @@ def test_models_of_all_kinds_have_as_many_weights_as_are_asked_for(system: str) 
     for wanted in (ours, 200_000):
         for kind in KINDS:
             assert weights(built(kind, facts, parameters=wanted)) == pytest.approx(wanted, rel=0.05), kind
+        for predictor in ("network", "rigid_body"):
+            model = built("mosim", facts, predictor=predictor, parameters=wanted)
+            assert weights(model) == pytest.approx(wanted, rel=0.05), predictor
 
 
 def test_the_nearest_width_is_found() -> None:
@@ -101,6 +104,7 @@ def test_a_loss_has_the_known_steps_and_those_beyond(kind: str) -> None:
 def test_a_transformer_forgets_what_is_older_than_its_history() -> None:
     system = load_task("pendulum-swingup")
     model = built("transformer", system.facts, parameters=3000, history=3, layers=1)
+    assert isinstance(model, TransformerModel)
     states, actions = windows(system, 2, 6)
     carry = model.init(states[:, :1], actions[:, :0])
     for step in range(4):
@@ -188,7 +192,7 @@ def test_what_the_configs_do_not_allow_is_said() -> None:
     }.items():
         with pytest.raises(ValueError, match=next(iter(wrong))):
             ModelConfig.kinds[kind].model_validate({"kind": kind} | wrong)
-    assert {ModelConfig.kinds[kind]().knowledge for kind in KINDS} == {"arrays"}
+    assert {ModelConfig.kinds[kind].model_validate({}).knowledge for kind in KINDS} == {"arrays"}
     assert GRUConfig(width=12).build(load_task("pendulum-swingup").facts, neutral()).memory.hidden_size == 12
 
 
@@ -206,4 +210,4 @@ def test_a_width_is_a_multiple_of_the_heads() -> None:
 
 def test_they_are_files_of_their_own() -> None:
     folder = Path(__file__).parents[2] / "platform" / "mosim" / "recipes" / "simulators" / "arrays"
-    assert {*KINDS, "general", "network"} <= {file.stem for file in folder.glob("*.yaml")}
+    assert {*KINDS, "general", "joint", "network"} <= {file.stem for file in folder.glob("*.yaml")}

@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "Measure a simulator's horizon error on held-out trajectories.",
     "zero-shot": "Train a policy in a simulator alone, and evaluate it in the true task.",
     "study": "Train and evaluate variants of recipes on several systems, as defined in a YAML file.",
+    "leaderboard": "Measure predictions that were made without mosim, as its own are measured.",
     "sweep": "Search hyperparameters with Ray Tune, on this machine or on a cluster.",
     "compare": "Compare the runs of an experiment, in one page that needs no server.",
     "show": "Render a simulator's prediction below the true motion, with the growing error.",

@@ -18,6 +18,7 @@ from mosim.core.locks import locked
 from mosim.experiments.pipeline import pick_device
 from mosim.experiments.study import (
     RESULTS_FILE,
+    Plan,
     StudyResults,
     check_study,
     plan_study,
@@ -70,8 +71,7 @@ def main(arguments: Sequence[str]) -> None:
     out = (Path("runs", study.name) if options.out is None else options.out).absolute()
     with locked(out):
         check_study(chosen, out, options.resume)
-        for label, origin in {f"{run.system}/{run.variant.name}": run.origin for run in chosen.runs}.items():
-            console.print(f"recipe of {label}: {origin}")
+        _print_recipes(chosen)
         provenance = {"commit": git_commit() or "", "command": shlex.join(["mosim", "study", *arguments])}
         with tracked_command(options, out, "study", study.name) as tracked:
             results = run_study(
@@ -87,6 +87,18 @@ def main(arguments: Sequence[str]) -> None:
     _print(results, out)
     if results.failures:
         sys.exit(EXIT_SOME_FAILED)
+
+
+def _print_recipes(plan: Plan) -> None:
+    """Says which recipe each run has, in one line for all the variants of a system that have the same one."""
+    named: dict[tuple[str, str], list[str]] = {}
+    for run in plan.runs:
+        variants = named.setdefault((run.system, run.origin), [])
+        if run.variant.name not in variants:
+            variants.append(run.variant.name)
+    for (system, origin), variants in named.items():
+        more = f" and {len(variants) - 1} more" if len(variants) > 1 else ""
+        console.print(f"recipe of {system}/{variants[0]}{more}: {origin}")
 
 
 def _print(results: StudyResults, out: Path) -> None:

@@ -19,6 +19,7 @@ from mosim.evaluation.identification.identified import Identification, identific
 from mosim.evaluation.identification.identified_numbers import Change, Identified, Known, Number, over_seeds
 from mosim.evaluation.identification.mjcf_mechanics import MjcfMechanics, mjcf_mechanics, require_same_drawing
 from mosim.evaluation.identification.written_model import WrittenModel, write_learned
+from mosim.evaluation.predictions import measure_predictions, write_starts
 from mosim.evaluation.report import (
     CHAOS_FLOOR,
     HORIZON_CURVE,
@@ -73,6 +74,7 @@ __all__ = [
     "identification",
     "knowledge_by_model",
     "measure_horizons",
+    "measure_predictions",
     "measure_rollouts",
     "mjcf_mechanics",
     "over_seeds",
@@ -82,6 +84,7 @@ __all__ = [
     "share_starts",
     "write_contact_sheet",
     "write_learned",
+    "write_starts",
     "write_tables",
 ]
 

@@ -18,7 +18,7 @@ RESULTS_FILE = "results.csv"
 COLUMNS = (
     "system", "variant", "seed", "model", "knowledge", "episodes", "horizon",
     "mse", "mse_at", "mse_median", "largest_start_mse", "worst_over_persistence", "diverged", "starts",
-    "gradient_steps", "samples_seen", "train_seconds", "parameters", "failure",
+    "gradient_steps", "samples_seen", "train_seconds", "parameters", "rollout_steps_per_second", "failure",
     "hardware", "torch", "commit", "command",
 )  # fmt: skip
 """Of `results.csv`. `episodes` are those trained on. The error columns are those of `mosim.evaluation.horizon_table`,
@@ -29,6 +29,7 @@ _OF_RUN = (
     "samples_seen",
     "train_seconds",
     "parameters",
+    "rollout_steps_per_second",
     "hardware",
     "torch",
     "commit",

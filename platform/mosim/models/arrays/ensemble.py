@@ -1,7 +1,7 @@
 """An ensemble of networks that predict a distribution of accelerations, as in PETS (arXiv 1805.12114)."""
 
 import itertools
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -15,9 +15,6 @@ from mosim.models.learned import Mean
 from mosim.models.parts.sizes import width_for
 from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
-
-if TYPE_CHECKING:
-    from mosim.models.carry import Carry
 
 _BOUND_WEIGHT = 0.01
 """Weight, in the loss, of the distance between the learned bounds of log variances, as in PETS."""
@@ -73,12 +70,12 @@ class Ensemble(ArrayModel):
         """See `LearnedModel`."""
         return {"members": self.members}
 
-    def init(self, states: History, actions: HistoryActions) -> "Carry":
+    def init(self, states: History, actions: HistoryActions) -> Tensor:
         """See `DynamicsModel`."""
         del actions
         return states[..., -1:, :].expand(*states.shape[:-2], self.config.members, -1)
 
-    def step(self, carry: Tensor, action: Action) -> "Carry":
+    def step(self, carry: Tensor, action: Action) -> Tensor:
         """See `DynamicsModel`."""
         self.nfe += 1
         actions = action.unsqueeze(-2).expand(*carry.shape[:-1], -1)

@@ -1,6 +1,6 @@
 """A gated recurrent unit that reads states and actions."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -13,9 +13,6 @@ from mosim.models.parts.networks import NetworkConfig, ResidualNetwork
 from mosim.models.parts.sizes import width_for
 from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
-
-if TYPE_CHECKING:
-    from mosim.models.carry import Carry
 
 
 class GRUConfig(ArrayConfig):
@@ -70,14 +67,14 @@ class GRUModel(WindowModel):
         """See `LearnedModel`."""
         return {"memory": self.memory, "readout": self.readout}
 
-    def init(self, states: History, actions: HistoryActions) -> "Carry":
+    def init(self, states: History, actions: HistoryActions) -> dict[str, Tensor]:
         """See `DynamicsModel`: reads the states before the last."""
         memory = states.new_zeros(*states.shape[:-2], self.memory.hidden_size)
         for seen in self.seen(states[..., :-1, :], actions).unbind(-2):
             memory = self._read(seen, memory)
         return {"state": states[..., -1, :], "memory": memory}
 
-    def step(self, carry: dict[str, Tensor], action: Action) -> "Carry":
+    def step(self, carry: dict[str, Tensor], action: Action) -> dict[str, Tensor]:
         """See `DynamicsModel`."""
         state = carry["state"]
         seen = self.seen(state, action)

@@ -1,6 +1,6 @@
 """Dynamics of a latent state, as in TD-MPC2 (arXiv 2310.16828), with a decoder."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -14,9 +14,6 @@ from mosim.models.learned import Mean
 from mosim.models.parts.sizes import width_for
 from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
-
-if TYPE_CHECKING:
-    from mosim.models.carry import Carry
 
 _GROUP = 8
 """Numbers of a latent state that a softmax normalises together, as in TD-MPC2."""
@@ -63,30 +60,28 @@ class LatentDynamics(DecodedModel):
         super().__init__(facts, config, statistics)
         size, controls = facts.nq + facts.nv, facts.driven.nu
 
-        def make(width: int) -> nn.ModuleList:
-            return nn.ModuleList(
-                [
-                    _network(size, width, width, latent=True),
-                    _network(width + controls, width, width, latent=True),
-                    _network(width, width, size, latent=False),
-                ]
+        def make(width: int) -> tuple[nn.Sequential, nn.Sequential, nn.Sequential]:
+            return (
+                _network(size, width, width, latent=True),
+                _network(width + controls, width, width, latent=True),
+                _network(width, width, size, latent=False),
             )
 
-        networks = make(config.width or width_for(config.parameters, make, _GROUP))
-        self.encoder, self.dynamics, self.decoder = networks
+        width = config.width or width_for(config.parameters, lambda width: nn.ModuleList(make(width)), _GROUP)
+        self.encoder, self.dynamics, self.decoder = make(width)
 
     @property
     def parts(self) -> dict[str, nn.Module]:
         """See `LearnedModel`."""
         return {"encoder": self.encoder, "dynamics": self.dynamics, "decoder": self.decoder}
 
-    def init(self, states: History, actions: HistoryActions) -> "Carry":
+    def init(self, states: History, actions: HistoryActions) -> dict[str, Tensor]:
         """See `DynamicsModel`."""
         del actions
         state = states[..., -1, :]
         return {"state": state, "latent": self.encoder(self.numbers(state))}
 
-    def step(self, carry: dict[str, Tensor], action: Action) -> "Carry":
+    def step(self, carry: dict[str, Tensor], action: Action) -> dict[str, Tensor]:
         """See `DynamicsModel`."""
         state, latent = carry["state"], self._next(carry["latent"], carry["state"], action)
         return {"state": self.decoded(self.decoder(latent), state, action), "latent": latent}

@@ -1,6 +1,6 @@
 """A recurrent state-space model of states, with DreamerV3's losses (arXiv 2301.04104)."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -14,9 +14,6 @@ from mosim.models.learned import Mean
 from mosim.models.parts.sizes import width_for
 from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
-
-if TYPE_CHECKING:
-    from mosim.models.carry import Carry
 
 _UNIFORM = 0.01
 """Share of a uniform distribution in every one, so that no class is impossible."""
@@ -70,24 +67,22 @@ class RecurrentStateSpace(DecodedModel):
         self.history = config.history
         size, controls, latent = facts.nq + facts.nv, facts.driven.nu, config.variables * config.classes
 
-        def make(width: int) -> nn.ModuleList:
-            return nn.ModuleList(
-                [
-                    _network(width + size, width, latent),
-                    _Dynamics(latent + controls, width, latent),
-                    _network(width + latent, width, size),
-                ]
+        def make(width: int) -> tuple[nn.Sequential, _Dynamics, nn.Sequential]:
+            return (
+                _network(width + size, width, latent),
+                _Dynamics(latent + controls, width, latent),
+                _network(width + latent, width, size),
             )
 
-        networks = make(config.width or width_for(config.parameters, make))
-        self.encoder, self.dynamics, self.decoder = networks
+        width = config.width or width_for(config.parameters, lambda width: nn.ModuleList(make(width)))
+        self.encoder, self.dynamics, self.decoder = make(width)
 
     @property
     def parts(self) -> dict[str, nn.Module]:
         """See `LearnedModel`."""
         return {"encoder": self.encoder, "dynamics": self.dynamics, "decoder": self.decoder}
 
-    def init(self, states: History, actions: HistoryActions) -> "Carry":
+    def init(self, states: History, actions: HistoryActions) -> dict[str, Tensor]:
         """See `DynamicsModel`: sees every state that is known."""
         memory = states.new_zeros(*states.shape[:-2], self.dynamics.width)
         numbers = self.numbers(states).unbind(-2)
@@ -97,7 +92,7 @@ class RecurrentStateSpace(DecodedModel):
             latent = _mean(self._posterior(memory, seen))
         return {"state": states[..., -1, :], "memory": memory, "latent": latent}
 
-    def step(self, carry: dict[str, Tensor], action: Action) -> "Carry":
+    def step(self, carry: dict[str, Tensor], action: Action) -> dict[str, Tensor]:
         """See `DynamicsModel`."""
         state = carry["state"]
         memory = self._remembered(carry["memory"], carry["latent"], state, action)

@@ -1,6 +1,6 @@
 """A causal Transformer over the last states and actions."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -13,9 +13,6 @@ from mosim.models.arrays.window_model import WindowModel
 from mosim.models.parts.sizes import width_for
 from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
-
-if TYPE_CHECKING:
-    from mosim.models.carry import Carry
 
 
 class TransformerConfig(ArrayConfig):
@@ -75,7 +72,7 @@ class TransformerModel(WindowModel):
         """See `LearnedModel`."""
         return {"network": self.network}
 
-    def init(self, states: History, actions: HistoryActions) -> "Carry":
+    def init(self, states: History, actions: HistoryActions) -> dict[str, Tensor]:
         """See `DynamicsModel`."""
         tokens = self.seen(states[..., :-1, :], actions)
         known, wanted = tokens.shape[-2], self.history - 1
@@ -83,7 +80,7 @@ class TransformerModel(WindowModel):
         count = states.new_full((*states.shape[:-2], 1), min(known, wanted))
         return {"state": states[..., -1, :], "tokens": tokens, "count": count}
 
-    def step(self, carry: dict[str, Tensor], action: Action) -> "Carry":
+    def step(self, carry: dict[str, Tensor], action: Action) -> dict[str, Tensor]:
         """See `DynamicsModel`."""
         self.nfe += 1
         state, count = carry["state"], carry["count"]

@@ -63,6 +63,11 @@ class NeuralSimulatorConfig(ModelConfig):
     actuation: NetworkConfig = Field(
         default=NetworkConfig(width=32, depth=0), description="tau(u): what actions contribute."
     )
+    parameters: int | None = Field(
+        default=None,
+        ge=100,
+        description="Number of weights. If given, the widths of all networks are multiplied by one factor for it.",
+    )
     constraints: ConstraintsConfig | None = Field(
         default=None, description="Contacts and joint limits as constraint forces. If omitted, correctors learn them."
     )
@@ -72,6 +77,16 @@ class NeuralSimulatorConfig(ModelConfig):
     integrator: IntegratorConfig = Field(
         default=IntegratorConfig(), description="How accelerations become the next state."
     )
+
+    def scaled(self, factor: float) -> "NeuralSimulatorConfig":
+        """The same with every network's width multiplied, 1 at least."""
+
+        def scale(network: NetworkConfig) -> NetworkConfig:
+            return network.model_copy(update={"width": max(1, round(factor * network.width))})
+
+        correctors = tuple(each.model_copy(update={"network": scale(each.network)}) for each in self.correctors)
+        networks = {name: scale(getattr(self, name)) for name in ("inertia", "bias", "actuation")}
+        return self.model_copy(update={**networks, "correctors": correctors})
 
     @property
     def structure(self) -> str:

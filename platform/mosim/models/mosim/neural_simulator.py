@@ -13,6 +13,7 @@ from mosim.models.learned import Windows
 from mosim.models.mosim.config import NeuralSimulatorConfig
 from mosim.models.mosim.corrector import Corrector
 from mosim.models.mosim.predictor import PREDICTORS, Predictor
+from mosim.models.parts.sizes import width_for
 from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
 
@@ -31,11 +32,12 @@ class NeuralSimulator(MarkovModel, AccelerationModel):
 
     def __init__(self, facts: SystemFacts, config: NeuralSimulatorConfig, statistics: Statistics) -> None:
         driven = facts.driven
-        predictor = PREDICTORS[config.predictor](driven, config, statistics)
+        shape = config if config.parameters is None else _of_size(facts, config, statistics)
+        predictor = PREDICTORS[config.predictor](driven, shape, statistics)
         exact = predictor.constrained or not predictor.bounded
         super().__init__(facts, config, statistics, config.integrator, exact)
         self.predictor = predictor
-        self.correctors = nn.ModuleList(Corrector(driven, part, statistics) for part in config.correctors)
+        self.correctors = nn.ModuleList(Corrector(driven, part, statistics) for part in shape.correctors)
         self.active_correctors = len(self.correctors)
 
     @single_threaded
@@ -72,3 +74,17 @@ class NeuralSimulator(MarkovModel, AccelerationModel):
         from mosim.models.mosim.identification.solving import solve  # It solves for the parts of this class.
 
         return solve(self, names, windows, validation_error)
+
+
+_SCALE = 64
+"""Parts of the factor by which widths are multiplied."""
+
+
+def _of_size(facts: SystemFacts, config: NeuralSimulatorConfig, statistics: Statistics) -> NeuralSimulatorConfig:
+    """The config, as wide as its number of weights says."""
+    plain = config.model_copy(update={"parameters": None})
+
+    def make(width: int) -> nn.Module:
+        return NeuralSimulator(facts, plain.scaled(width / _SCALE), statistics)
+
+    return plain.scaled(width_for(config.parameters or 0, make) / _SCALE)
