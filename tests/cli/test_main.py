@@ -2,16 +2,39 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from mosim.cli.main import COMMANDS
+from mosim.cli.main import COMMANDS, main
 
 
-def mosim(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from mosim.cli.main import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False, timeout=120)
+class Ended(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Mosim = Callable[..., Ended]
+
+
+@pytest.fixture
+def mosim(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Mosim:
+    """Runs a command in this process, which has imported what each would import anew, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Ended:
+        capsys.readouterr()
+        code = 0
+        try:
+            main(arguments)
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Ended(code, *capsys.readouterr())
+
+    return run
 
 
 def test_help_lists_every_command_without_loading_torch_or_ray() -> None:
@@ -26,7 +49,7 @@ def test_help_lists_every_command_without_loading_torch_or_ray() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command: str) -> None:
+def test_every_command_explains_itself(command: str, mosim: Mosim) -> None:
     result = mosim(command, "--help")
     assert result.returncode == 0, result.stderr
     assert f"usage: mosim {command}" in result.stdout
@@ -51,8 +74,10 @@ def test_every_command_explains_itself(command: str) -> None:
         (("ui", "--tracking-uri", "sqlite:///nowhere.db"), "nowhere.db. Commands such as mosim train create one"),
     ],
 )
-def test_a_mistake_is_a_sentence_and_exit_code_2(arguments: tuple[str, ...], expected: str, tmp_path: Path) -> None:
-    result = mosim(*arguments, cwd=tmp_path)
+def test_a_mistake_is_a_sentence_and_exit_code_2(
+    arguments: tuple[str, ...], expected: str, mosim: Mosim, tmp_path: Path
+) -> None:
+    result = mosim(*arguments)
     said = " ".join((result.stdout + result.stderr).split())
     assert result.returncode == 2, said
     assert expected in said
@@ -61,16 +86,24 @@ def test_a_mistake_is_a_sentence_and_exit_code_2(arguments: tuple[str, ...], exp
     assert left <= {"mosim.log", "mlflow.db"}, "a refused command must leave no results"
 
 
-def test_a_recipe_with_a_wrong_key_names_file_key_and_what_is_allowed(tmp_path: Path) -> None:
+def test_a_shell_sees_a_mistake_as_exit_code_2(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from mosim.cli.main import main; main()", "run", "reacher-esay"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "did you mean reacher-easy" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_recipe_with_a_wrong_key_names_file_key_and_what_is_allowed(mosim: Mosim, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("stages: [{name: a, learns: [predictor], steps: 3, lr: 0.1}]\n")
-    result = mosim("train", "reacher-easy", "--data", "d", "--out", "o", "--recipe", "mine.yaml", cwd=tmp_path)
+    result = mosim("train", "reacher-easy", "--data", "d", "--out", "o", "--recipe", "mine.yaml")
     assert result.returncode == 2
     assert "mine.yaml, line 1: unknown key 'stages.0.lr'" in result.stderr
     assert "learning_rate" in result.stderr
 
 
 @pytest.mark.slow
-def test_systems_lists_tasks() -> None:
+def test_systems_lists_tasks(mosim: Mosim) -> None:
     result = mosim("systems")
     assert result.returncode == 0
     lines = {line.split()[0]: line for line in result.stdout.splitlines() if line.split()}
