@@ -97,7 +97,7 @@ def print_table(system: str, rows: pd.DataFrame) -> None:
         of_entry = best[best["entry"] == entry]
         first = of_entry.iloc[0]
         cells = [entry, first["knowledge"], _whole(first["episodes"]), _whole(first["seeds"])]
-        cells += [names.figure_of(float(errors.loc[entry, horizon])) for horizon in horizons]
+        cells += [names.figure_of(float(mse)) for mse in errors.loc[entry].reindex(horizons)]
         minutes = first["train_seconds"] / 60
         cells += [_whole(first["parameters"]), "" if np.isnan(minutes) else f"{minutes:.1f}"]
         lines.append([*cells, _whole(first["rollout_steps_per_second"])])

@@ -32,7 +32,8 @@ def mosim(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, t
             main(arguments)
         except SystemExit as end:
             code = int(end.code or 0)
-        return Ended(code, *capsys.readouterr())
+        said = capsys.readouterr()
+        return Ended(code, said.out, said.err)
 
     return run
 

@@ -34,7 +34,9 @@ _BEHAVIOUR_FLAGS: dict[str, tuple[str, ...]] = {
 class Options(CommandOptions):
     """Collect trajectories of a task or an MJCF file. Run the same command again to resume."""
 
-    task: tyro.conf.Positional[str] = Field(description="A task as domain-task, or the path of an MJCF file.")
+    task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")] = Field(
+        description="A task as domain-task, or the path of an MJCF file."
+    )
     out: str = Field(description="Folder of the dataset: a path, or a URI such as s3://bucket/data.")
     episodes: int = Field(default=TRAINING_EPISODES, ge=1, description="Number of episodes.")
     steps: int = Field(default=EPISODE_STEPS, ge=1, description="Physics steps per episode.")

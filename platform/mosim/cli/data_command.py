@@ -52,7 +52,9 @@ class Options(CommandOptions):
       mosim data data/heldout --against data/train --json heldout.json
     """
 
-    dataset: tyro.conf.Positional[str] = Field(description="Path of the dataset, or a URI such as s3://bucket/data.")
+    dataset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATASET")] = Field(
+        description="Path of the dataset, or a URI such as s3://bucket/data."
+    )
     against: Annotated[str | None, tyro.conf.arg(metavar="DATASET")] = Field(
         default=None, description="Another dataset of the same system to compare with, such as the training data."
     )

@@ -43,7 +43,9 @@ class Options(TrackedOptions):
       mosim evaluate runs/reacher-easy --data data/heldout --out evaluation --horizons 1 16
     """
 
-    checkpoint: tyro.conf.Positional[Path] = Field(description="A checkpoint, or the folder of a training run.")
+    checkpoint: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CHECKPOINT")] = Field(
+        description="A checkpoint, or the folder of a training run."
+    )
     data: Annotated[str | None, tyro.conf.arg(metavar="DATASET")] = Field(
         default=None,
         description="A dataset that the simulator was not trained on. If omitted: data/TASK-held-out, where "

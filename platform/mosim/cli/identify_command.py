@@ -60,9 +60,9 @@ class Options(CommandOptions):
       mosim identify runs/arm --data data/arm --against arm_of_the_factory.xml --out arm.xml --json arm.json
     """
 
-    checkpoints: tyro.conf.Positional[tuple[Path, ...]] = Field(
-        min_length=1, description="Checkpoints, or folders of training runs, all of the same system."
-    )
+    checkpoints: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="CHECKPOINT [CHECKPOINT ...]")
+    ] = Field(min_length=1, description="Checkpoints, or folders of training runs, all of the same system.")
     data: Annotated[str | None, tyro.conf.arg(metavar="DATASET")] = Field(
         default=None,
         description="The dataset to compute confidence intervals from. If omitted: data/TASK, if the simulator was "

@@ -19,11 +19,13 @@ class Options(CommandOptions):
     is replayed in MuJoCo. Data that cannot be motion of the system are rejected, with the likely cause.
     """
 
-    file: tyro.conf.Positional[Path] = Field(description="The .npz file.")
-    system: str = Field(
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")] = Field(description="The .npz file.")
+    system: Annotated[str, tyro.conf.arg(metavar="TASK")] = Field(
         description="The system of the trajectories: a task as domain-task, or the path of an MJCF file."
     )
-    out: str = Field(description="Folder of the dataset: a path, or a URI such as s3://bucket/data.")
+    out: Annotated[str, tyro.conf.arg(metavar="FOLDER")] = Field(
+        description="Folder of the dataset: a path, or a URI such as s3://bucket/data."
+    )
     allow_mismatch: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
         default=False, description="Import data even if they cannot be motion of the system, and only warn."
     )

@@ -33,7 +33,9 @@ mosim leaderboard starts --help explains a command. docs/leaderboard.md describe
 
 
 class _DataOptions(CommandOptions):
-    task: tyro.conf.Positional[str] = Field(description="A task as domain-task, or the path of an MJCF file.")
+    task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")] = Field(
+        description="A task as domain-task, or the path of an MJCF file."
+    )
     data: Annotated[str | None, tyro.conf.arg(metavar="DATASET")] = Field(
         default=None,
         description="Held-out episodes. If omitted: data/TASK-held-out, where the standard "
@@ -79,7 +81,9 @@ class ScoreOptions(_DataOptions):
       mosim leaderboard score cheetah-run predictions.npz --name "my model" --knowledge arrays
     """
 
-    predictions: tyro.conf.Positional[Path] = Field(description="The .npz file of predicted states.")
+    predictions: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="NPZ")] = Field(
+        description="The .npz file of predicted states."
+    )
     name: str = Field(description="Name of the model in the table.")
     knowledge: Knowledge = Field(
         description="What the model knows of the robot: arrays (states, actions, time step, kinds of joints), geometry "

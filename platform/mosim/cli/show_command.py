@@ -44,7 +44,9 @@ class Options(CommandOptions):
       mosim show runs/reacher-easy --policy runs/reacher-easy/zero-shot/policy --out policy.mp4
     """
 
-    checkpoint: tyro.conf.Positional[Path] = Field(description="A checkpoint, or the folder of a training run.")
+    checkpoint: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CHECKPOINT")] = Field(
+        description="A checkpoint, or the folder of a training run."
+    )
     task: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = Field(
         default=None, description="The true system, if it is not the one that the checkpoint names."
     )

@@ -44,7 +44,9 @@ class Options(TrackedOptions):
       mosim study benchmarks/accuracy.yaml --results accuracy.csv --only reacher --resume
     """
 
-    file: tyro.conf.Positional[Path] = Field(description="The study: a YAML file.")
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")] = Field(
+        description="The study: a YAML file."
+    )
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = Field(
         default=None, description="Output folder. If omitted: runs/NAME, where NAME is the study's name."
     )

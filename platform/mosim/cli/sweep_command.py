@@ -39,7 +39,9 @@ class Options(TrackedOptions):
       mosim sweep tune_configs/humanoid-staged.yaml --address auto --storage s3://bucket/sweeps
     """
 
-    file: tyro.conf.Positional[Path] = Field(description="The sweep: a YAML file.")
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")] = Field(
+        description="The sweep: a YAML file."
+    )
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = Field(
         default=None,
         description="Folder for results on this machine. If omitted: runs/NAME, where NAME is the sweep's name.",

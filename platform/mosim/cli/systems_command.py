@@ -24,7 +24,9 @@ _COLUMNS = (
 class Options(CommandOptions):
     """List every task with its state and action sizes, time steps in seconds and episode length in control steps."""
 
-    tasks: tyro.conf.Positional[tuple[str, ...]] = Field(default=(), description="The tasks to list; all by default.")
+    tasks: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[TASK ...]")] = Field(
+        default=(), description="The tasks to list; all by default."
+    )
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(
         default=False, description="Print JSON instead of a table."
     )

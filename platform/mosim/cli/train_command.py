@@ -43,7 +43,9 @@ class Options(TrackedOptions):
       mosim train humanoid-walk --recipe geometry/large --workers 8 --address auto --out /shared/humanoid
     """
 
-    task: tyro.conf.Positional[str] = Field(description="A task as domain-task, or the path of an MJCF file.")
+    task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")] = Field(
+        description="A task as domain-task, or the path of an MJCF file."
+    )
     data: Annotated[str | None, tyro.conf.arg(metavar="DATASET")] = Field(
         default=None,
         description="Path of the training data, or a URI such as s3://bucket/data. If omitted: data/TASK, where "

@@ -57,7 +57,9 @@ class Options(TrackedOptions):
       mosim zero-shot runs/reacher --task reacher-easy --out runs/reacher/sac --algorithm sac
     """
 
-    checkpoint: tyro.conf.Positional[Path] = Field(description="A checkpoint, or the folder of a training run.")
+    checkpoint: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CHECKPOINT")] = Field(
+        description="A checkpoint, or the folder of a training run."
+    )
     task: str = Field(description="A task of the system that the simulator has learned, as domain-task.")
     out: Path = Field(description="Folder for returns, checkpoints and the policy.")
     recipe_file: Annotated[Path | None, tyro.conf.arg(name="recipe", metavar="FILE")] = Field(

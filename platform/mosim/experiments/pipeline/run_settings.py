@@ -17,7 +17,9 @@ from mosim.training import Recipe
 class RunSettings(Frozen):
     """What `WholeRun` does; every field is a flag of `mosim run`."""
 
-    task: tyro.conf.Positional[str] = Field(description="A task as domain-task; `mosim systems` lists them.")
+    task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")] = Field(
+        description="A task as domain-task; `mosim systems` lists them."
+    )
     out: Path | None = Field(default=None, description="Output folder. If omitted: runs/TASK.")
     episodes: int = Field(default=TRAINING_EPISODES, ge=2, description="Number of training episodes.")
     heldout_episodes: int = Field(

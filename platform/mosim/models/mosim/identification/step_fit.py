@@ -31,6 +31,9 @@ _MOST_PUSHED, _MOST = 3000, 12_000
 """Transitions that are taken at most: of those in which constraints act, and with those in which none does. The ones
 with the constraints that are seen least come first."""
 
+_WORK = 4e10
+"""Products that a Hessian may take: with many unknowns fewer transitions are taken, whose equations are many still."""
+
 _COMBINATIONS = 9
 """Of the errors of a transition that the Hessian is made of, where these are more; others in every step."""
 
@@ -151,7 +154,8 @@ class _Problem:
         self.mechanics = mechanics
         predictor, parts = _articulated(simulator), _constrained_parts(simulator)
         self.constraints = sum(len(part.compliance.own) for part in parts)
-        kept, self._seen = _taken(simulator, parts, states, mechanics)
+        weights = sum(weight.numel() for weight in _mechanical_weights(predictor)) if mechanics else 0
+        kept, self._seen = _taken(simulator, parts, states, weights)
         self.seen = len(self._seen)
         self._random = torch.Generator().manual_seed(0)
         self._places = torch.full((self.constraints,), self.seen).index_copy(0, self._seen, torch.arange(self.seen))
@@ -223,7 +227,7 @@ class _Problem:
             *self._weights,
             *(getattr(part.compliance, name) for name in ("shared", "own") for part in self._parts),
         ]
-        by_weights = _derivatives(self._balance, self._weights)
+        by_weights = _derivatives(self._balance, self._weights).mT.to_sparse()
         mixed = self._combinations()
         gradient, squares = torch.zeros_like(unknowns), _Squares(self._sizes[0], self.seen, unknowns)
         for chunk in self._chunks:
@@ -237,7 +241,7 @@ class _Problem:
             for qpos, qvel in asked:
                 found = self._sensitivity(qpos, qvel, self._model.scaled(chunk[1]), chunk[1], self.mechanics)
                 squares.add(
-                    mixed @ (roots * (found.mechanics @ by_weights)),
+                    _by_weights(mixed @ (roots * found.mechanics), by_weights),
                     torch.einsum("ij,bjkl->bikl", mixed, roots.unsqueeze(-1) * found.numbers),
                     self._places[found.which],
                 )
@@ -324,6 +328,15 @@ def _derivatives(balance: ForceBalance, weights: Sequence[Tensor]) -> Tensor:
     return torch.cat([part.flatten(1) for part in found], dim=-1)
 
 
+def _by_weights(by_unknowns: Tensor, by_weights: Tensor) -> Tensor:
+    """The chain rule: `(n, m, unknowns)` as `(n, m, weights)`, by a sparse `(weights, unknowns)`.
+
+    The ten numbers of a link are learned by ten weights of its own, so nearly all of it is zero.
+    """
+    rows = by_unknowns.flatten(0, 1)
+    return (by_weights @ rows.mT).mT.unflatten(0, by_unknowns.shape[:2])
+
+
 @contextmanager
 def _learning(weights: Sequence[Tensor]) -> Iterator[None]:
     for weight in weights:
@@ -356,16 +369,18 @@ def _constrained_parts(simulator: NeuralSimulator) -> list[ContactRows | LimitRo
 
 
 def _taken(
-    simulator: NeuralSimulator, parts: Sequence[ContactRows | LimitRows], states: Tensor, others: bool
+    simulator: NeuralSimulator, parts: Sequence[ContactRows | LimitRows], states: Tensor, weights: int
 ) -> tuple[Tensor, Tensor]:
-    """Which transitions are taken, with `others` those too in which nothing acts; and which constraints act in them."""
+    """Which transitions are taken, and which constraints act in them; with `weights` also some in which none does."""
     single = states.to(next(simulator.parameters()).dtype)
     acting = torch.cat([_acting(simulator, parts, chunk) for chunk in single.split(_CHUNK)])
     kept = _rarest_first(acting)[:_MOST_PUSHED]
     seen = acting[kept].any(0).nonzero().squeeze(-1)
-    if others:
+    if weights:
+        unknowns = weights + NUMBERS * len(seen)
+        most = max(_MOST_PUSHED, min(_MOST, int(_WORK / (_COMBINATIONS * unknowns**2))))
         free = (~acting.any(-1)).nonzero().squeeze(-1)
-        kept = torch.cat([kept, free[torch.linspace(0, len(free) - 1, min(len(free), _MOST - len(kept))).long()]])
+        kept = torch.cat([kept, free[torch.linspace(0, len(free) - 1, min(len(free), most - len(kept))).long()]])
     return kept, seen
 
 
