@@ -154,3 +154,19 @@ def test_the_sweeps_that_the_documentation_shows_are_valid(tmp_path: Path) -> No
         file = tmp_path / "sweep.yaml"
         file.write_text(yaml.safe_dump(content, sort_keys=False))
         plan_sweep(read_sweep(file), file).check()
+
+
+RIVALS = [name for name in NAMES if name.startswith("arrays-")]
+
+
+def test_models_of_level_arrays_are_tuned_alike() -> None:
+    """The same number of trials, of the same length, on the same data, with the same number of weights."""
+    plans = [planned(name) for name in RIVALS]
+    assert len(plans) == 8
+    alike = {(plan.sweep.task, plan.sweep.minutes, plan.sweep.budget.trials, plan.sweep.metric) for plan in plans}
+    assert len(alike) == 1
+    for plan in plans:
+        recipe = plan.recipe(plan.space.draws(1, 0)[0], 0)
+        assert recipe.model.knowledge == "arrays"
+        assert recipe.model.model_dump()["parameters"] == 200_000
+    assert len({plan.recipe(plan.space.draws(1, 0)[0], 0).model.kind for plan in plans}) == 6
