@@ -19,6 +19,7 @@ from mosim.evaluation.identification.identified import Identification, identific
 from mosim.evaluation.identification.identified_numbers import Change, Identified, Known, Number, over_seeds
 from mosim.evaluation.identification.mjcf_mechanics import MjcfMechanics, mjcf_mechanics, require_same_drawing
 from mosim.evaluation.identification.written_model import WrittenModel, write_learned
+from mosim.evaluation.lyapunov import LyapunovExponent, lyapunov_exponent
 from mosim.evaluation.predictions import measure_predictions, write_starts
 from mosim.evaluation.report import (
     CHAOS_FLOOR,
@@ -57,6 +58,7 @@ __all__ = [
     "Identification",
     "Identified",
     "Known",
+    "LyapunovExponent",
     "MjcfMechanics",
     "Number",
     "RolloutErrors",
@@ -73,6 +75,7 @@ __all__ = [
     "horizon_table",
     "identification",
     "knowledge_by_model",
+    "lyapunov_exponent",
     "measure_horizons",
     "measure_predictions",
     "measure_rollouts",
