@@ -114,7 +114,7 @@ def test_a_mistake_names_the_kinds_and_their_keys(tmp_path: Path) -> None:
         recipe_of(tmp_path, depth=3)
     with pytest.raises(MosimError, match=r"key 'model\.width' is 0; input should be greater than or equal to 1"):
         recipe_of(tmp_path, width=0)
-    with pytest.raises(MosimError, match=r"key 'model\.kind': there is no kind of model 'grue'; allowed are: mosim"):
+    with pytest.raises(MosimError, match=r"key 'model\.kind': there is no kind of model 'grue'; allowed are: .*mosim"):
         recipe_of(tmp_path, kind="grue")
     with pytest.raises(ValueError, match=r"stage 'all' learns memory, readout; available: predictor, corrector/0"):
         Recipe.model_validate({"stages": RECIPE["stages"]})
