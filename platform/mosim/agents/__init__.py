@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from mosim.agents.divergences import COUNTS_FILE, DIVERGENCES_FILE, DivergenceCounts, read_divergences
 from mosim.agents.policy import Policy, PolicyFacts, load_policy, save_policy
-from mosim.agents.policy_evaluation import EVAL_SEED, PolicyEvaluation, evaluate_policy, random_return
+from mosim.agents.policy_evaluation import EVAL_SEED, UNLIMITED_STEPS, PolicyEvaluation, evaluate_policy, random_return
 from mosim.agents.progress import POLICY_FOLDER, PolicyProgress, PolicyResult
 from mosim.agents.returns import RETURNS_FILE, ReturnRow, read_returns
 from mosim.agents.rllib.algorithms import (
@@ -36,6 +36,7 @@ __all__ = [
     "EVAL_SEED",
     "POLICY_FOLDER",
     "RETURNS_FILE",
+    "UNLIMITED_STEPS",
     "APPORecipe",
     "DivergenceCounts",
     "IMPALARecipe",

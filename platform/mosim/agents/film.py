@@ -1,6 +1,6 @@
 """A film of a policy in the true task, with its reward under it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from mosim.agents.policy import Policy, load_policy
-from mosim.agents.policy_evaluation import EVAL_SEED, max_episode_steps
+from mosim.agents.policy_evaluation import EVAL_SEED, Acting, max_episode_steps
 from mosim.core.errors import MismatchError
 from mosim.core.shapes import Actions, State, States
 from mosim.envs import MoSimVectorEnv
@@ -65,15 +65,37 @@ def true_episode(
             f"the policy was trained for {policy.facts.task}, with {policy.facts.observation_size} observations and "
             f"{policy.facts.action_size} actions; it does not fit {task.name}, which has {wanted[0]} and {wanted[1]}."
         )
-    recorder, repeat = _Recorder(task), policy.facts.action_repeat
+    return recorded_episode(task, lambda envs: policy.act, policy.facts.action_repeat, seconds, seed, episode)
+
+
+def recorded_episode(
+    task: Task,
+    acting: Callable[[MoSimVectorEnv], Acting],
+    repeat: int,
+    seconds: float = float("inf"),
+    seed: int = EVAL_SEED,
+    episode: int = 0,
+) -> PolicyEpisode:
+    """Runs and records an episode of the true task.
+
+    Args:
+      task: the true task.
+      acting: gives who acts, for the environment that is acted in, a batch of one.
+      repeat: control steps that each action is held.
+      seconds: where to stop, unless the episode ends before.
+      seed: of the starts, as for `evaluate_policy`.
+      episode: its index among those that are evaluated.
+    """
+    recorder = _Recorder(task)
     limit = max_episode_steps(task, repeat)
     envs = MoSimVectorEnv(task, recorder, 1, seed, action_repeat=repeat, max_episode_steps=limit, first_index=episode)
+    act = acting(envs)
     observation, _ = envs.reset()
     recorder.states.append(envs.state.numpy().copy())
     rewards: list[float] = []
     while not envs.ended[0] and len(rewards) * task.control_timestep < seconds:
         before = sum(map(len, recorder.states))
-        observation, reward, _, _, _ = envs.step(policy.act(observation))
+        observation, reward, _, _, _ = envs.step(act(observation))
         steps = (sum(map(len, recorder.states)) - before) // task.n_substeps
         rewards += [float(reward[0]) / steps] * steps
     return PolicyEpisode(np.concatenate(recorder.states), np.array(rewards), envs.context[0].numpy().copy())
@@ -108,6 +130,12 @@ def film_policy(
       MosimError: there is no policy, or the film cannot be written.
     """
     filmed = true_episode(load_policy(policy) if isinstance(policy, Path) else policy, task, seconds, seed, episode)
+    film_episode(filmed, task, path, fps=fps, width=width)
+    return filmed
+
+
+def film_episode(filmed: PolicyEpisode, task: Task, path: Path, *, fps: float = 25.0, width: int = 480) -> None:
+    """Draws a recorded episode, with its reward under it; arguments and errors are those of `film_policy`."""
     times = task.control_timestep * np.arange(1, len(filmed.rewards) + 1)
     strip = Strip(
         width, _even(_STRIP_SHAPE * width), times, [StripLine(filmed.rewards, _LINE)], "reward of each control step",
@@ -115,7 +143,6 @@ def film_policy(
     )  # fmt: skip
     with Renderer(task, width, _even(_PANEL_SHAPE * width), filmed.context) as renderer:
         write_film(path, _frames(filmed, task, renderer, strip, fps), fps)
-    return filmed
 
 
 class _Recorder(MujocoDynamics):

@@ -73,8 +73,13 @@ def evaluate_policy(
         action_repeat=action_repeat,
         max_episode_steps=max_episode_steps(task, action_repeat),
     )
+    return whole_episodes(envs, act)
+
+
+def whole_episodes(envs: MoSimVectorEnv, act: Acting) -> PolicyEvaluation:
+    """Runs an episode in each of a batch of environments, to its end, and adds up the rewards."""
     observation, _ = envs.reset()
-    returns, running = np.zeros(episodes), np.ones(episodes, bool)
+    returns, running = np.zeros(envs.num_envs), np.ones(envs.num_envs, bool)
     divergences = 0
     while running.any():
         observation, reward, terminated, truncated, info = envs.step(act(observation))

@@ -1,0 +1,78 @@
+"""What plans are worth: their returns in a dynamics model."""
+
+import torch
+from torch import Tensor
+
+from mosim.core.errors import MosimError
+from mosim.envs import EnvironmentCore, EnvState
+from mosim.models import map_carry
+
+
+class Objective:
+    """Returns of plans, as a batch.
+
+    Attributes:
+      core: the task over the model that plans are tried in.
+      size: of an action, `nu`.
+    """
+
+    def __init__(self, core: EnvironmentCore, action_repeat: int, gamma: float) -> None:
+        self.core, self._repeat, self._gamma = core, action_repeat, gamma
+        facts, like = core.task.facts, core.dynamics.like
+        lower, upper = (torch.tensor(bound).to(like) for bound in (facts.control_lower, facts.control_upper))
+        self._middle, self._half = (upper + lower) / 2, (upper - lower) / 2
+        self.size = facts.nu
+
+    def controls(self, actions: Tensor) -> Tensor:
+        """Actions of [-1, 1] in actuator units, `(..., nu)`."""
+        return self._middle + self._half * actions
+
+    def scaled(self, controls: Tensor) -> Tensor:
+        """The reverse of `controls`."""
+        return (controls.to(self._half) - self._middle) / self._half
+
+    def __call__(self, now: EnvState, plans: Tensor) -> Tensor:
+        """Discounted returns, `(n, samples)`.
+
+        What has diverged or ended gives no further reward.
+
+        Args:
+          now: `n` environments.
+          plans: `(n, samples, horizon, nu)`, in [-1, 1].
+        """
+        samples = plans.shape[1]
+        carry = map_carry(lambda part: part.repeat_interleave(samples, dim=0), now.carry)
+        now = EnvState(carry, now.context.repeat_interleave(samples, dim=0))
+        self.core.dynamics.use_contexts(now.context)
+        alive = torch.ones(len(now.context), dtype=torch.bool, device=plans.device)
+        total = plans.new_zeros(len(alive), dtype=torch.float64)
+        for number, actions in enumerate(plans.flatten(0, 1).unbind(1)):
+            control = self.controls(actions)
+            for _ in range(self._repeat):
+                now, step = self.core.step(now, control, alive)
+                alive = alive & step.valid
+                total = total + self._gamma**number * torch.where(alive, step.evaluation.reward, 0.0)
+                alive = alive & ~step.evaluation.terminated
+        return total.unflatten(0, plans.shape[:2])
+
+    def require_gradient(self, now: EnvState) -> None:
+        """Checks that the reward has a gradient by the actions.
+
+        Raises:
+          MosimError: the task or the model has none, or it is zero for all actions, as that of rewards of 0 and 1 is.
+        """
+        task = self.core.task
+        if not task.differentiable:
+            raise MosimError(
+                f"planner gradient needs a reward with a gradient, which {task.name} does not have; use mppi or icem."
+            )
+        random = torch.Generator().manual_seed(0)
+        plans = 2 * torch.rand(len(now.context), 4, 4, self.size, generator=random) - 1
+        plans = plans.to(self._half).requires_grad_()
+        returns = self(now, plans).sum()
+        gradient = torch.autograd.grad(returns, plans)[0] if returns.requires_grad else torch.zeros(1)
+        if not bool((gradient != 0).any()):
+            raise MosimError(
+                f"planner gradient: the gradient of {task.name}'s reward is zero for random actions, so there is "
+                "nothing to follow; use mppi or icem."
+            )
