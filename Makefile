@@ -39,7 +39,7 @@ bench: bench-speed
 	$(BIN)/python benchmarks/episode_returns.py
 	$(BIN)/python benchmarks/episode_lengths.py
 
-# Every system, model, level, number of episodes and seed takes days; ONLY=cheetah-run/GRU runs a part, and each run is kept.
+# Every system, model, level, number of episodes and seed takes days; ONLY="cheetah-run/ seed-0" runs a part, and each run is kept.
 leaderboard: $(VENV)/.installed
 	$(BIN)/mosim study benchmarks/leaderboard.yaml --workers 2 --results benchmarks/results/leaderboard.csv --resume \
 	  $(if $(ONLY),--only $(ONLY))

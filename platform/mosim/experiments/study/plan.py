@@ -51,16 +51,16 @@ class Plan(NamedTuple):
     systems: tuple[PlannedSystem, ...]
     runs: tuple[PlannedRun, ...]
 
-    def only(self, part: str) -> "Plan":
-        """The runs whose names hold `part`, and their systems.
+    def only(self, *parts: str) -> "Plan":
+        """The runs whose names hold all `parts`, and their systems.
 
         Raises:
           MosimError: no run's name does; lists the names.
         """
-        runs = tuple(run for run in self.runs if part in run.name)
+        runs = tuple(run for run in self.runs if all(part in run.name for part in parts))
         if not runs:
-            names = ", ".join(run.name for run in self.runs)
-            raise MosimError(f"no run of study {self.study.name} has {part!r} in its name; available: {names}.")
+            wanted_parts, names = " and ".join(map(repr, parts)), ", ".join(run.name for run in self.runs)
+            raise MosimError(f"no run of study {self.study.name} has {wanted_parts} in its name; available: {names}.")
         wanted = {run.system for run in runs}
         return self._replace(systems=tuple(each for each in self.systems if each.name in wanted), runs=runs)
 
