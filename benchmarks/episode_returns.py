@@ -151,9 +151,10 @@ def _print_table(benchmark: Benchmark, known: Table) -> None:
 
 
 def _draw(benchmark: Benchmark, known: Table, path: Path) -> None:
-    """Draws a panel a task, with true-trained policies as a dashed line."""
+    """Draws a panel for each task that has figures, with true-trained policies as a dashed line."""
+    tasks = [task for task in benchmark.tasks if any(found[0] == task for found in known)]
     style = names.styles([SIMULATOR, TRUE_TASK])
-    with return_panels(path, benchmark.tasks, benchmark.episodes, "episodes of random actions") as panels:
+    with return_panels(path, tasks, benchmark.episodes, "episodes of random actions") as panels:
         for task, axes in panels.items():
             points = {episodes: _returns(known, task, SIMULATOR, episodes) for episodes in benchmark.episodes}
             draw_points(axes, points, style[SIMULATOR].colour, "zero-shot")
