@@ -18,7 +18,7 @@ from mosim.tasks import Task, load_task
 from own_tasks import Home, write_slider
 from true_mechanics import true_mechanics
 
-SMALL = PlannerConfig(horizon=12, action_repeat=2, samples=32, iterations=3)
+SMALL = PlannerConfig(planner="mppi", horizon=12, action_repeat=2, samples=32, iterations=3)
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +139,11 @@ def test_the_command_plans_and_says_how_well(home: Task, tmp_path: Path, capsys,
         tmp_path / "sim" / "checkpoints", "step-1", simulator, {}, system="own_tasks:Home", recipe={},
         dataset_id="none", cursor={"finished": True},
     )  # fmt: skip
-    quick = ["--episodes", "2", "--horizon", "6", "--samples", "8", "--iterations", "1", "--tracking-uri", "off"]
+    quick = ["--episodes", "2", "--horizon", "6", "--samples", "8", "--iterations", "1", "--elites", "3", "--tracking-uri", "off"]
     main(["plan", "sim", "--task", "own_tasks:Home", *quick, "--compare", "--no-video"])
     said = capsys.readouterr().out
-    assert "mppi in the simulator" in said
-    assert "mppi in MuJoCo" in said
+    assert "icem in the simulator" in said
+    assert "icem in MuJoCo" in said
     assert (tmp_path / "sim" / "plan" / "plan.json").is_file()
     with pytest.raises(SystemExit) as end:
         main(["plan", "sim", "--task", "own_tasks:Home", *quick, "--planner", "gradient", "--compare"])

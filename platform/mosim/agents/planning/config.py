@@ -13,7 +13,7 @@ class PlannerConfig(Frozen):
     """A planner: it improves a plan of actions in the simulator, takes the first action, and goes on from there."""
 
     planner: PlannerKind = Field(
-        default="mppi",
+        default="icem",
         description="mppi: mean of random plans, weighted by the exponential of their return (arXiv 1509.01149). icem: "
         "mean and deviation of the best of random plans, some of which are kept (arXiv 2008.06389). gradient: gradient "
         "ascent on plans, through the simulator; needs a task whose reward has a gradient.",
