@@ -139,7 +139,7 @@ def test_the_command_plans_and_says_how_well(home: Task, tmp_path: Path, capsys,
         tmp_path / "sim" / "checkpoints", "step-1", simulator, {}, system="own_tasks:Home", recipe={},
         dataset_id="none", cursor={"finished": True},
     )  # fmt: skip
-    quick = ["--episodes", "2", "--horizon", "6", "--samples", "8", "--iterations", "1", "--elites", "3", "--tracking-uri", "off"]
+    quick = ["--episodes", "2", "--horizon", "6", "--samples", "8", "--iterations", "1", "--tracking-uri", "off"]
     main(["plan", "sim", "--task", "own_tasks:Home", *quick, "--compare", "--no-video"])
     said = capsys.readouterr().out
     assert "icem in the simulator" in said
