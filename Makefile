@@ -42,7 +42,7 @@ bench: bench-speed
 # Every system, model, level, number of episodes and seed takes days; ONLY="cheetah-run/ seed-0" runs a part, and each run is kept.
 leaderboard: $(VENV)/.installed
 	$(BIN)/mosim study benchmarks/leaderboard.yaml --workers 2 --results benchmarks/results/leaderboard.csv --resume \
-	  $(if $(ONLY),--only $(ONLY))
+	  $(if $(ONLY),--only "$(ONLY)")
 	$(BIN)/python benchmarks/leaderboard.py
 
 bench-speed: $(VENV)/.installed

@@ -161,7 +161,7 @@ def test_resume_does_only_what_is_missing(
     lost = RUNS[0]
     (studied / lost / "result.json").unlink()
     shutil.rmtree(sorted((studied / lost / "checkpoints").iterdir())[-1])
-    code, said = run(capfd, *words, "--resume", "--only", "whole")
+    code, said = run(capfd, *words, "--resume", "--only", "pendulum whole")
     assert code == 0, said
     assert "runs to do: 1; 1 of 2 are already finished" in said
     assert said.count("finished pendulum") == 1

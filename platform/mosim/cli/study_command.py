@@ -51,9 +51,10 @@ class Options(TrackedOptions):
         default=None, description="Output folder. If omitted: runs/NAME, where NAME is the study's name."
     )
     workers: int = Field(default=max((os.cpu_count() or 1) // 2, 1), ge=1, description="Runs at a time, one core each.")
-    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PART [PART ...]")] = Field(
-        default=(),
-        description="Run only the runs whose name contains these texts, such as reacher-easy/staged seed-0.",
+    only: Annotated[str | None, tyro.conf.arg(metavar="PARTS")] = Field(
+        default=None,
+        description="Run only the runs whose name contains this text, such as reacher-easy/staged/seed-0; or all of "
+        "several texts with spaces between them, such as 'cheetah-run/ seed-0'.",
     )
     results: Annotated[Path | None, tyro.conf.arg(metavar="CSV")] = Field(
         default=None, description="Also write results.csv to this path."
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "study", arguments)
     study = read_study(options.file)
     plan = plan_study(study, options.file)
-    chosen = plan.only(*options.only) if options.only else plan
+    chosen = plan if options.only is None else plan.only(*options.only.split())
     device = pick_device(options.device)
     out = (Path("runs", study.name) if options.out is None else options.out).absolute()
     with locked(out):
