@@ -21,6 +21,7 @@ from mosim.models.mosim.constraints.constrained_motion import ContactRows, Limit
 from mosim.models.mosim.identification import robust_least_squares
 from mosim.models.mosim.identification.force_balance import ForceBalance
 from mosim.models.mosim.identification.robust_least_squares import cauchy_weights, sizes
+from mosim.models.mosim.identification.squares import Squares, by_learned_weights
 from mosim.models.mosim.identification.step_sensitivity import StepSensitivity
 from mosim.models.mosim.neural_simulator import NeuralSimulator
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
@@ -229,7 +230,7 @@ class _Problem:
         ]
         by_weights = _derivatives(self._balance, self._weights).mT.to_sparse()
         mixed = self._combinations()
-        gradient, squares = torch.zeros_like(unknowns), _Squares(self._sizes[0], self.seen, unknowns)
+        gradient, squares = torch.zeros_like(unknowns), Squares(self._sizes[0], self.seen, unknowns)
         for chunk in self._chunks:
             with torch.enable_grad(), _learning(weights):
                 errors, asked = self._errors(*chunk)
@@ -241,7 +242,7 @@ class _Problem:
             for qpos, qvel in asked:
                 found = self._sensitivity(qpos, qvel, self._model.scaled(chunk[1]), chunk[1], self.mechanics)
                 squares.add(
-                    _by_weights(mixed @ (roots * found.mechanics), by_weights),
+                    by_learned_weights(mixed @ (roots * found.mechanics), by_weights),
                     torch.einsum("ij,bjkl->bikl", mixed, roots.unsqueeze(-1) * found.numbers),
                     self._places[found.which],
                 )
@@ -276,47 +277,6 @@ class _Problem:
         return torch.cat([self._scale[:0], *(part.flatten() for part in (*mechanics, *shared, seen))])
 
 
-class _Squares:
-    """Sums over errors of products of their derivatives, by weights and by the numbers of constraints.
-
-    The weights of masses, forces and gears count in every state; of the constraints few act in any.
-    """
-
-    def __init__(self, weights: int, constraints: int, like: Tensor) -> None:
-        columns = NUMBERS * (constraints + 1)  # The last is of all that are not looked for.
-        self._dense = like.new_zeros(weights, weights)
-        self._mixed, self._sparse = like.new_zeros(columns, weights), like.new_zeros(columns * columns)
-
-    def add(self, by_weights: Tensor, by_numbers: Tensor, which: Tensor) -> None:
-        """Adds states.
-
-        Args:
-          by_weights: derivatives of errors, or of combinations of them, `(n, m, weights)`.
-          by_numbers: `(n, m, k, NUMBERS)`: of constraints that act.
-          which: `(n, k)`: which these are.
-        """
-        dense, sparse = by_weights.flatten(0, 1), by_numbers.flatten(2)
-        self._dense += dense.mT @ dense
-        columns = (which.unsqueeze(-1) * NUMBERS + torch.arange(NUMBERS)).flatten(1)
-        if by_weights.shape[-1]:
-            self._mixed.index_add_(0, columns.flatten(), (sparse.mT @ by_weights).flatten(0, 1))
-        places = columns.unsqueeze(2) * len(self._mixed) + columns.unsqueeze(1)
-        self._sparse.index_add_(0, places.flatten(), (sparse.mT @ sparse).flatten())
-
-    def of_unknowns(self, by_shared: Tensor) -> Tensor:
-        """The sums by unknowns: weights, what constraints share, and what is their own.
-
-        Args:
-          by_shared: `(constraints * NUMBERS, shared)`: how numbers of constraints change with what they share.
-        """
-        count = len(by_shared)
-        numbers = torch.cat([by_shared, torch.eye(count).to(by_shared)], dim=-1)
-        mixed, sparse = self._mixed[:count], self._sparse.view(len(self._mixed), -1)[:count, :count]
-        corner = numbers.mT @ mixed
-        top = torch.cat([self._dense, corner.mT], dim=-1)
-        return torch.cat([top, torch.cat([corner, numbers.mT @ sparse @ numbers], dim=-1)])
-
-
 def _derivatives(balance: ForceBalance, weights: Sequence[Tensor]) -> Tensor:
     """Those of a balance's unknowns by the weights that they are learned by, `(unknowns, weights)`; none without."""
     if not weights:
@@ -326,15 +286,6 @@ def _derivatives(balance: ForceBalance, weights: Sequence[Tensor]) -> Tensor:
         each = torch.eye(len(learned)).to(learned)
         found = torch.autograd.grad(learned, weights, each, is_grads_batched=True, materialize_grads=True)
     return torch.cat([part.flatten(1) for part in found], dim=-1)
-
-
-def _by_weights(by_unknowns: Tensor, by_weights: Tensor) -> Tensor:
-    """The chain rule: `(n, m, unknowns)` as `(n, m, weights)`, by a sparse `(weights, unknowns)`.
-
-    The ten numbers of a link are learned by ten weights of its own, so nearly all of it is zero.
-    """
-    rows = by_unknowns.flatten(0, 1)
-    return (by_weights @ rows.mT).mT.unflatten(0, by_unknowns.shape[:2])
 
 
 @contextmanager
