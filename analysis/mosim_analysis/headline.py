@@ -46,7 +46,7 @@ def return_findings(frame: pd.DataFrame) -> list[Finding]:
       frame: see `mosim_analysis.figures.returns_against_truth`; of one task.
     """
     last = frame.sort_values("step").groupby(["run", "policy"], sort=False).tail(1)
-    zero_shot = last[last["policy"] == names.ZERO_SHOT]
+    zero_shot = last[(last["policy"] == names.ZERO_SHOT) & last["simulated"].notna()]
     return [_of_returns(str(group), rows, last) for group, rows in zero_shot.groupby("group", sort=False)]
 
 

@@ -65,7 +65,9 @@ def test_returns_are_told_with_their_gap_and_their_reference() -> None:
         for policy, final, gap in ((names.ZERO_SHOT, 800.0, 50.0), (names.TRUE_TRAINED, 900.0, 0.0))
         for step, true in ((1e5, 10.0), (2e5, final))
     ]
-    [finding] = return_findings(pd.DataFrame(rows).assign(group="a"))
+    # Of a run that somebody tracked with a true return alone, nothing is said.
+    alone = {"run": "b", "policy": names.ZERO_SHOT, "step": 1.0, "true": 5.0, "simulated": float("nan"), "group": "b"}
+    [finding] = return_findings(pd.DataFrame([*pd.DataFrame(rows).assign(group="a").to_dict("records"), alone]))
     assert finding.best == "a"
     assert "reaches a return of 802" in finding.text
     assert "50 more in the simulator" in finding.text

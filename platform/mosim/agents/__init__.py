@@ -3,6 +3,14 @@
 from typing import TYPE_CHECKING
 
 from mosim.agents.divergences import COUNTS_FILE, DIVERGENCES_FILE, DivergenceCounts, read_divergences
+from mosim.agents.planning import (
+    Planner,
+    PlannerConfig,
+    PlannerEvaluation,
+    PlannerKind,
+    evaluate_planner,
+    planned_episode,
+)
 from mosim.agents.policy import Policy, PolicyFacts, load_policy, save_policy
 from mosim.agents.policy_evaluation import EVAL_SEED, UNLIMITED_STEPS, PolicyEvaluation, evaluate_policy, random_return
 from mosim.agents.progress import POLICY_FOLDER, PolicyProgress, PolicyResult
@@ -24,7 +32,7 @@ from mosim.agents.rllib.recipe import PolicyRecipe
 from mosim.core.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from mosim.agents.film import PolicyEpisode, film_policy, true_episode
+    from mosim.agents.film import PolicyEpisode, film_episode, film_policy, true_episode
     from mosim.agents.plots import plot_returns
     from mosim.agents.rllib.side_by_side import PolicyJob, PolicyTrainer, train_side_by_side
     from mosim.agents.rllib.training import train_policy
@@ -42,6 +50,10 @@ __all__ = [
     "IMPALARecipe",
     "OtherRecipe",
     "PPORecipe",
+    "Planner",
+    "PlannerConfig",
+    "PlannerEvaluation",
+    "PlannerKind",
     "Policy",
     "PolicyEpisode",
     "PolicyEvaluation",
@@ -54,11 +66,14 @@ __all__ = [
     "ReturnRow",
     "SACRecipe",
     "TQCRecipe",
+    "evaluate_planner",
     "evaluate_policy",
+    "film_episode",
     "film_policy",
     "find_policy_recipe",
     "load_policy",
     "load_policy_recipe",
+    "planned_episode",
     "plot_returns",
     "random_return",
     "read_divergences",
@@ -78,6 +93,7 @@ __getattr__ = lazy_names(
         "PolicyJob": "rllib.side_by_side",
         "PolicyTrainer": "rllib.side_by_side",
         "PolicyEpisode": "film",
+        "film_episode": "film",
         "film_policy": "film",
         "plot_returns": "plots",
         "true_episode": "film",

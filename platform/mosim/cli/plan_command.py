@@ -8,8 +8,17 @@ import tyro
 from pydantic import Field
 from rich.table import Table
 
-from mosim.agents import UNLIMITED_STEPS, Policy, load_policy, random_return
-from mosim.agents.planning import PlannerConfig, PlannerEvaluation, evaluate_planner, planned_episode
+from mosim.agents import (
+    UNLIMITED_STEPS,
+    PlannerConfig,
+    PlannerEvaluation,
+    Policy,
+    evaluate_planner,
+    film_episode,
+    load_policy,
+    planned_episode,
+    random_return,
+)
 from mosim.cli.parsing import parse
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
 from mosim.core.console import console, progress_bar
@@ -131,8 +140,6 @@ def _table(config: PlannerConfig, found: dict[str, PlannerEvaluation], random: f
 
 
 def _film(options: Options, task: Task, model: DynamicsModel, policy: Policy | None, path: Path) -> bool:
-    from mosim.agents.film import film_episode  # Which brings matplotlib.
-
     try:
         film_episode(planned_episode(task, model, options.config, options.video_seconds, policy=policy), task, path)
     except NoOpenGLError as error:
