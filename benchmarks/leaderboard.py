@@ -3,9 +3,10 @@
     make leaderboard
     python benchmarks/leaderboard.py
 
-Draws a CSV of `mosim study benchmarks/leaderboard.yaml`, to which `mosim leaderboard score --results` may have added
-models from elsewhere: a picture a system, docs/leaderboard/SYSTEM.png, with the horizon error of each model that was
-trained on the most episodes; and prints a table a system. Figures are medians over seeds.
+Draws a CSV of `mosim study benchmarks/leaderboard.yaml`, together with the CSV of models from elsewhere that `mosim
+leaderboard score --results` writes, which a study would overwrite: a picture a system, docs/leaderboard/SYSTEM.png,
+with the horizon error of each model that was trained on the most episodes; and prints a table a system. Figures are
+medians over seeds.
 """
 
 import sys
@@ -32,17 +33,20 @@ BASELINES = {names.PERSISTENCE: "--", names.CHAOS_FLOOR: ":"}
 
 def main(
     results: tyro.conf.Positional[Path] = RESULTS / "leaderboard.csv",
+    entries: Path = RESULTS / "leaderboard_entries.csv",
     out: Path = Path(__file__).parent.parent / "docs" / "leaderboard",
 ) -> None:
     """Draws and prints.
 
     Args:
       results: a CSV written by `mosim study`.
+      entries: a CSV written by `mosim leaderboard score`, if there is one.
       out: folder of the pictures.
     """
     if not results.is_file():
         sys.exit(f"{results} does not exist; make it with: make leaderboard")
-    table = named(pd.read_csv(results))
+    files = [results, *([entries] if entries.is_file() else [])]
+    table = named(pd.concat([pd.read_csv(file) for file in files], ignore_index=True))
     for system, rows in table.groupby("system", sort=False):
         draw(str(system), rows, out / f"{system}.png")
         print_table(str(system), rows)
