@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mosim.models.mosim.constraints import active_set, constraint_forces
 from mosim.models.mosim.constraints.rows import Rows
+from mujoco_rows import strengths_of
 
 
 class Problem(NamedTuple):
@@ -26,18 +27,23 @@ class Problem(NamedTuple):
 
     def tensors(self) -> list[Tensor]:
         """Those that gradients are taken of."""
-        rows = [tensor for part in self.rows for tensor in part[1:]]
+        rows = [tensor for part in self.rows for tensor in part[1:] if tensor is not None]
         return [self.lower, self.force, *rows, *([] if self.damping is None else [self.damping])]
 
     def double(self) -> "Problem":
         """The same numbers, for torch to be exact with."""
-        rows = [Rows(part.sample, *(field.double() for field in part[1:])) for part in self.rows]
+        rows = [
+            Rows(part.sample, *(None if field is None else field.double() for field in part[1:])) for part in self.rows
+        ]
         damping = None if self.damping is None else self.damping.double()
         return Problem(self.lower.double(), self.force.double(), rows, damping)
 
 
-def drawn(seed: int, states: int, size: int, damped: bool, most: int = 12) -> Problem:
-    """A problem whose states have up to about `most` rows, some of none, of contacts with edges and of single rows."""
+def drawn(seed: int, states: int, size: int, damped: bool, most: int = 12, held: bool = False) -> Problem:
+    """A problem whose states have up to about `most` rows, some of none, of contacts with edges and of single rows.
+
+    With `held`, also rows that pull as well, some of them up to a strength.
+    """
     random = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> Tensor:
@@ -46,17 +52,26 @@ def drawn(seed: int, states: int, size: int, damped: bool, most: int = 12) -> Pr
     lower = normal(states, size, size).tril() / size**0.5
     lower[:, :3, :3] += normal(states, 3, 3)[:, :size, :size]  # A turned root.
     rows = []
-    for edges in (4, 1):
-        count = int(torch.randint(0, max(states * most // edges, 1), (), generator=random))
+    for edges, strength in ((4, None), (1, None), *([(1, torch.inf), (1, 2.0)] if held else [])):
+        # Rows that pull as well work against one another where there are more of them than degrees of freedom.
+        each = most // edges if strength is None else min(most, size) // 2
+        count = int(torch.randint(0, max(states * each, 1), (), generator=random))
         sample = torch.randint(0, max(states - 1, 1), (count,), generator=random)
         jacobian, target = normal(count, edges, size), 3 * normal(count, edges)
         stiffness = torch.rand(count, edges, generator=random) * 10
-        rows.append(Rows(sample, jacobian, target, stiffness))
+        most_force = None if strength is None else strength * torch.rand(count, edges, generator=random)
+        rows.append(Rows(sample, jacobian, target, stiffness, most_force))
     return Problem(lower, normal(states, size), rows, torch.rand(size, generator=random) if damped else None)
 
 
 problems = st.builds(
-    drawn, st.integers(0, 10_000), st.integers(1, 50), st.integers(1, 9), st.booleans(), st.integers(1, 20)
+    drawn,
+    st.integers(0, 10_000),
+    st.integers(1, 50),
+    st.integers(1, 9),
+    st.booleans(),
+    st.integers(1, 20),
+    st.booleans(),
 )
 
 
@@ -108,10 +123,11 @@ def test_any_number_of_threads_comes_to_the_same(threads: int) -> None:
     torch.testing.assert_close(of_damping, torch.autograd.grad(expected.square().sum(), tensors)[-1], rtol=1e-3, atol=1)
 
 
-@pytest.mark.parametrize("task", ["cheetah-run", "humanoid-walk"])
+@pytest.mark.parametrize("task", ["cheetah-run", "humanoid-walk", "quadruped-walk", "finger-spin"])
 def test_given_mujocos_rows_the_accelerations_are_mujocos(task: str) -> None:
     domain, name = task.split("-", 1)
     model = suite.load(domain, name).physics.model.ptr
+    model.opt.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
     model.opt.jacobian, model.opt.tolerance, model.opt.iterations = mujoco.mjtJacobian.mjJAC_DENSE, 0, 200
     data, random = mujoco.MjData(model), np.random.default_rng(0)
     inertia, given_to, expected = np.zeros((model.nv, model.nv)), [], []
@@ -122,14 +138,12 @@ def test_given_mujocos_rows_the_accelerations_are_mujocos(task: str) -> None:
         mujoco.mj_forward(model, data)
         mujoco.mj_fullM(model, data, inertia)
         lower = np.linalg.cholesky(np.linalg.inv(inertia))
-        rows = data.efc_J.reshape(-1, model.nv).copy(), data.efc_aref.copy(), data.efc_D.copy()
+        rows = data.efc_J.reshape(-1, model.nv).copy(), data.efc_aref.copy(), data.efc_D.copy(), strengths_of(data)
         given_to.append((lower, inertia @ data.qacc_smooth, np.full(data.nefc, state), *rows))
         expected.append(data.qacc.copy())
     lower, force = (torch.from_numpy(np.stack(parts)).float() for parts in list(zip(*given_to, strict=True))[:2])
-    sample, jacobian, target, stiffness = (
-        torch.from_numpy(np.concatenate(parts)) for parts in list(zip(*given_to, strict=True))[2:]
-    )
-    rows = Rows(sample, *(part.float().unsqueeze(1) for part in (jacobian, target, stiffness)))
+    sample, *rest = (torch.from_numpy(np.concatenate(parts)) for parts in list(zip(*given_to, strict=True))[2:])
+    rows = Rows(sample, *(part.float().unsqueeze(1) for part in rest))
     found = constraint_forces.accelerations(lower, force, [rows], None, searches=20).numpy()
     scale = np.abs(expected).max(axis=-1, keepdims=True)
     assert np.median(np.abs(found - expected) / scale) < 1e-5

@@ -12,15 +12,19 @@ from mosim.geometry import rotation_matrices
 from mosim.geometry.configuration_space import quaternion_multiply
 from mosim.models import ConstraintsConfig, NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.models.mosim.constraints.active_set import least_push, solve_positive_definite
-from mosim.models.mosim.constraints.rows import Rows, by_sample
+from mosim.models.mosim.constraints.rows import ONE_SIDED, Rows, by_sample, forces_along
 from mosim.models.mosim.predictor import RigidBodyPredictor
 from mosim.tasks import load_task
+from mujoco_rows import strengths_of
 
 
-@pytest.mark.parametrize("task", ["cheetah-run", "hopper-hop", "walker-run", "humanoid-walk"])
+@pytest.mark.parametrize(
+    "task", ["cheetah-run", "hopper-hop", "walker-run", "humanoid-walk", "quadruped-walk", "finger-spin"]
+)
 def test_given_mujocos_rows_the_solution_is_mujocos(task):
     domain, name = task.split("-", 1)
     model = suite.load(domain, name).physics.model.ptr
+    model.opt.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
     model.opt.jacobian, model.opt.tolerance, model.opt.iterations = mujoco.mjtJacobian.mjJAC_DENSE, 0, 200
     data, random = mujoco.MjData(model), np.random.default_rng(0)
     inertia, pushed = np.zeros((model.nv, model.nv)), 0
@@ -35,20 +39,21 @@ def test_given_mujocos_rows_the_solution_is_mujocos(task):
         lower = torch.from_numpy(np.linalg.inv(np.linalg.cholesky(inertia)).T)
         along = torch.from_numpy(data.efc_J.reshape(-1, model.nv).copy()) @ lower
         missing = torch.from_numpy(data.efc_J.reshape(-1, model.nv) @ data.qacc_smooth - data.efc_aref)
-        push = least_push(along, missing, torch.from_numpy(data.efc_D.copy()), searches=10)
+        push = least_push(along, missing, torch.from_numpy(data.efc_D.copy()), 20, torch.from_numpy(strengths_of(data)))
         qacc = data.qacc_smooth + (lower @ push).squeeze(-1).numpy()
         np.testing.assert_allclose(qacc, data.qacc, rtol=1e-5, atol=1e-5 * np.abs(data.qacc).max())
         pushed += bool(push.abs().max() > 1e-6)
     assert pushed > 20
 
 
-@given(st.integers(0, 10_000))
-def test_the_solution_is_optimal(seed):
+@given(st.integers(0, 10_000), st.booleans(), st.sampled_from([3, 8]))
+def test_the_solution_is_optimal(seed, held, rows):
     random = np.random.default_rng(seed)
-    along, missing = (torch.from_numpy(random.normal(size=size)) for size in ((8, 4), 8))
-    stiffness = torch.from_numpy(random.exponential(3.0, 8) * (random.random(8) < 0.7))
-    push = least_push(along, missing, stiffness, searches=10).squeeze(-1)
-    gradient = push + along.mT @ (stiffness * torch.clamp(missing + along @ push, max=0.0))
+    along, missing = (torch.from_numpy(random.normal(size=size)) for size in ((rows, 4), rows))
+    stiffness = torch.from_numpy(random.exponential(3.0, rows) * (random.random(rows) < 0.7))
+    strength = torch.from_numpy(random.choice([ONE_SIDED, np.inf, 0.3, 2.0], rows)) if held else None
+    push = least_push(along, missing, stiffness, 20, strength).squeeze(-1)
+    gradient = push - along.mT @ forces_along(missing + along @ push, stiffness, strength)
     assert gradient.abs().max() < 1e-9
 
 
@@ -155,14 +160,20 @@ def test_forces_or_push_whichever_is_looked_for_the_solution_is_the_same(seed, r
     torch.testing.assert_close(least_push(along, missing, stiffness, 10), more)
 
 
-def test_the_gradient_of_the_solution_is_that_of_finite_differences():
+@pytest.mark.parametrize("rows", [3, 9])
+@pytest.mark.parametrize("held", [False, True])
+def test_the_gradient_of_the_solution_is_that_of_finite_differences(rows, held):
     random = np.random.default_rng(0)
-    for rows in (3, 9):
-        arguments = [torch.from_numpy(random.normal(size=size)) for size in ((2, rows, 5), (2, rows))]
-        arguments.append(torch.from_numpy(random.exponential(3.0, (2, rows))))
-        for argument in arguments:
-            argument.requires_grad_()
-        assert torch.autograd.gradcheck(lambda *given: least_push(*given, searches=10), arguments)
+    arguments = [torch.from_numpy(random.normal(size=size)) for size in ((2, rows, 5), (2, rows))]
+    arguments.append(torch.from_numpy(random.exponential(3.0, (2, rows))))
+    arguments += [torch.from_numpy(random.exponential(0.3, (2, rows)))] if held else []
+    for argument in arguments:
+        argument.requires_grad_()
+
+    def solved(along, missing, stiffness, *strength):
+        return least_push(along, missing, stiffness, 10, *strength)
+
+    assert torch.autograd.gradcheck(solved, arguments)
 
 
 @pytest.mark.parametrize("task", ["cheetah-run", "humanoid-walk"])
@@ -210,16 +221,21 @@ def test_many_systems_are_solved_as_few_are(batch):
 def test_rows_are_put_together_by_state():
     random = np.random.default_rng(0)
     batch, parts = 40, []
-    for edges in (4, 1):
+    for edges, strength in ((4, None), (1, torch.rand(60, 1))):
         sample = torch.from_numpy(random.integers(1, batch, 60))  # The first state has none.
         jacobian, target, stiffness = (torch.rand(60, edges, *shape) for shape in ((5,), (), ()))
-        parts.append(Rows(sample, jacobian, target, stiffness))
+        parts.append(Rows(sample, jacobian, target, stiffness, strength))
     seen: list[int] = []
-    for touched, jacobian, target, stiffness in by_sample(parts, batch, few=(3, 7)):
+    strengths = [torch.full_like(parts[0].target, ONE_SIDED), parts[1].strength]
+    for touched, jacobian, target, stiffness, strength in by_sample(parts, batch, few=(3, 7)):
         seen += touched.tolist()
         for index, state in enumerate(touched.tolist()):
             for found, field in ((jacobian, 1), (target, 2), (stiffness, 3)):
                 expected = torch.cat([part[field][part.sample == state].flatten(0, 1) for part in parts])
                 torch.testing.assert_close(found[index, : len(expected)], expected)
                 assert not found[index, len(expected) :].any()
+            expected = torch.cat(
+                [each[part.sample == state].flatten() for part, each in zip(parts, strengths, strict=True)]
+            )
+            torch.testing.assert_close(strength[index, : len(expected)], expected)
     assert sorted(seen) == sorted(set(torch.cat([part.sample for part in parts]).tolist()))

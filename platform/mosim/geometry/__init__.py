@@ -8,6 +8,7 @@ from mosim.geometry.joints import DOF_WIDTH, QPOS_WIDTH, JointFacts, JointKind
 from mosim.geometry.kinematics import Kinematics, Points, Poses, Velocities
 from mosim.geometry.skeleton import WORLD, Frame, Link, Pair, Shape, Skeleton, Vector, read_skeleton
 from mosim.geometry.spatial import buffer, index_buffer, rotation_matrices, rotation_of, twist_matrices, wrenches
+from mosim.geometry.tendons import Coupling, FixedTendon, sum_matrix
 from mosim.geometry.tree_motion import Placement, TreeMotion
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "WORLD",
     "ConfigurationSpace",
     "ContactGaps",
+    "Coupling",
+    "FixedTendon",
     "Frame",
     "Gaps",
     "Jacobians",
@@ -38,6 +41,7 @@ __all__ = [
     "read_skeleton",
     "rotation_matrices",
     "rotation_of",
+    "sum_matrix",
     "twist_matrices",
     "wrenches",
 ]

@@ -1,4 +1,4 @@
-"""A robot's geometry, read from its MuJoCo model: links, the shapes on them, and which of these can touch."""
+"""A robot's geometry, read from its MuJoCo model: links, shapes, which of these can touch, and joints' couplings."""
 
 from typing import Literal, get_args
 
@@ -8,6 +8,7 @@ from pydantic import Field
 
 from mosim.core.frozen import Frozen
 from mosim.geometry.joints import JointKind
+from mosim.geometry.tendons import Coupling, FixedTendon, read_couplings, read_tendons
 
 Vector = tuple[float, float, float]
 
@@ -97,12 +98,16 @@ class Skeleton(Frozen):
       bodies: MuJoCo's bodies, the world left out, in MuJoCo's order.
       shapes: the collision geoms that are planes, spheres, capsules or boxes.
       pairs: those that can collide.
+      tendons: fixed ones.
+      couplings: equality constraints of joints and fixed tendons.
     """
 
     links: tuple[Link, ...] = Field(default=())
     bodies: tuple[Frame, ...] = Field(default=())
     shapes: tuple[Shape, ...] = Field(default=())
     pairs: tuple[Pair, ...] = Field(default=())
+    tendons: tuple[FixedTendon, ...] = Field(default=())
+    couplings: tuple[Coupling, ...] = Field(default=())
 
 
 def read_skeleton(model: mujoco.MjModel) -> Skeleton:
@@ -131,6 +136,8 @@ def read_skeleton(model: mujoco.MjModel) -> Skeleton:
             for second in range(first + 1, len(solid))
             if _may_touch(model, solid[first], solid[second])
         ),
+        tendons=read_tendons(model),
+        couplings=read_couplings(model),
     )
 
 

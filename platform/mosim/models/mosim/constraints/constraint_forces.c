@@ -6,9 +6,12 @@
 
    With the columns of `L` as axes, where the inertia is the identity (rows `G = J L`, smooth acceleration `z = L^T f`):
 
-       w = argmin 1/2 |w - z|^2 + 1/2 sum_r D_r min(0, G_r w - t_r)^2        what constraints leave
+       w = argmin 1/2 |w - z|^2 + sum_r phi_r(G_r w - t_r)                  what constraints leave
        (1 + L^T C L) y = w                                                  damping, taken implicitly
        a = L y
+
+   The force along a row, -phi_r'(gap), is -D_r gap: of a row that only pushes where that is positive, else none; of
+   any other up to its strength in either direction.
 
    Vectors are GCC's and Clang's extension of C; for a processor whose own are narrower, the compiler takes several. */
 
@@ -47,7 +50,10 @@ typedef struct {
     const float *jacobian;                /* (rows, size): J */
     const float *target;                  /* (rows,): t */
     const float *stiffness;               /* (rows,): D */
-    float *pushing;                       /* (rows,): whether each row pushes, 1 or 0; found, then used for gradients */
+    const float *strength;                /* (rows,): of the force, negative where a row only pushes; null where all do */
+    /* Found, then used for gradients: */
+    float *proportional;                  /* (rows,): whether each row's force is proportional to its gap, 1 or 0 */
+    float *spent;                         /* (rows,): force of those at their strength, else 0; null like `strength` */
 } Problem;
 
 /* What sixteen states are worked on in. */
@@ -58,10 +64,12 @@ typedef struct {
     lanes *jacobian, *along;                  /* (rows, size): J, G */
     lanes *response, *factor;                 /* (rows, rows): G G^T; the factor of 1 + root(D) G G^T root(D) */
     lanes *missing, *stiffness;               /* (rows,): G z - t, D */
-    lanes *pushing, *root, *along_rows;       /* (rows,): 1 or 0; root(D) where a row pushes; room of its own */
-    lanes *gap, *slope;                       /* (rows,): G w - t on the way to the least, and its change by a step */
+    lanes *proportional, *root, *along_rows;  /* (rows,): 1 or 0; root(D) where a row is; room of its own */
+    lanes *strength, *spent, *offset;         /* (rows,): see Problem; G (z + G^T spent) - t */
+    lanes *gap, *goal, *slope;                /* (rows,): G w - t on the way to the least, after a step, and between */
     lanes *grad, *back, *further;             /* (size,): gradients of a, y and w, z */
     lanes *stress, *drag;                     /* (rows,): gradients of G along z's gradient and along w */
+    lanes *of_stiffness, *of_strength;        /* (rows,): gradients */
     lanes *turn[4];                           /* (size,): room of their own */
     int64_t *acting;                          /* (rows,): which rows act in some lane */
 } Work;
@@ -185,7 +193,9 @@ INLINE void bring(const Problem *problem, Work *work, int64_t begin)
     memset(work->jacobian, 0, sizeof(lanes) * work->rows * size);
     memset(work->missing, 0, sizeof(lanes) * work->rows);
     memset(work->stiffness, 0, sizeof(lanes) * work->rows);
-    memset(work->pushing, 0, sizeof(lanes) * work->rows);
+    memset(work->proportional, 0, sizeof(lanes) * work->rows);
+    memset(work->spent, 0, sizeof(lanes) * work->rows);
+    memset(work->strength, 0, sizeof(lanes) * work->rows);
     for (int64_t lane = 0; lane < LANES; lane++) {
         const int64_t state = state_of(problem, begin, lane), *place = problem->place + problem->start[state];
         for (int64_t row = 0; row < rows_of(problem, state); row++) {
@@ -193,7 +203,11 @@ INLINE void bring(const Problem *problem, Work *work, int64_t begin)
                 ((float *)(work->jacobian + row * size + j))[lane] = problem->jacobian[place[row] * size + j];
             ((float *)(work->missing + row))[lane] = -problem->target[place[row]];
             ((float *)(work->stiffness + row))[lane] = problem->stiffness[place[row]];
-            ((float *)(work->pushing + row))[lane] = problem->pushing[place[row]];
+            ((float *)(work->proportional + row))[lane] = problem->proportional[place[row]];
+            if (problem->strength) {
+                ((float *)(work->strength + row))[lane] = problem->strength[place[row]];
+                ((float *)(work->spent + row))[lane] = problem->spent[place[row]];
+            }
         }
     }
     for (int64_t row = 0; row < work->rows; row++) {
@@ -207,13 +221,13 @@ INLINE void bring(const Problem *problem, Work *work, int64_t begin)
     }
 }
 
-/* Factorises 1 + root(D) G G^T root(D) over the rows that push in some lane. */
+/* Factorises 1 + root(D) G G^T root(D) over the rows whose force is proportional in some lane. */
 INLINE void factorise_rows(const Problem *problem, Work *work)
 {
     work->count = 0;
     for (int64_t row = 0; row < work->rows; row++) {
-        work->root[row] = square_root(work->stiffness[row] * work->pushing[row]);
-        if (total(work->pushing[row]) > 0.0f)
+        work->root[row] = square_root(work->stiffness[row] * work->proportional[row]);
+        if (total(work->proportional[row]) > 0.0f)
             work->acting[work->count++] = row;
     }
     for (int64_t i = 0; i < work->count; i++) {
@@ -248,8 +262,56 @@ INLINE void take_off(const Problem *problem, const Work *work, const lanes *x, l
 /* Whether each lane is true, 1 or 0. */
 INLINE lanes as_numbers(masks mask) { return __builtin_convertvector(-mask, lanes); }
 
-/* Whether rows with such a gap push. */
-INLINE masks pushes(lanes gap, lanes stiffness) { return (gap < 0.0f) & (stiffness > 0.0f); }
+INLINE lanes choose(masks mask, lanes yes, lanes no) { return (lanes)((mask & (masks)yes) | (~mask & (masks)no)); }
+
+/* From z and the forces along acting rows, in `along_rows`, to w. */
+INLINE void push(const Problem *problem, const Work *work, lanes *left)
+{
+    memcpy(left, work->smooth, sizeof(lanes) * problem->size);
+    take_off(problem, work, work->along_rows, left);
+    if (problem->strength)
+        for (int64_t row = 0; row < work->rows; row++)
+            for (int64_t j = 0; j < problem->size; j++)
+                left[j] += work->along[row * problem->size + j] * work->spent[row];
+}
+
+/* Whether the force of a row with such a gap is proportional to it; where it is at its strength, what it is. */
+INLINE masks yields(const Problem *problem, const Work *work, int64_t row, lanes gap, lanes *spent)
+{
+    const lanes force = -work->stiffness[row] * gap;
+    if (!problem->strength) {
+        *spent = (lanes){0};
+        return (gap < 0.0f) & (work->stiffness[row] > 0.0f);
+    }
+    const lanes strength = work->strength[row];
+    const masks holds = strength >= 0.0f, beyond = holds & ((force >= strength) | (force <= -strength));
+    *spent = choose(beyond, choose(force > 0.0f, strength, -strength), (lanes){0});
+    return ((holds & (force != 0.0f)) | (force > 0.0f)) & ~beyond;
+}
+
+/* Sets which rows act where they have such gaps; returns whether that is another set than before, in any lane. */
+INLINE int act(const Problem *problem, Work *work, const lanes *gap)
+{
+    masks changed = {0};
+    for (int64_t row = 0; row < work->rows; row++) {
+        lanes spent;
+        const lanes proportional = as_numbers(yields(problem, work, row, gap[row], &spent));
+        changed |= (proportional != work->proportional[row]) | (spent != work->spent[row]);
+        work->proportional[row] = proportional;
+        work->spent[row] = spent;
+    }
+    return total(as_numbers(changed)) > 0.0f;
+}
+
+/* What acting rows miss before they push, into `offset`; what rows at their strength do is part of it. */
+INLINE void set_off(const Problem *problem, Work *work)
+{
+    memcpy(work->offset, work->missing, sizeof(lanes) * work->rows);
+    if (problem->strength)
+        for (int64_t row = 0; row < work->rows; row++)
+            for (int64_t other = 0; other < work->rows; other++)
+                work->offset[row] += work->response[row * problem->most + other] * work->spent[other];
+}
 
 /* Goes from w, in `left`, towards `result`, to where the objective is least on that line.
 
@@ -269,7 +331,15 @@ INLINE void descend(const Problem *problem, Work *work)
         lanes derivative = start + middle * square;
         for (int64_t row = 0; row < work->rows; row++) {
             const lanes gap = work->gap[row] + middle * work->slope[row];
-            derivative += work->stiffness[row] * gap * as_numbers(gap < 0.0f) * work->slope[row];
+            lanes force = -work->stiffness[row] * gap;
+            if (problem->strength) {
+                const lanes strength = work->strength[row], pushed = choose(force > 0.0f, force, (lanes){0});
+                force = choose(force > strength, strength, choose(force < -strength, -strength, force));
+                force = choose(strength < 0.0f, pushed, force);
+            } else {
+                force = choose(force > 0.0f, force, (lanes){0});
+            }
+            derivative -= force * work->slope[row];
         }
         const lanes rises = as_numbers(derivative > 0.0f);
         high += rises * (middle - high);
@@ -281,37 +351,33 @@ INLINE void descend(const Problem *problem, Work *work)
         work->gap[row] += high * work->slope[row];
 }
 
-/* Finds which rows push, by Newton's method over that set; `along_rows` is left with the forces along acting rows. */
+/* Finds which rows act, by Newton's method over that set; `along_rows` is left with the forces along acting rows. */
 INLINE void search(const Problem *problem, Work *work)
 {
-    for (int64_t row = 0; row < work->rows; row++)
-        work->pushing[row] = as_numbers(pushes(work->missing[row], work->stiffness[row]));
+    act(problem, work, work->missing);
     for (int64_t step = 0;; step++) {
         factorise_rows(problem, work);
-        respond(problem, work, work->missing, work->along_rows);
+        set_off(problem, work);
+        respond(problem, work, work->offset, work->along_rows);
         if (step == problem->searches)
             return;
-        masks changed = {0};
         for (int64_t row = 0; row < work->rows; row++) {
-            lanes gap = work->missing[row];
+            lanes gap = work->offset[row];
             for (int64_t i = 0; i < work->count; i++)
                 gap -= work->response[row * problem->most + work->acting[i]] * work->along_rows[i];
-            changed |= pushes(gap, work->stiffness[row]) != (work->pushing[row] > 0.0f);
             work->slope[row] = gap - work->gap[row];
-            if (step <= WHOLE_STEPS)
-                work->gap[row] = gap;
+            work->goal[row] = gap;
         }
-        if (total(as_numbers(changed)) == 0.0f)
+        if (step >= WHOLE_STEPS)
+            push(problem, work, step == WHOLE_STEPS ? work->left : work->result);
+        if (!act(problem, work, work->goal))
             return;
-        if (step >= WHOLE_STEPS) {
-            lanes *goal = step == WHOLE_STEPS ? work->left : work->result;
-            memcpy(goal, work->smooth, sizeof(lanes) * problem->size);
-            take_off(problem, work, work->along_rows, goal);
-            if (step > WHOLE_STEPS)
-                descend(problem, work);
+        if (step <= WHOLE_STEPS) {
+            memcpy(work->gap, work->goal, sizeof(lanes) * work->rows);
+        } else {
+            descend(problem, work);
+            act(problem, work, work->gap);
         }
-        for (int64_t row = 0; row < work->rows; row++)
-            work->pushing[row] = as_numbers(pushes(work->gap[row], work->stiffness[row]));
     }
 }
 
@@ -319,8 +385,7 @@ INLINE void search(const Problem *problem, Work *work)
 INLINE void finish(const Problem *problem, Work *work)
 {
     const int64_t size = problem->size;
-    memcpy(work->left, work->smooth, sizeof(lanes) * size);
-    take_off(problem, work, work->along_rows, work->left);
+    push(problem, work, work->left);
     memcpy(work->result, work->left, sizeof(lanes) * size);
     if (!problem->damping)
         return;
@@ -360,9 +425,10 @@ INLINE void back_through_damping(const Problem *problem, Work *work, float *damp
     }
 }
 
-/* From the gradient of w to that of z and of the rows, by (1 + G^T D G) w = z + G^T D t over the rows that push.
+/* From the gradient of w to that of z and of the rows, by (1 + G^T D G) w = z + G^T D t + G'^T s over the rows G whose
+   force is proportional, and those, G', whose force s is at its strength.
 
-   `stress` becomes D (G w - t), `drag` D G `further`, and `along_rows` the gradient of D. */
+   `stress` becomes D (G w - t), or -s, and `drag` D G `further`. */
 INLINE void back_through_rows(const Problem *problem, Work *work)
 {
     const int64_t size = problem->size;
@@ -375,16 +441,18 @@ INLINE void back_through_rows(const Problem *problem, Work *work)
     memset(work->turn[3], 0, sizeof(lanes) * size);
     memset(work->stress, 0, sizeof(lanes) * work->rows);
     memset(work->drag, 0, sizeof(lanes) * work->rows);
-    memset(work->along_rows, 0, sizeof(lanes) * work->rows);
-    for (int64_t i = 0; i < work->count; i++) {
-        const int64_t row = work->acting[i];
+    memset(work->of_stiffness, 0, sizeof(lanes) * work->rows);
+    memset(work->of_strength, 0, sizeof(lanes) * work->rows);
+    for (int64_t i = 0; i < (problem->strength ? work->rows : work->count); i++) {
+        const int64_t row = problem->strength ? i : work->acting[i];
         const lanes *along = work->along + row * size, *jacobian_row = work->jacobian + row * size;
-        const lanes acts = work->stiffness[row] * work->pushing[row], moved = inner(along, work->further, size, 1);
+        const lanes acts = work->stiffness[row] * work->proportional[row], moved = inner(along, work->further, size, 1);
         const lanes short_of = work->missing[row] - inner(along, work->smooth, size, 1) +
                                inner(along, work->left, size, 1);
-        work->stress[row] = acts * short_of;
+        work->stress[row] = acts * short_of - work->spent[row];
         work->drag[row] = acts * moved;
-        work->along_rows[row] = -moved * short_of * work->pushing[row];
+        work->of_stiffness[row] = -moved * short_of * work->proportional[row];
+        work->of_strength[row] = moved * (as_numbers(work->spent[row] > 0.0f) - as_numbers(work->spent[row] < 0.0f));
         for (int64_t k = 0; k < size; k++) {
             work->turn[2][k] -= jacobian_row[k] * work->stress[row];
             work->turn[3][k] -= jacobian_row[k] * work->drag[row];
@@ -394,7 +462,7 @@ INLINE void back_through_rows(const Problem *problem, Work *work)
 
 /* Hands the gradients of sixteen states out to where they belong. */
 INLINE void hand_out(const Problem *problem, Work *work, int64_t begin, int64_t last, float *lower, float *force,
-                     float *jacobian, float *target, float *stiffness)
+                     float *jacobian, float *target, float *stiffness, float *strength)
 {
     const int64_t size = problem->size;
     lanes *pulled = work->grad, *moved = work->force; /* L `further` and L w, where a's gradient and f were. */
@@ -416,7 +484,9 @@ INLINE void hand_out(const Problem *problem, Work *work, int64_t begin, int64_t 
         for (int64_t row = 0; row < rows_of(problem, state); row++) {
             const float stress = work->stress[row][lane], drag = work->drag[row][lane];
             target[place[row]] = drag;
-            stiffness[place[row]] = work->along_rows[row][lane];
+            stiffness[place[row]] = work->of_stiffness[row][lane];
+            if (strength)
+                strength[place[row]] = work->of_strength[row][lane];
             for (int64_t i = 0; i < size; i++)
                 jacobian[place[row] * size + i] = -stress * pulled[i][lane] - drag * moved[i][lane];
         }
@@ -434,7 +504,9 @@ static int64_t furnish(const Problem *problem, Work *work, char *room)
         {&work->force, size}, {&work->smooth, size}, {&work->left, size}, {&work->result, size},
         {&work->grad, size}, {&work->back, size}, {&work->further, size},
         {&work->turn[0], size}, {&work->turn[1], size}, {&work->turn[2], size}, {&work->turn[3], size},
-        {&work->missing, most}, {&work->stiffness, most}, {&work->pushing, most}, {&work->root, most},
+        {&work->missing, most}, {&work->stiffness, most}, {&work->proportional, most}, {&work->root, most},
+        {&work->strength, most}, {&work->spent, most}, {&work->offset, most}, {&work->goal, most},
+        {&work->of_stiffness, most}, {&work->of_strength, most},
         {&work->along_rows, most}, {&work->stress, most}, {&work->drag, most},
         {&work->gap, most}, {&work->slope, most},
     };
@@ -484,7 +556,7 @@ int64_t room_for(const Problem *problem)
     return furnish(problem, &work, 0) + (int64_t)sizeof(lanes);
 }
 
-/* The accelerations a, (states, size), of states `first` to `last` in their order; and which rows push. */
+/* The accelerations a, (states, size), of states `first` to `last` in their order; and which rows act. */
 EXPORTED
 void accelerations(const Problem *problem, int64_t first, int64_t last, char *room, float *result)
 {
@@ -502,17 +574,20 @@ void accelerations(const Problem *problem, int64_t first, int64_t last, char *ro
             for (int64_t i = 0; i < size; i++)
                 result[state * size + i] = work.grad[i][lane];
             for (int64_t row = 0; row < rows_of(problem, state); row++)
-                problem->pushing[place[row]] = work.pushing[row][lane];
+                problem->proportional[place[row]] = work.proportional[row][lane];
+            if (problem->strength)
+                for (int64_t row = 0; row < rows_of(problem, state); row++)
+                    problem->spent[place[row]] = work.spent[row][lane];
         }
     }
 }
 
-/* Gradients of all that the accelerations depend on, given theirs, (states, size), for the set of rows that push.
+/* Gradients of all that the accelerations depend on, given theirs, (states, size), for the set of rows that act.
 
    Each has the shape of what it is of; that of the damping is added to, state by state. */
 EXPORTED
 void gradients(const Problem *problem, int64_t first, int64_t last, char *room, const float *given, float *lower,
-               float *force, float *jacobian, float *target, float *stiffness, float *damping)
+               float *force, float *jacobian, float *target, float *stiffness, float *strength, float *damping)
 {
     const int64_t size = problem->size;
     Work work;
@@ -520,7 +595,8 @@ void gradients(const Problem *problem, int64_t first, int64_t last, char *room, 
     for (int64_t begin = first; begin < last; begin += LANES) {
         bring(problem, &work, begin);
         factorise_rows(problem, &work);
-        respond(problem, &work, work.missing, work.along_rows);
+        set_off(problem, &work);
+        respond(problem, &work, work.offset, work.along_rows);
         finish(problem, &work);
         for (int64_t lane = 0; lane < LANES; lane++)
             for (int64_t i = 0; i < size; i++) /* Lanes that repeat a state count for nothing. */
@@ -528,6 +604,6 @@ void gradients(const Problem *problem, int64_t first, int64_t last, char *room, 
                     begin + lane < last ? given[state_of(problem, begin, lane) * size + i] : 0.0f;
         back_through_damping(problem, &work, damping);
         back_through_rows(problem, &work);
-        hand_out(problem, &work, begin, last, lower, force, jacobian, target, stiffness);
+        hand_out(problem, &work, begin, last, lower, force, jacobian, target, stiffness, strength);
     }
 }

@@ -1,4 +1,4 @@
-"""Rows of the constraint's Jacobian: as contacts and limits give them, and put together by the states they are of."""
+"""Rows of the constraint's Jacobian: as constraints give them, and put together by the states they are of."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -6,26 +6,51 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+ONE_SIDED = -1.0
+"""Stands for the strength of a row that only pushes."""
+
 
 class Rows(NamedTuple):
-    """What pushes: closed rows of the constraint's Jacobian, of a whole batch, and what they want.
+    """Rows of the constraint's Jacobian that act, of a whole batch, and what they want.
 
-    Rows of one contact come together; `edges` is how many.
+    The force along a row is `-D_r (J_r a - a_r)`: of a contact or limit where it pushes, else none; of any other row as
+    far as its strength goes. Rows of one contact come together; `edges` is how many.
 
     Attributes:
-      sample: `(n,)`: the index in the batch of each contact or limit.
+      sample: `(n,)`: the index in the batch of each constraint.
       jacobian: `(n, edges, nv)`, of accelerations in units of their standard deviation.
-      target: `(n, edges)`: the acceleration along the row below which it pushes, `a_r`, in SI units.
+      target: `(n, edges)`: the acceleration along the row that it wants, `a_r`, in SI units.
       stiffness: `(n, edges)`: `D_r`.
+      strength: `(n, edges)`: the largest force in either direction, in newtons or newton metres; infinite of an
+        equality. None of rows that only push, however hard.
     """
 
     sample: Tensor
     jacobian: Tensor
     target: Tensor
     stiffness: Tensor
+    strength: Tensor | None = None
 
 
-def by_sample(parts: Sequence[Rows], batch: int, few: Sequence[int]) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+def strengths(parts: Sequence[Rows]) -> list[Tensor] | None:
+    """Of all rows, `ONE_SIDED` where they only push; None where all do."""
+    if all(part.strength is None for part in parts):
+        return None
+    return [torch.full_like(part.target, ONE_SIDED) if part.strength is None else part.strength for part in parts]
+
+
+def forces_along(gap: Tensor, stiffness: Tensor, strength: Tensor | None) -> Tensor:
+    """The forces of rows whose accelerations miss what these want by `gap`; all of one shape."""
+    pushed = -stiffness * gap.clamp_max(0.0)
+    if strength is None:
+        return pushed
+    held = torch.minimum(torch.maximum(-stiffness * gap, -strength), strength)
+    return torch.where(strength < 0, pushed, held)
+
+
+def by_sample(
+    parts: Sequence[Rows], batch: int, few: Sequence[int]
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]]:
     """Rows put together by the states that they are of; states with few rows apart from those with many.
 
     Args:
@@ -34,8 +59,8 @@ def by_sample(parts: Sequence[Rows], batch: int, few: Sequence[int]) -> Iterator
       few: increasing; states with at most so many rows, but more than the number before, are put together.
 
     Yields:
-      The indices of states, `(states,)`, and these states' Jacobian, `(states, rows, nv)`, target and stiffness, both
-      `(states, rows)`; where a state has fewer rows than another, the rest is zero.
+      The indices of states, `(states,)`, and these states' Jacobian, `(states, rows, nv)`, target, stiffness and
+      strength, `(states, rows)` each; where a state has fewer rows than another, the rest is zero.
     """
     counts, ranks = _ranks(parts, batch)
     start, groups = _layout(counts, few)
@@ -44,6 +69,8 @@ def by_sample(parts: Sequence[Rows], batch: int, few: Sequence[int]) -> Iterator
     jacobian, target, stiffness = (
         _placed([part[field] for part in parts], places, sum(lengths)).split(lengths) for field in (1, 2, 3)
     )
+    each = strengths(parts)
+    strength = None if each is None else _placed(each, places, sum(lengths)).split(lengths)
     for number, (touched, most) in enumerate(groups):
         shape = (len(touched), most)
         yield (
@@ -51,6 +78,7 @@ def by_sample(parts: Sequence[Rows], batch: int, few: Sequence[int]) -> Iterator
             jacobian[number].unflatten(0, shape),
             target[number].unflatten(0, shape),
             stiffness[number].unflatten(0, shape),
+            None if strength is None else strength[number].unflatten(0, shape),
         )
 
 
