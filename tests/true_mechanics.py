@@ -4,7 +4,7 @@ import mujoco
 import numpy as np
 import torch
 
-from mosim.geometry import rotation_of
+from mosim.geometry import fixed_tendons, rotation_of
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor, Mechanics
 from mosim.robots import SystemFacts
 
@@ -25,6 +25,7 @@ def true_mechanics(model: mujoco.MjModel, facts: SystemFacts, predictor: Articul
     constant = np.zeros(facts.nv)
     for index, joint in zip(ids, plain, strict=True):
         constant[joint.dof_address] = model.jnt_stiffness[index] * model.qpos_spring[joint.qpos_address]
+    tendons = fixed_tendons(model)
     return Mechanics(
         pseudo_inertia=torch.from_numpy(inertias),
         armature=torch.from_numpy(model.dof_armature.copy()),
@@ -32,6 +33,8 @@ def true_mechanics(model: mujoco.MjModel, facts: SystemFacts, predictor: Articul
         constant=torch.from_numpy(constant),
         stiffness=torch.from_numpy(model.jnt_stiffness[ids].copy()),
         gear=torch.from_numpy(_gear(model)),
+        tendon_stiffness=torch.from_numpy(model.tendon_stiffness[tendons].copy()),
+        tendon_damping=torch.from_numpy(model.tendon_damping[tendons].copy()),
     )
 
 

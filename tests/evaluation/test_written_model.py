@@ -39,10 +39,15 @@ ROBOT = """
       <body pos="0 0 1"><joint name="arm" axis="1 2 3" armature="0.2"/><geom type="sphere" size="0.1" mass="1"/></body>
     </body>
   </worldbody>
-  <tendon><fixed name="both"><joint joint="lift" coef="1"/><joint joint="yaw" coef="-0.5"/></fixed></tendon>
+  <tendon>
+    <fixed name="both" stiffness="9" damping="3" springlength=".2">
+      <joint joint="lift" coef="1"/><joint joint="yaw" coef="-0.5"/>
+    </fixed>
+  </tendon>
   <actuator>
     <motor name="pull" tendon="both" gear="30" ctrllimited="true" ctrlrange="-2 1"/>
     <position name="servo" joint="pitch" kp="40"/>
+    <position name="grip" tendon="both" kp="20" gear="2"/>
     <motor name="turn" joint="wrist" gear="1 2 0.5"/>
   </actuator>
 </mujoco>
@@ -77,6 +82,7 @@ def changed(mechanics: Mechanics) -> Mechanics:
         armature=1.5 * mechanics.armature,
         damping=0.7 * mechanics.damping,
         stiffness=1.2 * mechanics.stiffness,
+        tendon_stiffness=1.4 * mechanics.tendon_stiffness,
         gear=0.8 * mechanics.gear,
     )
 
@@ -97,7 +103,8 @@ def test_mujoco_moves_what_is_written_as_the_simulator_moves(robot: System, tmp_
         mjcf_mechanics(written.system).mechanics.pseudo_inertia, mechanics.pseudo_inertia, rtol=1e-6, atol=1e-9
     )
     assert written.unwritten == (
-        "the bias of actuator servo is written as stiffness, damping and reference position of its joint",
+        "the bias of actuator servo is written as stiffness, damping and rest position of its joint",
+        "the bias of actuator grip is written as stiffness, damping and rest position of its tendon",
     )
 
 

@@ -32,9 +32,7 @@ class Problem(NamedTuple):
 
     def double(self) -> "Problem":
         """The same numbers, for torch to be exact with."""
-        rows = [
-            Rows(part.sample, *(None if field is None else field.double() for field in part[1:])) for part in self.rows
-        ]
+        rows = [part.mapped(Tensor.double) for part in self.rows]
         damping = None if self.damping is None else self.damping.double()
         return Problem(self.lower.double(), self.force.double(), rows, damping)
 

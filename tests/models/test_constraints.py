@@ -237,5 +237,6 @@ def test_rows_are_put_together_by_state():
             expected = torch.cat(
                 [each[part.sample == state].flatten() for part, each in zip(parts, strengths, strict=True)]
             )
+            assert strength is not None
             torch.testing.assert_close(strength[index, : len(expected)], expected)
     assert sorted(seen) == sorted(set(torch.cat([part.sample for part in parts]).tolist()))

@@ -140,21 +140,21 @@ def test_the_balance_is_what_the_predictor_computes(name: str) -> None:
     predictor, balance = predictor_of(learned), ForceBalance(predictor_of(learned))
     torch.manual_seed(0)
     unknowns = 0.05 * torch.rand(balance.unknowns, dtype=torch.float64)
-    more, own = balance.split(unknowns)
-    torch.testing.assert_close(balance.join(more, own), unknowns)
+    more, tendons, own = balance.split(unknowns)
+    torch.testing.assert_close(balance.join(more, tendons, own), unknowns)
     predictor.assign(balance.mechanics(unknowns))
     qpos, qvel = learned.space.split(states)
     acceleration = torch.randn_like(qvel)
     equations = balance(qpos, qvel, acceleration, qvel, actions)
-    masses = unknowns[: equations.masses.shape[-1]]
-    rest = equations.guess + equations.masses @ masses + (equations.own * own).sum(-1)
+    shared = unknowns[: equations.shared.shape[-1]]
+    rest = equations.guess + equations.shared @ shared + (equations.own * own).sum(-1)
     placement = predictor.tree.motion(qpos)
     inertia = predictor.tree.inertia_matrix(placement)
     force = predictor.applied_force(qpos, qvel, learned.scaled(actions)) - predictor.tree.bias(placement, qvel)
     expected = (inertia @ acceleration.unsqueeze(-1)).squeeze(-1) - force
     torch.testing.assert_close(rest * predictor.joints.force_scale, expected.detach(), rtol=1e-6, atol=1e-6)
     of_inertia = balance.of_inertia(qpos, acceleration)
-    rest = of_inertia.guess + of_inertia.masses @ masses + (of_inertia.own * own).sum(-1)
+    rest = of_inertia.guess + of_inertia.shared @ shared + (of_inertia.own * own).sum(-1)
     expected = (inertia @ acceleration.unsqueeze(-1)).squeeze(-1)
     torch.testing.assert_close(rest * predictor.joints.force_scale, expected.detach(), rtol=1e-6, atol=1e-6)
 

@@ -40,7 +40,7 @@ def test_inverse_weights_are_mujocos(task: str) -> None:
     system = load_task(task)
     predictor = with_true_masses(system, Statistics.neutral(system.facts)).predictor
     assert isinstance(predictor, ArticulatedPredictor)
-    links, dofs = predictor.tree.inverse_weights()
+    links, dofs, _ = predictor.tree.inverse_weights()
     np.testing.assert_allclose(dofs.numpy(), system.model.dof_invweight0, rtol=1e-5)
     bodies = system.facts.skeleton.bodies
     for index, body in enumerate(bodies, start=1):

@@ -89,7 +89,7 @@ def test_masses_contacts_and_limits_are_found_and_a_stage_of_contacts_changes_no
     solved = next(ends)
     assert solved.validation is not None
     assert solved.validation < 1e-6
-    assert "contacts and limits by least squares on " in solved.found
+    assert "constraints by least squares on " in solved.found
     first = weights(trainer)
     assert {"predictor.tree.inertia", "predictor.constraints.contacts.compliance.shared"} <= changed(begun, first)
     next(ends)

@@ -41,6 +41,11 @@ class Coupling(Frozen):
     value: float
 
 
+def fixed_tendons(model: mujoco.MjModel) -> list[int]:
+    """MuJoCo's numbers of the fixed tendons; the others run along paths in space."""
+    return [tendon for tendon in range(model.ntendon) if _fixed(model, tendon) is not None]
+
+
 def read_tendons(model: mujoco.MjModel) -> tuple[FixedTendon, ...]:
     """The fixed tendons of a model; each of its joints makes one link, in the order of the joints."""
     found = []

@@ -48,7 +48,7 @@ _CENTRE = ("ipos[0]", "ipos[1]", "ipos[2]")
 _FULL = tuple(f"fullinertia[{index}]" for index in range(6))
 _DIAGONAL = tuple(f"diaginertia[{index}]" for index in range(3))
 
-_OWN = ("gear", "damping", "stiffness", "constant")
+_OWN = ("gear", "damping", "stiffness", "constant", "tendon stiffness", "tendon damping")
 
 
 class Identification(NamedTuple):
@@ -109,7 +109,13 @@ def identification(
         system=simulator.facts.name,
         against=None if against is None else against.source,
         known=tuple(known for known, _ in numbers.known),
-        numbers=(*numbers.of_bodies(), *numbers.of_joints(), *numbers.of_gears(), *contact_numbers(simulator, model)),
+        numbers=(
+            *numbers.of_bodies(),
+            *numbers.of_joints(),
+            *numbers.of_tendons(),
+            *numbers.of_gears(),
+            *contact_numbers(simulator, model),
+        ),
         combinations=tuple(numbers.combinations()),
         changes=tuple(numbers.changes()),
         unseen=tuple(numbers.unseen()),
@@ -189,6 +195,12 @@ class _Numbers:
             unit = "m" if parameters.each[spring].unit == "N/m" else "rad"
             reach = [float(self._scale[constant] / number.value)]
             yield from self._numbers(of, ("springref",), [unit], reach, places, _springref, true)
+
+    def of_tendons(self) -> Iterator[Number]:
+        """Stiffness and damping of each fixed tendon."""
+        for tendon, name in enumerate(self.parameters.tendons):
+            yield self._one(f"tendon {name}", "stiffness", self.parameters.of_tendon("tendon stiffness", tendon))
+            yield self._one(f"tendon {name}", "damping", self.parameters.of_tendon("tendon damping", tendon))
 
     def of_gears(self) -> Iterator[Number]:
         """Gear of each actuator that acts on joints; of others, and without an MJCF, force by degree of freedom."""

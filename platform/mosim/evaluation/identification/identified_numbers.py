@@ -20,7 +20,7 @@ class Number:
     """A learned number in MuJoCo's words.
 
     Attributes:
-      of: whose, such as `body torso`, `joint hip` or `actuator hip`.
+      of: whose, such as `body torso`, `joint hip`, `tendon grasp` or `actuator hip`.
       name: such as `mass`, `ipos[0]` or `damping`.
       unit: SI.
       value: as learned.
@@ -101,7 +101,7 @@ class Identified:
       system: name of the robot.
       against: what the MJCF's numbers were read from; None without.
       known: one a tree, in the order of the trees.
-      numbers: in the order bodies, joints, actuators, contacts.
+      numbers: in the order bodies, joints, tendons, actuators, contacts.
       combinations: that motion tells, where it tells no number alone.
       changes: that motion, or the data, do not tell.
       unseen: degrees of freedom that contacts or limits push in all of the data.

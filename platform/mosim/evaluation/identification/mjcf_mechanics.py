@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from mosim.core.errors import MismatchError
-from mosim.geometry import WORLD, Frame, rotation_of
+from mosim.geometry import WORLD, Frame, fixed_tendons, read_tendons, rotation_of, sum_matrix
 from mosim.models import Mechanics
 from mosim.robots import System, SystemFacts
 
@@ -26,6 +26,7 @@ class Drive(NamedTuple):
       component: which number of its gear.
       label: such as `slide`, or `wrist[1]` of an actuator with several.
       direction: `(nv,)`: generalised force of a unit of actuator force at a gear of one.
+      tendon: that it acts on, as an index into the skeleton's; None of one that acts on a joint.
       gain: actuator force of a unit of control; `gainprm[0]`.
     """
 
@@ -33,6 +34,7 @@ class Drive(NamedTuple):
     component: int
     label: str
     direction: np.ndarray
+    tendon: int | None
     gain: float
 
 
@@ -43,7 +45,7 @@ class MjcfMechanics(NamedTuple):
       source: what the model was loaded from.
       mechanics: with what actuators' bias adds to springs, damping and constants.
       drives: of actuators that act on joints, or on fixed tendons of them.
-      others: names of the other actuators, whose forces depend on the pose, and of those whose bias couples joints.
+      others: names of the other actuators, whose forces depend on the pose.
     """
 
     source: str
@@ -55,13 +57,18 @@ class MjcfMechanics(NamedTuple):
 def mjcf_mechanics(system: System) -> MjcfMechanics:
     """Reads what a predictor of the same robot would learn, were it exact.
 
-    Dry friction, tendons' springs, gravity compensation, fluids and equality constraints are not part of it.
+    Dry friction, springs of tendons along paths in space, gravity compensation, fluids and equality constraints are not
+    part of it.
     """
     model, facts = system.model, system.facts
     drives, others = _drives(model)
     ids = [index for index, joint in enumerate(facts.joints) if joint.kind in ("hinge", "slide")]
     addresses = [facts.joints[index].dof_address for index in ids]
     stiffness, damping, constant = np.zeros(model.nv), model.dof_damping.copy(), np.zeros(model.nv)
+    tendons, links = fixed_tendons(model), facts.skeleton.links
+    pulls = sum_matrix(facts.skeleton.tendons, [link.dof_address for link in links], model.nv)
+    tendon_stiffness, tendon_damping = model.tendon_stiffness[tendons].copy(), model.tendon_damping[tendons].copy()
+    constant += (tendon_stiffness * model.tendon_lengthspring[tendons].mean(-1)) @ pulls
     for index, dof in zip(ids, addresses, strict=True):
         stiffness[dof] = model.jnt_stiffness[index]
         constant[dof] = stiffness[dof] * model.qpos_spring[facts.joints[index].qpos_address]
@@ -69,10 +76,14 @@ def mjcf_mechanics(system: System) -> MjcfMechanics:
         if model.actuator_biastype[drive.actuator] != mujoco.mjtBias.mjBIAS_AFFINE:
             continue
         offset, of_length, of_speed = model.actuator_biasprm[drive.actuator, :3]
-        push = drive.direction * model.actuator_gear[drive.actuator, drive.component]
-        constant += offset * push
-        stiffness -= of_length * push**2
-        damping -= of_speed * push**2
+        gear = model.actuator_gear[drive.actuator, drive.component]
+        constant += offset * gear * drive.direction
+        if drive.tendon is None:
+            stiffness -= of_length * (gear * drive.direction) ** 2
+            damping -= of_speed * (gear * drive.direction) ** 2
+        else:
+            tendon_stiffness[drive.tendon] -= of_length * gear**2
+            tendon_damping[drive.tendon] -= of_speed * gear**2
     mechanics = Mechanics(
         pseudo_inertia=torch.from_numpy(_pseudo_inertias(model, facts)),
         armature=torch.from_numpy(model.dof_armature.copy()),
@@ -80,6 +91,8 @@ def mjcf_mechanics(system: System) -> MjcfMechanics:
         constant=torch.from_numpy(constant),
         stiffness=torch.from_numpy(stiffness[addresses]),
         gear=torch.from_numpy(_gear(model)),
+        tendon_stiffness=torch.from_numpy(tendon_stiffness),
+        tendon_damping=torch.from_numpy(tendon_damping),
     )
     return MjcfMechanics(system.source, mechanics, drives, others)
 
@@ -110,22 +123,21 @@ def require_same_drawing(found: SystemFacts, wanted: SystemFacts, what: str) -> 
 
 
 def _drives(model: mujoco.MjModel) -> tuple[tuple[Drive, ...], tuple[str, ...]]:
-    drives, others = [], []
+    drives, others, tendons = [], [], fixed_tendons(model)
     for index in range(model.nu):
         name = model.actuator(index).name or f"ctrl[{index}]"
         target, kind = int(model.actuator_trnid[index, 0]), int(model.actuator_trntype[index])
-        gain, plain = float(model.actuator_gainprm[index, 0]), mujoco.mjtGain.mjGAIN_FIXED
+        gain = float(model.actuator_gainprm[index, 0])
         directions = _directions(model, target, kind)
         biased = model.actuator_biastype[index] != mujoco.mjtBias.mjBIAS_NONE
-        if model.actuator_gaintype[index] != plain or directions is None or not gain:
+        plain = model.actuator_gaintype[index] == mujoco.mjtGain.mjGAIN_FIXED
+        if not plain or directions is None or not gain or (biased and len(directions) > 1):
             others.append(name)
             continue
-        if biased and (len(directions) > 1 or np.count_nonzero(directions[0]) != 1):
-            others.append(name)
-            continue
+        tendon = tendons.index(target) if kind == mujoco.mjtTrn.mjTRN_TENDON else None
         for component, direction in enumerate(directions):
             label = name if len(directions) == 1 else f"{name}[{component}]"
-            drives.append(Drive(index, component, label, direction, gain))
+            drives.append(Drive(index, component, label, direction, tendon, gain))
     return tuple(drives), tuple(others)
 
 
@@ -136,13 +148,10 @@ def _directions(model: mujoco.MjModel, target: int, kind: int) -> np.ndarray | N
         width = {int(mujoco.mjtJoint.mjJNT_FREE): 6, int(mujoco.mjtJoint.mjJNT_BALL): 3}
         return np.eye(model.nv)[first : first + width.get(int(model.jnt_type[target]), 1)]
     if kind == mujoco.mjtTrn.mjTRN_TENDON:
-        wraps = range(int(model.tendon_adr[target]), int(model.tendon_adr[target] + model.tendon_num[target]))
-        if any(model.wrap_type[wrap] != mujoco.mjtWrap.mjWRAP_JOINT for wrap in wraps):
+        if target not in (tendons := fixed_tendons(model)):
             return None
-        direction = np.zeros((1, model.nv))
-        for wrap in wraps:
-            direction[0, model.jnt_dofadr[model.wrap_objid[wrap]]] = model.wrap_prm[wrap]
-        return direction
+        tendon = read_tendons(model)[tendons.index(target)]
+        return sum_matrix([tendon], model.jnt_dofadr.tolist(), model.nv)
     return None
 
 

@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 import mujoco
 import numpy as np
+import torch
 from torch import Tensor
 
 from mosim.evaluation.identification.contact_numbers import geom_of, pair_friction
 from mosim.evaluation.identification.identified import articulated
 from mosim.evaluation.identification.mjcf_mechanics import MjcfMechanics, mjcf_mechanics
-from mosim.geometry import DOF_WIDTH, WORLD
+from mosim.geometry import DOF_WIDTH, WORLD, fixed_tendons
 from mosim.models import INERTIAL, MechanicalParameters, Mechanics, NeuralSimulator, centre_and_inertia
 from mosim.robots import System, editable_model, write_mjcf
 
@@ -56,8 +57,9 @@ def write_learned(path: Path, simulator: NeuralSimulator, mechanics: Mechanics, 
     spec = editable_model(system)
     mechanics = Mechanics(*(part.detach() for part in mechanics))
     _write_bodies(spec, simulator, parameters.of(mechanics))
+    rest = _write_tendons(spec, system.model, parameters, mechanics)
     unwritten = [
-        *_write_joints(spec, simulator, parameters, mechanics),
+        *_write_joints(spec, simulator, parameters, mechanics._replace(constant=rest)),
         *_write_actuators(spec, system.model, own, mechanics),
         *_write_contacts(spec, simulator, system.model),
     ]
@@ -131,6 +133,30 @@ def _write_joints(
         )
 
 
+def _write_tendons(
+    spec: mujoco.MjSpec, model: mujoco.MjModel, parameters: MechanicalParameters, mechanics: Mechanics
+) -> Tensor:
+    """Writes those of fixed tendons; returns the constant forces, `(nv,)`, that their rest lengths leave of joints'."""
+    scales, constant = parameters.mechanics(parameters.scale), mechanics.constant.clone()
+    stiffness = mechanics.tendon_stiffness
+    stiffness = torch.where(stiffness > _NO_SPRING * scales.tendon_stiffness, stiffness, 0.0)
+    lengths = torch.zeros_like(stiffness)
+    springless = torch.ones(len(constant), dtype=torch.bool)  # The constant of a joint with a spring is its reference.
+    springless[list(parameters.sprung)] = mechanics.stiffness <= _NO_SPRING * scales.stiffness
+    if stiffness.any():
+        pulls = (stiffness.unsqueeze(-1) * parameters.pulls).mT
+        lengths = torch.linalg.lstsq(pulls[springless], constant[springless].unsqueeze(-1), driver="gelsd").solution
+        lengths = lengths.squeeze(-1)
+        constant -= pulls @ lengths
+    for tendon, spring, damping, length in zip(
+        fixed_tendons(model), stiffness, mechanics.tendon_damping, lengths, strict=True
+    ):
+        spec.tendons[tendon].stiffness = np.array([float(spring), 0.0, 0.0])
+        spec.tendons[tendon].damping = np.array([float(damping), 0.0, 0.0])
+        spec.tendons[tendon].springlength = np.full(2, float(length))
+    return constant
+
+
 def _write_actuators(
     spec: mujoco.MjSpec, model: mujoco.MjModel, own: MjcfMechanics, mechanics: Mechanics
 ) -> Iterator[str]:
@@ -147,8 +173,8 @@ def _write_actuators(
         if actuator.biastype != mujoco.mjtBias.mjBIAS_NONE:
             actuator.biastype = mujoco.mjtBias.mjBIAS_NONE
             yield (
-                f"the bias of actuator {drive.label} is written as stiffness, damping and reference position of its "
-                "joint"
+                f"the bias of actuator {drive.label} is written as stiffness, damping and rest position of its "
+                f"{'joint' if drive.tendon is None else 'tendon'}"
             )
     for index in sorted({drive.actuator for drive in own.drives}):
         share = np.linalg.norm(rest[:, index]) / max(np.linalg.norm(mechanics.gear[:, index].numpy()), 1e-300)
@@ -196,9 +222,10 @@ def _mix(pair: mujoco.MjsPair, model: mujoco.MjModel, geoms: list[int]) -> None:
 
 
 def _kept(model: mujoco.MjModel) -> Iterator[str]:
+    fixed = fixed_tendons(model)
     for name, values in (
         ("dry friction of joints", model.dof_frictionloss),
-        ("springs and damping of tendons", np.concatenate([model.tendon_stiffness, model.tendon_damping])),
+        ("springs and damping of tendons", np.delete([model.tendon_stiffness, model.tendon_damping], fixed, axis=1)),
         ("gravity compensation", model.body_gravcomp),
         ("fluid", np.array([model.opt.density, model.opt.viscosity])),
         ("equality constraints", np.ones(model.neq)),

@@ -67,14 +67,13 @@ def least_push(
     """
     batch, (rows, size) = along.shape[:-2], along.shape[-2:]
     along = along.reshape(batch.numel(), rows, size)
-    missing, stiffness, strength = (
-        None if part is None else part.reshape(batch.numel(), rows) for part in (missing, stiffness, strength)
-    )
+    missing, stiffness = (part.reshape(batch.numel(), rows) for part in (missing, stiffness))
+    strength = None if strength is None else strength.reshape(batch.numel(), rows)
     # With few rows the forces along them are looked for, with many the push itself: whichever makes smaller systems.
     few = rows <= size
     matrix, solve = (along @ along.mT, _forces_of) if few else (along, _push_of)
     problems = _Problems(matrix, missing, stiffness, strength)
-    solution, acting = _search(solve, problems.detached(), searches)
+    solution, acting = _search(solve, problems.mapped(Tensor.detach), searches)
     learned = (along, missing, stiffness, *([] if strength is None else [strength]))
     if torch.is_grad_enabled() and any(part.requires_grad for part in learned):
         some = acting.any(-1).nonzero().squeeze(-1)
@@ -96,13 +95,14 @@ class _Problems(NamedTuple):
     stiffness: Tensor
     strength: Tensor | None
 
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> "_Problems":
+        """The same with each part replaced."""
+        strength = None if self.strength is None else function(self.strength)
+        return _Problems(function(self.matrix), function(self.missing), function(self.stiffness), strength)
+
     def of(self, some: Tensor) -> "_Problems":
         """Some of them."""
-        return _Problems(*(None if part is None else part.index_select(0, some) for part in self))
-
-    def detached(self) -> "_Problems":
-        """The same without gradients."""
-        return _Problems(*(None if part is None else part.detach() for part in self))
+        return self.mapped(lambda part: part.index_select(0, some))
 
     def gap(self, solution: Tensor) -> Tensor:
         """What a solution, `(batch, n, 1)`, leaves missing, `(batch, rows)`."""

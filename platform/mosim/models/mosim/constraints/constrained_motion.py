@@ -1,10 +1,11 @@
-"""Constraint forces: soft contacts and joint limits, along directions that the robot's geometry gives.
+"""Constraint forces: soft contacts, limits and couplings of joints, along directions that the robot's geometry gives.
 
 The smooth acceleration `a0 = M(q) [b(q, v) + tau(u)]` becomes the one that minimises
 
     1/2 |a - a0|^2 in the metric of the inertia  +  1/2 sum_r D_r min(0, J_r a - a_r)^2,    a_r = -B_r J_r v - K_r d_r
 
-over the rows of closed contacts (edges of a friction pyramid each) and of joints beyond their limits. This is the
+over the rows of closed contacts (edges of a friction pyramid each) and of joints beyond their limits; and of couplings,
+which pull as well, so that all that they miss counts. This is the
 convex contact model that MuJoCo solves (Todorov, "Convex and analytically-invertible dynamics with contacts and
 constraints", ICRA 2014). The distances `d` and Jacobians `J` follow from the geometry; the inverse inertia `M`, the
 stiffness `K`, the damping `B`, the impedance `D` and the friction are learned. Joint damping that the step takes
@@ -15,22 +16,24 @@ import torch
 from torch import Tensor, nn
 from torch._compile import _disable_dynamo  # torch.compiler.disable loads the compiler at once: seconds at every start.
 
+from mosim.geometry import buffer, sum_matrix
 from mosim.models.mosim.config import ConstraintsConfig, NeuralSimulatorConfig
 from mosim.models.mosim.constraints import active_set, constraint_forces
 from mosim.models.mosim.constraints.compliance import Compliance
 from mosim.models.mosim.constraints.contact_motion import ContactMotion
 from mosim.models.mosim.constraints.limit_motion import LimitMotion
 from mosim.models.mosim.constraints.rows import Rows
+from mosim.models.mosim.tree.mass_tree import InverseWeights
 from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
 
 
 class Constraints(nn.Module):
-    """The accelerations that contacts and limits leave of the smooth ones.
+    """The accelerations that contacts, limits and couplings leave of the smooth ones.
 
     Attributes:
-      size: rows of the constraint's Jacobian at most; 0 where nothing touches and no joint is limited, and nothing is
-        changed.
+      contacts, limits, couplings: None where there are none.
+      size: rows of the constraint's Jacobian at most; 0 where there is nothing of these, and nothing is changed.
     """
 
     def __init__(self, facts: SystemFacts, config: ConstraintsConfig, statistics: Statistics) -> None:
@@ -40,7 +43,13 @@ class Constraints(nn.Module):
         self.contacts = ContactRows(facts, statistics, most) if most else None
         limited = any(joint.limited and joint.kind in ("slide", "hinge") for joint in facts.joints)
         self.limits = LimitRows(facts, statistics) if limited else None
-        self.size = sum(part.size for part in (self.contacts, self.limits) if part is not None)
+        self.couplings = CouplingRows(facts, statistics) if facts.skeleton.couplings else None
+        self.size = sum(part.size for part in self.parts)
+
+    @property
+    def parts(self) -> "list[ConstraintRows]":
+        """Those that there are: contacts, limits, couplings."""
+        return [part for part in (self.contacts, self.limits, self.couplings) if part is not None]
 
     def forward(
         self, qpos: Tensor, qvel: Tensor, lower: Tensor, force: Tensor, damping: Tensor | None = None
@@ -64,7 +73,7 @@ class Constraints(nn.Module):
         batch = qpos.shape[:-1]
         qpos, qvel, force = (part.reshape(batch.numel(), part.shape[-1]) for part in (qpos, qvel, force))
         lower = lower.reshape(len(qpos), *lower.shape[-2:])
-        rows = [part(qpos, qvel) for part in (self.contacts, self.limits) if part is not None]
+        rows = [part(qpos, qvel) for part in self.parts]
         forces = constraint_forces if constraint_forces.takes(lower) else active_set
         return forces.accelerations(lower, force, rows, damping, self._searches).reshape(*batch, qvel.shape[-1])
 
@@ -104,10 +113,9 @@ class LimitRows(nn.Module):
         self.size, self._size = self._motion.size, facts.nv
         self.compliance = Compliance(self.size)
 
-    def weights(self, links: Tensor, dofs: Tensor) -> Tensor:
-        """`W` over that before training, `(limits,)`, by MuJoCo's rule; see `MassTree.inverse_weights`."""
-        del links
-        return self._response / dofs[self._motion.dofs]
+    def weights(self, inverse: InverseWeights) -> Tensor:
+        """`W` over that before training, `(limits,)`, by MuJoCo's rule."""
+        return self._response / inverse.dofs[self._motion.dofs]
 
     def acting(self, qpos: Tensor) -> tuple[Tensor, Tensor]:
         """Which limits act: of each the index in the batch, and which limit it is, `(n,)`."""
@@ -147,11 +155,10 @@ class ContactRows(nn.Module):
         self.size, self._size = len(sides) * most, facts.nv
         self.compliance = Compliance(self._motion.gaps.size)
 
-    def weights(self, links: Tensor, dofs: Tensor) -> Tensor:
-        """`W` over that before training, `(gaps,)`, by MuJoCo's rule; see `MassTree.inverse_weights`."""
-        del dofs
+    def weights(self, inverse: InverseWeights) -> Tensor:
+        """`W` over that before training, `(gaps,)`, by MuJoCo's rule."""
         gaps = self._motion.gaps
-        return self._response / (links[gaps.first] + links[gaps.second])
+        return self._response / (inverse.links[gaps.first] + inverse.links[gaps.second])
 
     def acting(self, qpos: Tensor) -> tuple[Tensor, Tensor]:
         """Which gaps are closed: of each the index in the batch, and which gap it is, `(n,)`."""
@@ -169,3 +176,51 @@ class ContactRows(nn.Module):
         target = target.unsqueeze(-1) - numbers.damping.unsqueeze(-1) * speed
         stiffness = (stiffness / self._response[which]).unsqueeze(-1) / _pyramid(friction) * self._share
         return Rows(sample, jacobian, target, stiffness)
+
+
+class CouplingRows(nn.Module):
+    """Couplings of joints, by equality constraints: one row each, which always acts and pulls as well as it pushes."""
+
+    _positions: Tensor
+    _velocities: Tensor
+    _values: Tensor
+    _jacobian: Tensor
+    _response: Tensor
+
+    def __init__(self, facts: SystemFacts, statistics: Statistics) -> None:
+        super().__init__()
+        couplings, links = facts.skeleton.couplings, facts.skeleton.links
+        velocities = sum_matrix(couplings, [link.dof_address for link in links], facts.nv)
+        buffer(self, "_positions", sum_matrix(couplings, [link.qpos_address for link in links], facts.nq))
+        buffer(self, "_velocities", velocities)
+        buffer(self, "_values", [coupling.value for coupling in couplings])
+        jacobian = self._velocities * statistics.acceleration_std
+        self.register_buffer("_jacobian", jacobian, persistent=False)
+        self.register_buffer("_response", jacobian.square().sum(-1), persistent=False)
+        self.size = len(couplings)
+        self.compliance = Compliance(self.size)
+
+    def weights(self, inverse: InverseWeights) -> Tensor:
+        """`W` over that before training, `(couplings,)`, by MuJoCo's rule for tendons."""
+        velocities = self._velocities.to(inverse.inverse)
+        return self._response / ((velocities @ inverse.inverse) * velocities).sum(-1)
+
+    def acting(self, qpos: Tensor) -> tuple[Tensor, Tensor]:
+        """All, in every state: of each the index in the batch, and which coupling it is, `(n,)`."""
+        states, couplings = (torch.arange(count, device=qpos.device) for count in (len(qpos), self.size))
+        return states.repeat_interleave(self.size), couplings.repeat(len(qpos))
+
+    def forward(self, qpos: Tensor, qvel: Tensor) -> Rows:
+        """The rows of a batch of states."""
+        sample, which = self.acting(qpos)
+        error = (qpos @ self._positions.mT - self._values).flatten()
+        speed = (qvel @ self._velocities.mT).flatten()
+        numbers = self.compliance(sample, which)
+        stiffness, pull = numbers.at(error.abs())
+        target = -error.sign() * pull - numbers.damping * speed
+        stiffness = (stiffness / self._response[which]).unsqueeze(1)
+        strength = torch.full_like(stiffness, torch.inf)
+        return Rows(sample, self._jacobian[which].unsqueeze(1), target.unsqueeze(1), stiffness, strength)
+
+
+ConstraintRows = ContactRows | LimitRows | CouplingRows

@@ -1,6 +1,6 @@
 """Rows of the constraint's Jacobian: as constraints give them, and put together by the states they are of."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -30,6 +30,12 @@ class Rows(NamedTuple):
     target: Tensor
     stiffness: Tensor
     strength: Tensor | None = None
+
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> "Rows":
+        """The same rows with their numbers replaced."""
+        strength = None if self.strength is None else function(self.strength)
+        jacobian, target, stiffness = map(function, (self.jacobian, self.target, self.stiffness))
+        return Rows(self.sample, jacobian, target, stiffness, strength)
 
 
 def strengths(parts: Sequence[Rows]) -> list[Tensor] | None:
@@ -66,9 +72,8 @@ def by_sample(
     start, groups = _layout(counts, few)
     places = [(start[part.sample].unsqueeze(-1) + rank).flatten() for part, rank in zip(parts, ranks, strict=True)]
     lengths = [len(touched) * most for touched, most in groups]
-    jacobian, target, stiffness = (
-        _placed([part[field] for part in parts], places, sum(lengths)).split(lengths) for field in (1, 2, 3)
-    )
+    fields = ([getattr(part, name) for part in parts] for name in ("jacobian", "target", "stiffness"))
+    jacobian, target, stiffness = (_placed(field, places, sum(lengths)).split(lengths) for field in fields)
     each = strengths(parts)
     strength = None if each is None else _placed(each, places, sum(lengths)).split(lengths)
     for number, (touched, most) in enumerate(groups):

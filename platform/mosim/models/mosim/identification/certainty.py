@@ -122,7 +122,12 @@ def certainty_of(
     if not isinstance(predictor, ArticulatedPredictor):
         raise TypeError(f"an articulated predictor is needed, which has masses, not a {type(predictor).__name__}.")
     transitions = Transitions(simulator, predictor, *(part.double() for part in (states, actions, next_states)))
-    triangles, counts = _triangles(simulator, predictor, parameters, transitions)
+    triangles = _triangles(simulator, predictor, parameters, transitions)
+    counts = [int(transitions.free[:, list(each.dofs)].all(-1).sum()) for each in transitions.balances]
+    seen = [0] * simulator.facts.nv
+    for each, count in zip(transitions.balances, counts, strict=True):
+        for dof in each.dofs:
+            seen[dof] = max(seen[dof], count)
     triangles = [torch.cat([part[:, :-1] @ told.mT @ told, part[:, -1:]], dim=-1) for part in triangles]
     # Where there are no more rows than they tell numbers, anything fits them, and nothing says how well they are met.
     spare = [
@@ -139,7 +144,7 @@ def certainty_of(
                 noise = max(float((left + rows @ step).square().sum() / more) ** 0.5, _LEAST_NOISE)
                 equations.append(rows / noise)
                 residuals.append(left / noise)
-        found = Certainty(torch.cat(equations), torch.cat(residuals), known, counts)
+        found = Certainty(torch.cat(equations), torch.cat(residuals), known, seen)
         step = found.step
     return found
 
@@ -149,11 +154,11 @@ def _triangles(
     predictor: ArticulatedPredictor,
     parameters: MechanicalParameters,
     transitions: Transitions,
-) -> tuple[list[Tensor], list[int]]:
-    """`[rows, residual]` of each degree of freedom, triangular, `(m, n + 1)`; and how many rows there were."""
+) -> list[Tensor]:
+    """`[rows, residual]` of each balance, triangular, `(m, n + 1)`."""
     values = parameters.of(predictor.mechanics()) / parameters.scale
     rates = transitions.rates if predictor.implicit_timestep else transitions.rates - transitions.correction()
-    triangles = [values.new_zeros(0, len(values) + 1) for _ in range(simulator.facts.nv)]
+    triangles = [values.new_zeros(0, len(values) + 1) for _ in transitions.balances]
     for chunk in torch.arange(len(rates)).split(_CHUNK):
         rows = parameters.regressor(
             transitions.qpos[chunk], transitions.qvel[chunk], rates[chunk], transitions.damped[chunk],
@@ -161,9 +166,11 @@ def _triangles(
         )  # fmt: skip
         every = torch.cat([rows, (rows @ values).unsqueeze(-1)], dim=-1)
         free = transitions.free[chunk]
-        for dof in range(len(triangles)):
-            triangles[dof] = _triangular(torch.cat([triangles[dof], every[free[:, dof], dof]]))
-    return triangles, transitions.free.sum(0).tolist()
+        for number, combination in enumerate(transitions.balances):
+            dofs = list(combination.dofs)
+            found = combination.in_units_of(predictor.joints.force_scale) @ every[:, dofs][free[:, dofs].all(-1)]
+            triangles[number] = _triangular(torch.cat([triangles[number], found]))
+    return triangles
 
 
 def _triangular(rows: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mosim.geometry import DOF_WIDTH, QPOS_WIDTH, JointFacts
+from mosim.models.mosim.identification.free_rows import uncoupled, without_couplings
 from mosim.models.mosim.identification.mechanical_parameters import MechanicalParameters
 from mosim.models.mosim.neural_simulator import NeuralSimulator
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
@@ -37,6 +38,7 @@ class Excitation:
             )
         self._simulator, self._predictor, self._parameters = simulator, simulator.predictor, parameters
         self._facts, self._like = simulator.facts.driven, parameters.scale
+        self._balances = uncoupled(self._facts)
 
     @torch.no_grad()
     def everywhere(self) -> Tensor:
@@ -51,9 +53,9 @@ class Excitation:
             qpos, qvel, control = self._random(_CHUNK, random)
             qacc = self._predictor.smooth_acceleration(qpos, qvel, self._simulator.scaled(control))
             damped = qvel + self._predictor.implicit_timestep * qacc
-            more = self._parameters.regressor(qpos, qvel, qacc, damped, control)
+            more = self._regressor(qpos, qvel, qacc, damped, control)
             rows = torch.linalg.qr(torch.cat([rows, more.flatten(0, 1)]), mode="r")[1]
-        return rows / (_STATES * self._facts.nv) ** 0.5
+        return rows / (_STATES * len(self._balances)) ** 0.5
 
     @torch.no_grad()
     def alone(self) -> Iterator[tuple[str, Tensor]]:
@@ -61,7 +63,7 @@ class Excitation:
         still = self._like.new_zeros(1, self._facts.nv)
         rest = self._rest(1)
         none = self._like.new_zeros(1, self._facts.nu)
-        at_rest = self._parameters.regressor(rest, still, still, still, none)
+        at_rest = self._regressor(rest, still, still, still, none)
         acceleration = self._simulator.statistics.acceleration_std.to(self._like)
         for joint in self._facts.joints:
             random = torch.Generator().manual_seed(0)
@@ -73,13 +75,17 @@ class Excitation:
             positions = self._rest(_OF_ONE)
             positions[:, places] = qpos[:, places]
             qvel, qacc = qvel * moved, qacc * moved
-            rows = self._parameters.regressor(positions, qvel, qacc, qvel, torch.zeros_like(control))
+            rows = self._regressor(positions, qvel, qacc, qvel, torch.zeros_like(control))
             yield joint.name, (rows - at_rest).flatten(0, 1)
         for index in range(self._facts.nu):
             control = none.clone()
             control[0, index] = self._facts.control_upper[index]
-            rows = self._parameters.regressor(rest, still, still, still, control)
+            rows = self._regressor(rest, still, still, still, control)
             yield f"ctrl[{index}]", (rows - at_rest).flatten(0, 1)
+
+    def _regressor(self, *state: Tensor) -> Tensor:
+        rows = self._parameters.regressor(*state)
+        return without_couplings(rows, self._balances, self._predictor.joints.force_scale)
 
     def _random(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         qpos = self._rest(count)

@@ -20,15 +20,16 @@ ARMATURE, DAMPING, STIFFNESS, CONSTANT, GEAR = range(5)
 
 
 class Equations(NamedTuple):
-    """`masses @ x + own @ y = -guess`: of each state and degree of freedom, in units of the latter's force.
+    """`shared @ x + own @ y = -guess`: of each state and degree of freedom, in units of the latter's force.
 
     Attributes:
-      masses: `(batch, nv, 10 * carriers)`: coefficients of what masses are more than the guess.
+      shared: `(batch, nv, 10 * carriers + 2 * tendons)`: coefficients of unknowns that several degrees of freedom
+        share: what masses are more than the guess, then the stiffness and the damping of tendons.
       own: `(batch, nv, 4 + nu)`: of the degree of freedom's own unknowns.
       guess: `(batch, nv)`: the force that the guess needs.
     """
 
-    masses: Tensor
+    shared: Tensor
     own: Tensor
     guess: Tensor
 
@@ -39,7 +40,8 @@ class ForceBalance:
     Linear in the ten numbers of each link (Atkeson, An and Hollerbach, "Estimation of inertial parameters of
     manipulator loads and links", IJRR 1986), here in pseudo-inertias: the force that a link asks of a degree of freedom
     is the sum of products of its pseudo-inertia with one matrix of four rows. In armature, damping, stiffness, a
-    constant and gears it is linear anyway. Unknowns are in the units of the predictor's learned numbers.
+    constant and gears, and in what tendons have of these, it is linear anyway. Unknowns are in the units of the
+    predictor's learned numbers.
     """
 
     def __init__(self, predictor: ArticulatedPredictor) -> None:
@@ -48,7 +50,9 @@ class ForceBalance:
         controls = predictor.actuation.scale.shape[-1] if predictor.actuation is not None else 0
         self.own = GEAR + controls
         self.trees, self.force_scale = predictor.tree.motion.trees, predictor.joints.force_scale
-        self.unknowns = MASS_UNKNOWNS * self.links + self.own * self.size
+        self.masses, self.tendons = MASS_UNKNOWNS * self.links, len(predictor.joints.tendons)
+        self.shared = self.masses + 2 * self.tendons
+        self.unknowns = self.shared + self.own * self.size
 
     def __call__(self, qpos: Tensor, qvel: Tensor, qacc: Tensor, damped: Tensor, control: Tensor) -> Equations:
         """The equations of states, all in double precision.
@@ -70,7 +74,14 @@ class ForceBalance:
         own[..., CONSTANT] = -joints.force_scale
         if actuation is not None:
             own[..., GEAR:] = -actuation.scale * control.unsqueeze(-2)
-        return Equations(masses, own / joints.force_scale.unsqueeze(-1), guess)
+        pulls = [
+            scale * part.unsqueeze(-2) * joints.tendons.mT / joints.force_scale.unsqueeze(-1)
+            for scale, part in (
+                (joints.tendon_stiffness_scale, joints.lengths(qpos)),
+                (joints.tendon_damping_scale, qvel @ joints.tendons.mT),  # Damping of tendons is never implicit.
+            )
+        ]
+        return Equations(torch.cat([masses, *pulls], dim=-1), own / joints.force_scale.unsqueeze(-1), guess)
 
     def of_inertia(self, qpos: Tensor, qacc: Tensor) -> Equations:
         """The same of `M(q) qacc` alone."""
@@ -80,12 +91,13 @@ class ForceBalance:
         masses, guess = self._of_masses(placement, tree.motion.accelerations(placement, still, none, qacc))
         own = qacc.new_zeros(*qacc.shape, self.own)
         own[..., ARMATURE] = tree.scale * qacc / self._predictor.joints.force_scale
-        return Equations(masses, own, guess)
+        none = qacc.new_zeros(*qacc.shape, 2 * self.tendons)
+        return Equations(torch.cat([masses, none], dim=-1), own, guess)
 
     def mechanics(self, unknowns: Tensor) -> Mechanics:
         """What unknowns, `(unknowns,)`, masses first, stand for; not necessarily physical."""
         tree, joints, actuation = self._predictor.tree, self._predictor.joints, self._predictor.actuation
-        more, own = self.split(unknowns)
+        more, tendons, own = self.split(unknowns)
         identity = torch.eye(4, dtype=more.dtype)
         none = own[:, GEAR:]
         return Mechanics(
@@ -95,6 +107,8 @@ class ForceBalance:
             constant=own[:, CONSTANT] * joints.force_scale,
             stiffness=own[joints.springs, STIFFNESS] * joints.stiffness_scale,
             gear=none if actuation is None else none * actuation.scale,
+            tendon_stiffness=tendons[0] * joints.tendon_stiffness_scale,
+            tendon_damping=tendons[1] * joints.tendon_damping_scale,
         )
 
     def learned(self) -> Tensor:
@@ -110,12 +124,16 @@ class ForceBalance:
             mechanics.constant / joints.force_scale,
             *([] if actuation is None else (mechanics.gear / actuation.scale).unbind(-1)),
         ]
-        return self.join(more, torch.stack(own, dim=-1))
+        tendons = torch.stack([
+            mechanics.tendon_stiffness / joints.tendon_stiffness_scale,
+            mechanics.tendon_damping / joints.tendon_damping_scale,
+        ])  # fmt: skip
+        return self.join(more, tendons, torch.stack(own, dim=-1))
 
-    def split(self, unknowns: Tensor) -> tuple[Tensor, Tensor]:
-        """What masses are more than the guess, `(carriers, 4, 4)`, and the rest, `(nv, 4 + nu)`."""
-        masses, own = unknowns.split([MASS_UNKNOWNS * self.links, self.own * self.size])
-        return self.split_masses(masses), own.unflatten(0, (self.size, self.own))
+    def split(self, unknowns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What masses are more than the guess, `(carriers, 4, 4)`; those of tendons, `(2, tendons)`; the others."""
+        masses, tendons, own = unknowns.split([self.masses, 2 * self.tendons, self.own * self.size])
+        return self.split_masses(masses), tendons.view(2, -1), own.unflatten(0, (self.size, self.own))
 
     @staticmethod
     def split_masses(masses: Tensor) -> Tensor:
@@ -126,9 +144,14 @@ class ForceBalance:
         more[:, _COLUMNS, _ROWS] = entries
         return more
 
-    def join(self, more: Tensor, own: Tensor) -> Tensor:
+    def join(self, more: Tensor, tendons: Tensor, own: Tensor) -> Tensor:
         """The reverse of `split`."""
-        return torch.cat([(more[:, _ROWS, _COLUMNS] * _WEIGHTS.to(more)).flatten(), own.flatten()])
+        return torch.cat([self.join_masses(more).flatten(), tendons.flatten(), own.flatten()])
+
+    @staticmethod
+    def join_masses(more: Tensor) -> Tensor:
+        """The reverse of `split_masses`: `(links, 10)`."""
+        return more[:, _ROWS, _COLUMNS] * _WEIGHTS.to(more)
 
     def _of_masses(self, placement, accelerations: Tensor) -> tuple[Tensor, Tensor]:
         tree = self._predictor.tree

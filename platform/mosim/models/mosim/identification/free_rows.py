@@ -1,14 +1,21 @@
-"""Which degrees of freedom no contact and no limit pushes, as the geometry alone says."""
+"""Balances of forces in which no constraint's force stands, as the geometry alone says."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mosim.core.shapes import Qpos
-from mosim.geometry import ContactGaps, Jacobians, Kinematics, buffer, index_buffer
+from mosim.geometry import ContactGaps, Jacobians, Kinematics, buffer, index_buffer, sum_matrix
 from mosim.robots import SystemFacts
 
 _NEAR = 1e-3
 """Metres, or radians, before a contact or a limit in which it may act already."""
+
+_NO_COEFFICIENT = 1e-9
+"""Of a coupling, below which others say the same."""
 
 
 class FreeRows(nn.Module):
@@ -51,3 +58,43 @@ class FreeRows(nn.Module):
             turned = 2 * torch.acos(cosine) < ball.upper - _NEAR
             free[:, ball.dof_address : ball.dof_address + 3] &= turned.unsqueeze(-1)
         return free
+
+
+class Combination(NamedTuple):
+    """A weighted sum of the balances of degrees of freedom; the first of them weighs 1."""
+
+    dofs: tuple[int, ...]
+    weights: tuple[float, ...]
+
+    def in_units_of(self, force_scale: Tensor) -> Tensor:
+        """Weights of balances in units of their forces, `(nv,)`, for one in units of the first's."""
+        dofs = list(self.dofs)
+        return force_scale.new_tensor(self.weights) * force_scale[dofs] / force_scale[dofs[0]]
+
+
+def uncoupled(facts: SystemFacts) -> tuple[Combination, ...]:
+    """Balances in which no force of a coupling stands: of each degree of freedom, less what takes couplings out.
+
+    A coupling's forces on its joints are in the ratio of its coefficients, so that one joint's balance, by Gauss and
+    Jordan's elimination, takes the coupling out of those of the others, and is lost itself.
+    """
+    addresses = [link.dof_address for link in facts.skeleton.links]
+    matrix, lost = sum_matrix(facts.skeleton.couplings, addresses, facts.nv), {}
+    for row in range(len(matrix)):
+        column = int(np.abs(matrix[row]).argmax())
+        if abs(matrix[row, column]) < _NO_COEFFICIENT:
+            continue
+        matrix[row] /= matrix[row, column]
+        others = np.arange(len(matrix)) != row
+        matrix[others] -= np.outer(matrix[others, column], matrix[row])
+        lost[column] = row
+    found = []
+    for dof in sorted(set(range(facts.nv)) - set(lost)):
+        taken = {column: -float(matrix[row, dof]) for column, row in lost.items() if matrix[row, dof]}
+        found.append(Combination((dof, *taken), (1.0, *taken.values())))
+    return tuple(found)
+
+
+def without_couplings(rows: Tensor, balances: Sequence[Combination], force_scale: Tensor) -> Tensor:
+    """Combinations, `(batch, balances, n)`, of rows of the balances of all degrees of freedom, `(batch, nv, n)`."""
+    return torch.stack([each.in_units_of(force_scale) @ rows[:, list(each.dofs)] for each in balances], dim=1)

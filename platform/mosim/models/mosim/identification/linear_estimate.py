@@ -107,14 +107,9 @@ class LinearEstimate:
             gradient, hessian = belief.derivatives(spread * scaled)
             gradient = spread * gradient + directions.mT @ (precision * (directions @ scaled - targets))
             hessian = curvature + spread.unsqueeze(-1) * hessian * spread
-            held = belief.positive & (scaled <= 0) & (gradient > 0)
-            gradient = gradient.masked_fill(held, 0.0)
-            hessian = hessian.masked_fill(held | held.unsqueeze(-1), 0.0) + torch.diag(held.to(hessian))
-            factor, failed = torch.linalg.cholesky_ex(hessian)
-            if bool(failed):  # Rounding hides the belief behind the equations.
-                break
-            step = -torch.cholesky_solve(gradient.unsqueeze(-1), factor).squeeze(-1)
-            if -float(gradient @ step) < _DECREMENT:
+            at_zero = belief.positive & (scaled <= 0)
+            step = _newton_step(gradient, hessian, at_zero)
+            if step is None or -float(gradient @ step) < _DECREMENT:
                 break
             now, moved = value(scaled), scaled
             size = min(1.0, belief.reach(spread * scaled, spread * step))
@@ -128,3 +123,18 @@ class LinearEstimate:
                 break
             scaled = moved
         return scaled
+
+
+def _newton_step(gradient: Tensor, hessian: Tensor, at_zero: Tensor) -> Tensor | None:
+    """The step of unknowns, `(n,)`, of which none at zero becomes negative; None where rounding hides the belief."""
+    held = at_zero & (gradient > 0)
+    while True:
+        kept = hessian.masked_fill(held | held.unsqueeze(-1), 0.0) + torch.diag(held.to(hessian))
+        factor, failed = torch.linalg.cholesky_ex(kept)
+        if bool(failed):
+            return None
+        step = -torch.cholesky_solve(gradient.masked_fill(held, 0.0).unsqueeze(-1), factor).squeeze(-1)
+        blocked = at_zero & (step < 0)
+        if not bool(blocked.any()):
+            return step
+        held = held | blocked  # Cutting their steps off afterwards could undo what the others gain.

@@ -1,18 +1,20 @@
 """Masses, joint forces and gears of an articulated predictor: one linear solve on the balance of forces.
 
-Of transitions in which no contact and no limit acts, as the geometry says. MuJoCo's Euler step obeys the balance
+Of transitions in which no contact and no limit acts, as the geometry says, and of sums of balances in which couplings
+of joints cancel. MuJoCo's Euler step obeys the balance
 exactly at its start, with damping at the velocity after it. Any other step does so at its middle to second order; what
 is left is then computed with the parameters of the solve before, and taken off the accelerations (deferred correction).
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from mosim.core.threads import single_threaded
-from mosim.models.mosim.identification.force_balance import MASS_UNKNOWNS, ForceBalance
-from mosim.models.mosim.identification.free_rows import FreeRows
+from mosim.models.mosim.identification.force_balance import Equations, ForceBalance
+from mosim.models.mosim.identification.free_rows import Combination, FreeRows, uncoupled
 from mosim.models.mosim.identification.linear_estimate import LinearEstimate
 from mosim.models.mosim.identification.mechanical_belief import MechanicalBelief
 from mosim.models.mosim.neural_simulator import NeuralSimulator
@@ -33,6 +35,9 @@ _HELD_BACK = 10
 _STILL = 1e-12
 """Squared accelerations below this are none."""
 
+_EXACT = 1e-5
+"""Share of squared accelerations, or forces, up to which what is left unexplained is rounding."""
+
 _SCALE_WEIGHT = 10.0
 """Of the size of all forces, over all other equations together."""
 
@@ -46,7 +51,8 @@ class MassFit(NamedTuple):
       residual: standard deviation of what the balance leaves, in units of the forces that act.
       parameters: how many unknowns there are.
       known: how many combinations of them the data say.
-      unexplained: share of the squared accelerations of other, wholly free transitions that is left; NaN without any.
+      unexplained: share of the squared accelerations of other, wholly free transitions that is left; NaN without any,
+        as where joints are coupled.
       taken: whether the numbers were taken: they were not where masses of water predict those transitions better.
     """
 
@@ -58,11 +64,20 @@ class MassFit(NamedTuple):
     unexplained: float
     taken: bool
 
+    @property
+    def exact(self) -> bool:
+        """Whether what is left is rounding."""
+        left = self.residual**2 if math.isnan(self.unexplained) else self.unexplained
+        return left < _EXACT
+
     def __str__(self) -> str:
+        if math.isnan(self.unexplained):
+            left = f"{self.residual:.1e} of the forces stays unexplained"
+        else:
+            left = f"{self.unexplained:.1e} of the squared accelerations of held-out transitions stays unexplained"
         sentence = (
             f"masses and joint forces by least squares on {self.transitions} transitions: the data determine "
-            f"{self.known} of {self.parameters} parameters, and {self.unexplained:.1e} of the squared accelerations "
-            "of held-out transitions stays unexplained"
+            f"{self.known} of {self.parameters} parameters, and {left}"
         )
         if unseen := int((self.free == 0).sum()):
             sentence += f"; {unseen} degrees of freedom are never free of contact and limit forces"
@@ -140,6 +155,8 @@ class Transitions:
         next_states: Tensor,
     ) -> None:
         self._simulator, self._predictor, space = simulator, predictor, simulator.space
+        self._coupled = bool(simulator.facts.skeleton.couplings)
+        self.balances = uncoupled(simulator.facts)
         (qpos, qvel), (next_qpos, next_qvel) = space.split(states), space.split(next_states)
         free_rows = FreeRows(simulator.facts)
 
@@ -167,7 +184,7 @@ class Transitions:
 
     def unexplained(self) -> float:
         """Share of squared accelerations that the simulator's own step leaves where nothing is pushed; NaN without."""
-        whole = self.free.all(-1)
+        whole = self.free.all(-1) & (not self._coupled)  # Which couplings move everywhere.
         left = (self._predicted() - self.rates)[whole].square().mean(0)
         return float((left / self.rates[whole].square().mean(0).clamp_min(_STILL)).mean())
 
@@ -181,50 +198,65 @@ class Transitions:
 
 def _solve(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> LinearEstimate:
     """What the balance at given accelerations says, and what is likely anyway."""
-    triangles, sizes = _compressed(balance, transitions, rates)
+    triangles, sizes, count = _compressed(balance, transitions, rates)
     equations, belief = torch.cat(triangles), MechanicalBelief(balance, rates)
     weight = _SCALE_WEIGHT * (equations[:, :-1] * belief.spread).norm()
-    return LinearEstimate(torch.cat([equations, weight * sizes]), int(transitions.free.sum()), belief)
+    return LinearEstimate(torch.cat([equations, weight * sizes]), count, belief)
 
 
-def _compressed(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> tuple[list[Tensor], Tensor]:
-    """The balance of each degree of freedom, with as many equations as unknowns, and one of the size of each tree.
+def _compressed(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> tuple[list[Tensor], Tensor, int]:
+    """The balances, with as many equations each as unknowns, and one of the size of each tree.
 
     Forces could all be larger or smaller by one factor a tree, which motion does not tell; the smallest, none at all,
     would balance best. So what the guess's inertia gives for the square of accelerations is kept, which is positive
     whatever the masses are.
 
     Returns:
-      `[matrix, right]` of each degree of freedom, `(m, unknowns + 1)`; and the sizes', `(trees, unknowns + 1)`.
+      `[matrix, right]` of each balance, `(m, unknowns + 1)`; the sizes', `(trees, unknowns + 1)`; and how many
+      equations there were.
     """
-    masses, size = MASS_UNKNOWNS * balance.links, balance.size
-    width = masses + balance.own + 1
-    triangles = [rates.new_zeros(0, width) for _ in range(size)]
-    along = rates.new_zeros(size, masses + balance.own)
+    triangles = [rates.new_zeros(0, 0) for _ in transitions.balances]
+    along, count = rates.new_zeros(balance.size, balance.shared + balance.own), 0
     whole = _whole(transitions.free, balance.trees) * balance.force_scale
     for chunk in torch.arange(len(rates)).split(_CHUNK):
         equations = balance(
             transitions.qpos[chunk], transitions.qvel[chunk], rates[chunk], transitions.damped[chunk],
             transitions.control[chunk],
         )  # fmt: skip
-        free = transitions.free[chunk]
-        every = torch.cat([equations.masses, equations.own, -equations.guess.unsqueeze(-1)], dim=-1)
-        for dof in range(size):
-            rows = torch.cat([triangles[dof], every[free[:, dof], dof]])
-            triangles[dof] = torch.linalg.qr(rows, mode="r")[1] if len(rows) > width else rows
+        for number, combination in enumerate(transitions.balances):
+            rows = combined(equations, combination, balance.force_scale, transitions.free[chunk])
+            count += len(rows)
+            rows = torch.cat([triangles[number].view(-1, rows.shape[1]), rows])
+            triangles[number] = torch.linalg.qr(rows, mode="r")[1] if len(rows) > rows.shape[1] else rows
         inertia = balance.of_inertia(transitions.qpos[chunk], rates[chunk])
         along += torch.einsum(
-            "bj,bjk->jk", rates[chunk] * whole[chunk], torch.cat([inertia.masses, inertia.own], dim=-1)
+            "bj,bjk->jk", rates[chunk] * whole[chunk], torch.cat([inertia.shared, inertia.own], dim=-1)
         )
-    trees = balance.trees
+    shared, trees = balance.shared, balance.trees
+
+    def own(dof: int) -> slice:
+        return slice(shared + dof * balance.own, shared + (dof + 1) * balance.own)
+
     sizes = rates.new_zeros(int(trees.max()) + 1, balance.unknowns + 1)
+    for dof in range(balance.size):
+        sizes[trees[dof], :shared] += along[dof, :shared]
+        sizes[trees[dof], own(dof)] = along[dof, shared:]
     wide = [triangle.new_zeros(len(triangle), balance.unknowns + 1) for triangle in triangles]
-    for dof, (triangle, rows) in enumerate(zip(triangles, wide, strict=True)):
-        own = slice(masses + dof * balance.own, masses + (dof + 1) * balance.own)
-        rows[:, :masses], rows[:, own], rows[:, -1] = triangle[:, :masses], triangle[:, masses:-1], triangle[:, -1]
-        sizes[trees[dof], :masses] += along[dof, :masses]
-        sizes[trees[dof], own] = along[dof, masses:]
-    return wide, sizes / sizes.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(sizes.dtype).tiny)
+    for combination, triangle, rows in zip(transitions.balances, triangles, wide, strict=True):
+        of_all, *of_each, right = triangle.split([shared, *[balance.own] * len(combination.dofs), 1], dim=-1)
+        rows[:, :shared], rows[:, -1:] = of_all, right
+        for dof, of_one in zip(combination.dofs, of_each, strict=True):
+            rows[:, own(dof)] = of_one
+    return wide, sizes / sizes.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(sizes.dtype).tiny), count
+
+
+def combined(equations: Equations, combination: Combination, force_scale: Tensor, free: Tensor) -> Tensor:
+    """A combination's `[shared, own of each, -guess]` in units of its first force, of states in which all are free."""
+    dofs, weights = list(combination.dofs), combination.in_units_of(force_scale)
+    states = free[:, dofs].all(-1)
+    shared, own, guess = (part[:, dofs][states] for part in (equations.shared, equations.own, equations.guess))
+    own = own * weights.unsqueeze(-1)
+    return torch.cat([weights @ shared, own.flatten(1), -(guess @ weights).unsqueeze(-1)], dim=-1)
 
 
 def _whole(free: Tensor, trees: Tensor) -> Tensor:

@@ -17,8 +17,15 @@ _LIKELY = {ARMATURE: 0.1, DAMPING: 10.0, STIFFNESS: 1.0, CONSTANT: 1.0, GEAR: 10
 """How large a joint's numbers are likely to be, in units of their scales. Where the data cannot tell armature from
 inertia, or a spring from gravity, the likelier is taken: that there is none."""
 
+_TENDONS = (1.0, 10.0)
+"""The same of tendons: stiffness, damping."""
+
 _FALL = 0.9
 """Of a pseudo-inertia in any direction, the share that one step may take away."""
+
+_CURVED = 1e-6
+"""What a number that cannot be negative costs of half its square, besides itself: so that where several do the same,
+such as springs of coupled joints, one combination of them is the likeliest."""
 
 _NEVER_NEGATIVE = (ARMATURE, DAMPING, STIFFNESS)
 
@@ -38,15 +45,16 @@ class MechanicalBelief:
     def __init__(self, balance: ForceBalance, like: Tensor) -> None:
         """`like` is any tensor of the precision to compute in."""
         self._balance = balance
-        self._masses = MASS_UNKNOWNS * balance.links
+        self._masses = balance.masses
         own, positive = like.new_ones(balance.size, balance.own), torch.zeros(balance.size, balance.own).bool()
         for place, size in _LIKELY.items():
             own[:, place : place + 1 if place != GEAR else None] = size
         positive[:, list(_NEVER_NEGATIVE)] = True
-        none = torch.zeros(self._masses, dtype=torch.bool)
-        self.spread = torch.cat([like.new_ones(self._masses), own.flatten()])
-        self.positive = torch.cat([none, positive.flatten()])
-        self._signed = torch.cat([none, ~positive.flatten()])
+        tendons = like.new_tensor(_TENDONS).repeat_interleave(balance.tendons)
+        none, all_of_them = torch.zeros(self._masses).bool(), torch.ones(len(tendons)).bool()
+        self.spread = torch.cat([like.new_ones(self._masses), tendons, own.flatten()])
+        self.positive = torch.cat([none, all_of_them, positive.flatten()])
+        self._signed = torch.cat([none, ~all_of_them, ~positive.flatten()])
         self._basis = balance.split_masses(torch.eye(MASS_UNKNOWNS, dtype=like.dtype).flatten())
 
     def value(self, unknowns: Tensor) -> float:
@@ -57,13 +65,15 @@ class MechanicalBelief:
             return float("inf")
         logarithms = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum()
         of_masses = inertia.diagonal(dim1=-2, dim2=-1).sum() - logarithms
-        return float(of_masses + scaled[self.positive].sum() + 0.5 * scaled[self._signed].square().sum())
+        squares = scaled[self._signed].square().sum() + _CURVED * scaled[self.positive].square().sum()
+        return float(of_masses + scaled[self.positive].sum() + 0.5 * squares)
 
     def derivatives(self, unknowns: Tensor) -> tuple[Tensor, Tensor]:
         """See `Belief`."""
         inverse = torch.linalg.inv(self._inertia(unknowns))
-        slopes = (self.positive + self._signed * unknowns / self.spread) / self.spread
-        hessian = torch.diag(self._signed / self.spread.square())
+        curvature = self._signed + _CURVED * self.positive
+        slopes = (self.positive + curvature * unknowns / self.spread) / self.spread
+        hessian = torch.diag(curvature / self.spread.square())
         identity = torch.eye(4, dtype=inverse.dtype)
         slopes[: self._masses] = torch.einsum("krs,lrs->lk", self._basis, identity - inverse).flatten()
         turned = torch.einsum("lrs,kst,ltu->lkru", inverse, self._basis, inverse)

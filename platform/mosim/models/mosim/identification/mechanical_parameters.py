@@ -18,7 +18,9 @@ from mosim.models.mosim.identification.force_balance import (
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor, Mechanics
 from mosim.robots import SystemFacts
 
-Kind = Literal["mass", "inertia", "armature", "damping", "stiffness", "constant", "gear"]
+Kind = Literal[
+    "mass", "inertia", "tendon stiffness", "tendon damping", "armature", "damping", "stiffness", "constant", "gear"
+]
 
 INERTIAL = 10
 """Numbers of a link: its mass, three first moments and six entries of its inertia matrix."""
@@ -48,7 +50,7 @@ class Parameter(NamedTuple):
 
 
 class MechanicalParameters:
-    """The linear parameters: ten of each link, then armature, damping, stiffness, constants and gears.
+    """The linear parameters: ten of each link, then those of tendons, armature, damping, stiffness, constants, gears.
 
     A link's ten are those of Atkeson, An and Hollerbach (IJRR 1986): mass, first moments and inertia matrix about the
     origin of its frame, which is that of its first body; bodies welded to it count as one with it.
@@ -59,6 +61,8 @@ class MechanicalParameters:
       bodies: names of the carriers, the welded ones of each in brackets.
       dofs: names of the degrees of freedom.
       sprung: the degrees of freedom that can have a spring.
+      tendons: names of the fixed tendons.
+      pulls: `(tendons, nv)`: generalised forces of a unit of pull.
       links, size, controls: how many carriers, degrees of freedom and controls there are.
     """
 
@@ -69,21 +73,27 @@ class MechanicalParameters:
         self.links, self.size = len(carriers), facts.nv
         self.bodies = tuple(_body_name(facts, carrier) for carrier in carriers)
         self.sprung = tuple(joints.springs.tolist())
+        self.tendons, self.pulls = tuple(tendon.name for tendon in facts.skeleton.tendons), joints.tendons
         self._positions, self._force_scale = facts.nq, joints.force_scale
         self.dofs = tuple(name.removeprefix("qvel/") for name in facts.layout.names[facts.layout.qvel])
         self.each = tuple(self._names(facts))
         none = tree.scale.new_zeros(0)
         gears = none if actuation is None else actuation.scale.flatten()
-        own = (tree.scale, joints.damping_scale, joints.stiffness_scale, joints.force_scale, gears)
+        own = (
+            joints.tendon_stiffness_scale,
+            joints.tendon_damping_scale,
+            tree.scale,
+            joints.damping_scale,
+            joints.stiffness_scale,
+            joints.force_scale,
+            gears,
+        )
         self.scale = torch.cat([self._inertial_scale().flatten(), *own])
         # By column, what one of the ten adds to a pseudo-inertia, and to the unknowns of the balance.
         basis = torch.stack([_pseudo_inertia(row) for row in torch.eye(INERTIAL, dtype=tree.guess.dtype)])
         into = torch.linalg.inv(tree.guess)
         in_units = into.unsqueeze(1) @ basis @ into.unsqueeze(1).mT
-        nothing = tree.scale.new_zeros(0)
-        self._unknowns = torch.stack(
-            [self._balance.join(part, nothing).unflatten(0, (self.links, -1)) for part in in_units.unbind(1)], dim=-1
-        )
+        self._unknowns = torch.stack([self._balance.join_masses(part) for part in in_units.unbind(1)], dim=-1)
 
     def __len__(self) -> int:
         return len(self.each)
@@ -91,13 +101,16 @@ class MechanicalParameters:
     def of(self, mechanics: Mechanics) -> Tensor:
         """The vector, `(n,)`, of what is learned, in SI units and double precision."""
         inertial = [_inertial(each) for each in mechanics.pseudo_inertia]
-        parts = (mechanics.armature, mechanics.damping, mechanics.stiffness, mechanics.constant)
-        return torch.cat([*inertial, *parts, mechanics.gear.flatten()]).to(self.scale)
+        tendons = (mechanics.tendon_stiffness, mechanics.tendon_damping)
+        joints = (mechanics.armature, mechanics.damping, mechanics.stiffness, mechanics.constant)
+        return torch.cat([*inertial, *tendons, *joints, mechanics.gear.flatten()]).to(self.scale)
 
     def mechanics(self, values: Tensor) -> Mechanics:
         """The reverse of `of`."""
-        sizes = [INERTIAL * self.links, self.size, self.size, len(self.sprung), self.size, self.size * self.controls]
-        inertial, armature, damping, stiffness, constant, gear = values.split(sizes)
+        tendons, joints = [len(self.tendons)] * 2, [self.size, self.size, len(self.sprung), self.size]
+        inertial, *of_tendons, armature, damping, stiffness, constant, gear = values.split(
+            [INERTIAL * self.links, *tendons, *joints, self.size * self.controls]
+        )
         return Mechanics(
             pseudo_inertia=torch.stack([_pseudo_inertia(row) for row in inertial.unflatten(0, (-1, INERTIAL))]),
             armature=armature,
@@ -105,6 +118,8 @@ class MechanicalParameters:
             constant=constant,
             stiffness=stiffness,
             gear=gear.unflatten(0, (self.size, self.controls)),
+            tendon_stiffness=of_tendons[0],
+            tendon_damping=of_tendons[1],
         )
 
     def regressor(self, qpos: Tensor, qvel: Tensor, qacc: Tensor, damped: Tensor, control: Tensor) -> Tensor:
@@ -122,8 +137,12 @@ class MechanicalParameters:
           ValueError: it can have no spring.
         """
         before = {"armature": 0, "damping": self.size, "stiffness": 2 * self.size}
-        at = before.get(kind, 2 * self.size + len(self.sprung))
+        at = before.get(kind, 2 * self.size + len(self.sprung)) + 2 * len(self.tendons)
         return INERTIAL * self.links + at + (self.sprung.index(dof) if kind == "stiffness" else dof)
+
+    def of_tendon(self, kind: Literal["tendon stiffness", "tendon damping"], tendon: int) -> int:
+        """Where the stiffness or damping of a tendon stands."""
+        return INERTIAL * self.links + tendon + (len(self.tendons) if kind == "tendon damping" else 0)
 
     def tree_of(self, dof: int) -> int:
         """The number of the tree that a degree of freedom is of."""
@@ -141,11 +160,13 @@ class MechanicalParameters:
         return rows * self._force_scale[dof]
 
     def _rows(self, equations: Equations) -> Tensor:
-        unknowns = equations.masses.unflatten(-1, (self.links, -1))
-        inertial = torch.einsum("bjlu,lup->bjlp", unknowns, self._unknowns).flatten(-2)
+        masses, tendons = equations.shared.split([self._balance.masses, 2 * len(self.tendons)], dim=-1)
+        inertial = torch.einsum("bjlu,lup->bjlp", masses.unflatten(-1, (self.links, -1)), self._unknowns).flatten(-2)
         at = inertial.shape[-1]
         rows = inertial.new_zeros(*inertial.shape[:-1], len(self))
         rows[..., :at] = inertial * self.scale[:at]
+        rows[..., at : at + tendons.shape[-1]] = tendons
+        at += tendons.shape[-1]
         every = torch.arange(self.size)
         for place, dofs in (
             (ARMATURE, every),
@@ -166,6 +187,11 @@ class MechanicalParameters:
             yield Parameter(f"mass of {body}", "mass", "kg", tree)
             yield from (Parameter(f"{name} of {body}", "inertia", "kg m", tree) for name in _FIRST_MOMENTS)
             yield from (Parameter(f"{name} of {body}", "inertia", "kg m2", tree) for name in _INERTIAS)
+        of_tendons: dict[Kind, str] = {"tendon stiffness": "N/m", "tendon damping": "N s/m"}
+        for kind, unit in of_tendons.items():
+            for tendon, name in zip(facts.skeleton.tendons, self.tendons, strict=True):
+                tree = int(motion.trees[facts.skeleton.links[tendon.links[0]].dof_address])
+                yield Parameter(f"{kind} of {name}", kind, unit, tree)
         turns = _turning(facts)
         units: dict[Kind, tuple[str, str]] = {
             "armature": ("kg", "kg m2"),

@@ -26,17 +26,14 @@ _REACH = 16
 _ROUNDS = 2
 """Fits to noisy states: the first shows how noisy velocities are, which the second takes into account."""
 
-_EXACT = 1e-5
-"""Share of squared accelerations up to which what is left unexplained where nothing pushes is rounding."""
-
 
 def solve(
     model: NeuralSimulator, learns: Collection[str], training: Windows, validation_error: Callable[[], float]
 ) -> str:
     """Gives the predictor, or its constraints alone, the numbers that explain single steps best; on the CPU.
 
-    Masses and joint forces by a linear solve, then contacts and limits. Where the linear solve leaves more than
-    rounding, for noise or other forces, its numbers are a first guess, from which all are fitted together.
+    Masses and joint forces by a linear solve, then contacts, limits and couplings. Where the linear solve leaves more
+    than rounding, for noise or other forces, its numbers are a first guess, from which all are fitted together.
 
     Args:
       model: is changed; it stays on its device.
@@ -52,7 +49,7 @@ def solve(
         with _on_cpu(model):
             masses = identify(model, *_transitions(model, training, _FREE_CANDIDATES))
         found.append(str(masses))
-        if not masses.unexplained < _EXACT:
+        if not masses.exact:
             fit = _fit_all
     if fit is not None:
         found.append(_undone_if_worse(fit, model, training, validation_error))

@@ -1,7 +1,7 @@
 """What an articulated predictor learns by nonlinear least squares on single physics steps.
 
-Of contacts and limits alone, masses and forces held, where these are known from steps that nothing pushes; or of all,
-where those steps are noisy: a balance of forces takes accelerations as they were measured, which noise biases, while a
+Of constraints alone, masses and forces held, where these are known from steps that nothing pushes; or of all, where
+those steps are noisy: a balance of forces takes accelerations as they were measured, which noise biases, while a
 prediction of them is only as noisy as its start. The numbers are few, and MuJoCo's own are among those that can be
 learned, so the fit goes on until noise, rounding or a missing force ends it, where gradient steps would still be on
 their way.
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mosim.core.threads import single_threaded
 from mosim.models.mosim.constraints.compliance import FRICTION, NUMBERS, WEIGHT
-from mosim.models.mosim.constraints.constrained_motion import ContactRows, LimitRows
+from mosim.models.mosim.constraints.constrained_motion import ConstraintRows
 from mosim.models.mosim.identification import robust_least_squares
 from mosim.models.mosim.identification.force_balance import ForceBalance
 from mosim.models.mosim.identification.robust_least_squares import cauchy_weights, sizes
@@ -45,8 +45,8 @@ _SHARED, _OWN, _OWN_FREE = 10.0, 0.1, 1.0
 """How far the numbers of all constraints are likely to be from those before training; how far one constraint's are from
 them; and how far its weight and its friction are."""
 
-_EXPLAINED = 1e-3
-"""Share of the transitions that may stay unexplained when no more unknowns are freed."""
+_EXPLAINED, _EXACT = 1e-3, 1e-4
+"""Share of the transitions that may stay unexplained, and median error, when no more unknowns are freed."""
 
 _ROUGH, _FINE = 0.03, 1e-4
 """Share of the loss that a step must take away, or it is the end: while more unknowns are to be freed, and with all."""
@@ -58,7 +58,7 @@ class StepFit(NamedTuple):
     Attributes:
       transitions: that were taken.
       mechanics: whether masses, forces and gears were looked for too.
-      constraints: how many contacts and limits there are.
+      constraints: how many contacts, limits and couplings there are.
       seen: how many of them ever acted in those.
       before, after: median over transitions of the accelerations' errors, in units of their standard deviation.
       unexplained: share of the transitions whose errors are many times the median.
@@ -75,7 +75,7 @@ class StepFit(NamedTuple):
     def __str__(self) -> str:
         if not self.transitions:
             return "no contact and no limit acts in the data, so their parameters stay unchanged"
-        what = ["masses and joint forces"] * self.mechanics + ["contacts and limits"] * (self.constraints > 0)
+        what = ["masses and joint forces"] * self.mechanics + ["constraints"] * (self.constraints > 0)
         acting = f"{self.seen} of {self.constraints} act in them, " if self.constraints else ""
         return (
             f"{', '.join(what)} by least squares on {self.transitions} transitions: {acting}the median error of "
@@ -86,7 +86,7 @@ class StepFit(NamedTuple):
 
 @single_threaded
 def fit_constraints(simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_states: Tensor) -> StepFit:
-    """Gives a simulator's contacts and limits the numbers that explain single physics steps best.
+    """Gives a simulator's contacts, limits and couplings the numbers that explain single physics steps best.
 
     Args:
       simulator: has an articulated predictor with constraints; its constraints are changed, nothing else.
@@ -102,7 +102,7 @@ def fit_constraints(simulator: NeuralSimulator, states: Tensor, actions: Tensor,
 
 @single_threaded
 def fit_steps(simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_states: Tensor) -> StepFit:
-    """Gives a simulator's masses, joint forces, contacts and limits the numbers that explain single steps best.
+    """Gives a simulator's masses, joint forces and constraints the numbers that explain single steps best.
 
     It goes on from the numbers that the simulator has; see `identify`.
 
@@ -119,7 +119,7 @@ def fit_steps(simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_
 
 
 def _fit(simulator: NeuralSimulator, problem: "_Problem") -> StepFit:
-    start = problem.expected
+    start = problem.start
     before = problem.residuals(start)
     if not len(before):
         return StepFit(0, problem.mechanics, problem.constraints, 0, 0.0, 0.0, 0.0)
@@ -127,7 +127,8 @@ def _fit(simulator: NeuralSimulator, problem: "_Problem") -> StepFit:
     for free, least_gain in (*((free, _ROUGH) for free in some), (every, _FINE)):
         solution = robust_least_squares.solve(problem, start, free, least_gain)
         start = solution.unknowns
-        if (sizes(solution.residuals) > solution.cut).double().mean() < _EXPLAINED:
+        errors = sizes(solution.residuals)
+        if (errors > solution.cut).double().mean() < _EXPLAINED and errors.median() < _EXACT:
             break
     problem.assign(solution.unknowns, simulator)
     after = sizes(solution.residuals)
@@ -145,8 +146,8 @@ def _fit(simulator: NeuralSimulator, problem: "_Problem") -> StepFit:
 class _Problem:
     """Single steps of a copy of the simulator, in double precision.
 
-    Unknowns are the weights of masses, forces and gears, if these are looked for; what all contacts share; what all
-    limits share; and what each constraint that was seen adds to it.
+    Unknowns are the weights of masses, forces and gears, if these are looked for; what all contacts share, all limits,
+    and all couplings; and what each constraint that was seen adds to it.
     """
 
     def __init__(
@@ -177,6 +178,11 @@ class _Problem:
         shared = torch.zeros(len(parts) * NUMBERS, dtype=torch.float64)
         self._sizes = [len(learned), len(shared), NUMBERS * self.seen]
         self.expected = torch.cat([learned, shared, self._unseen[self._seen].flatten()])
+        self.start = self.expected
+        if any(bool(part.compliance.own.any()) for part in parts):  # They were fitted before.
+            own = torch.cat([part.compliance.own.detach() for part in parts]).double()[self._seen]
+            of_all = torch.cat([part.compliance.shared.detach() for part in parts]).double()
+            self.start = torch.cat([learned, of_all, own.flatten()])
         own = torch.full((NUMBERS,), _OWN, dtype=torch.float64)
         own[[WEIGHT, FRICTION]] = _OWN_FREE
         deviations = [torch.full_like(learned, _MECHANICS), torch.full_like(shared, _SHARED), own.repeat(self.seen)]
@@ -312,15 +318,13 @@ def _mechanical_weights(predictor: ArticulatedPredictor) -> list[Tensor]:
     return [weight for part in parts if part is not None for weight in part.parameters()]
 
 
-def _constrained_parts(simulator: NeuralSimulator) -> list[ContactRows | LimitRows]:
+def _constrained_parts(simulator: NeuralSimulator) -> list[ConstraintRows]:
     constraints = simulator.predictor.constraints
-    return (
-        [] if constraints is None else [part for part in (constraints.contacts, constraints.limits) if part is not None]
-    )
+    return [] if constraints is None else constraints.parts
 
 
 def _taken(
-    simulator: NeuralSimulator, parts: Sequence[ContactRows | LimitRows], states: Tensor, weights: int
+    simulator: NeuralSimulator, parts: Sequence[ConstraintRows], states: Tensor, weights: int
 ) -> tuple[Tensor, Tensor]:
     """Which transitions are taken, and which constraints act in them; with `weights` also some in which none does."""
     single = states.to(next(simulator.parameters()).dtype)
@@ -336,7 +340,7 @@ def _taken(
 
 
 @torch.no_grad()
-def _acting(simulator: NeuralSimulator, parts: Sequence[ContactRows | LimitRows], states: Tensor) -> Tensor:
+def _acting(simulator: NeuralSimulator, parts: Sequence[ConstraintRows], states: Tensor) -> Tensor:
     """Which constraints act, `(n, constraints)`."""
     qpos, _ = simulator.space.split(states)
     found = [torch.zeros(len(states), 0, dtype=torch.bool)]
@@ -356,7 +360,7 @@ def _rarest_first(acting: Tensor) -> Tensor:
     return number.argsort(stable=True)[: int(some.sum())]
 
 
-def _weights_of_masses(predictor: ArticulatedPredictor, parts: Sequence[ContactRows | LimitRows]) -> Tensor:
-    """What masses make of each constraint's weight, `(constraints,)`, by MuJoCo's rule; see `inverse_weights`."""
-    links, dofs = predictor.tree.inverse_weights()
-    return torch.cat([dofs[:0], *(part.weights(links, dofs) for part in parts)])
+def _weights_of_masses(predictor: ArticulatedPredictor, parts: Sequence[ConstraintRows]) -> Tensor:
+    """What masses make of each constraint's weight, `(constraints,)`, by MuJoCo's rule."""
+    inverse = predictor.tree.inverse_weights()
+    return torch.cat([inverse.dofs[:0], *(part.weights(inverse) for part in parts)])

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from mosim.models.mosim.constraints import active_set
 from mosim.models.mosim.constraints.compliance import FRICTION, NUMBERS, Compliance, Impedances
-from mosim.models.mosim.constraints.constrained_motion import ContactRows, LimitRows
-from mosim.models.mosim.constraints.rows import Rows, rank_within
+from mosim.models.mosim.constraints.constrained_motion import ConstraintRows
+from mosim.models.mosim.constraints.rows import Rows, forces_along, rank_within
 from mosim.models.mosim.identification.force_balance import DAMPING, ForceBalance
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 
@@ -48,7 +48,7 @@ class StepSensitivity:
     """Derivatives of the accelerations of a simulator whose predictor is an articulated one in double precision."""
 
     def __init__(
-        self, predictor: ArticulatedPredictor, acceleration_std: Tensor, parts: Sequence[ContactRows | LimitRows]
+        self, predictor: ArticulatedPredictor, acceleration_std: Tensor, parts: Sequence[ConstraintRows]
     ) -> None:
         """`acceleration_std`, `(nv,)`, is the unit of accelerations; `parts` are the predictor's constraints."""
         self._predictor, self._balance, self._parts = predictor, ForceBalance(predictor), parts
@@ -107,16 +107,16 @@ class StepSensitivity:
         scale = balance.force_scale * self._unit
         whole, outer = whole * scale, outer * scale
         asked = balance(qpos, qvel, undamped * self._unit, qvel, control)
-        masses = -whole @ asked.masses
+        shared = -whole @ asked.shared
         own = -torch.einsum("bij,bjk->bijk", whole, asked.own)
         if predictor.implicit_timestep:
             more = balance.of_inertia(qpos, (undamped - rates) * self._unit)
-            masses += outer @ more.masses
+            shared += outer @ more.shared
             joints = more.own.clone()
             joints[..., DAMPING] = -predictor.implicit_timestep * rates * self._unit
             joints[..., DAMPING] *= predictor.joints.damping_scale / predictor.joints.force_scale
             own += torch.einsum("bij,bjk->bijk", outer, joints)
-        return torch.cat([masses, own.flatten(-2)], dim=-1)
+        return torch.cat([shared, own.flatten(-2)], dim=-1)
 
 
 class _Recorded(Compliance):
@@ -140,7 +140,7 @@ class _Slopes(NamedTuple):
     stiffness: Tensor
 
 
-def _rows(part: ContactRows | LimitRows, qpos: Tensor, qvel: Tensor) -> tuple[Rows, _Slopes]:
+def _rows(part: ConstraintRows, qpos: Tensor, qvel: Tensor) -> tuple[Rows, _Slopes]:
     compliance = part.compliance
     recorded = _Recorded(compliance.learned().detach())
     part.compliance = recorded
@@ -150,7 +150,7 @@ def _rows(part: ContactRows | LimitRows, qpos: Tensor, qvel: Tensor) -> tuple[Ro
             derivatives = [_by_edge(value, recorded.numbers) for value in (rows.target, rows.stiffness)]
     finally:
         part.compliance = compliance
-    return Rows(*(field.detach() for field in rows)), _Slopes(recorded.which, *derivatives)
+    return rows.mapped(Tensor.detach), _Slopes(recorded.which, *derivatives)
 
 
 def _by_edge(values: Tensor, numbers: Tensor) -> Tensor:
@@ -164,7 +164,7 @@ def _by_edge(values: Tensor, numbers: Tensor) -> Tensor:
 
 def _pushing(rows: Rows, accelerations: Tensor) -> Tensor:
     gap = (rows.jacobian @ accelerations[rows.sample].unsqueeze(-1)).squeeze(-1) - rows.target
-    return (gap < 0) & (rows.stiffness > 0)
+    return forces_along(gap, rows.stiffness, rows.strength) != 0
 
 
 def _of_numbers(

@@ -24,6 +24,7 @@ class Mechanics(NamedTuple):
       armature, damping, constant: `(nv,)`.
       stiffness: `(springs,)`: of hinges and slides, in the order of the joints.
       gear: `(nv, nu)`: generalised force of a unit of control.
+      tendon_stiffness, tendon_damping: `(tendons,)`: of fixed tendons.
     """
 
     pseudo_inertia: Tensor
@@ -32,10 +33,12 @@ class Mechanics(NamedTuple):
     constant: Tensor
     stiffness: Tensor
     gear: Tensor
+    tendon_stiffness: Tensor
+    tendon_damping: Tensor
 
 
 class ArticulatedPredictor(nn.Module):
-    """Accelerations of a tree of masses on the robot's drawing, or what contacts and limits leave of them.
+    """Accelerations of a tree of masses on the robot's drawing, or what constraints leave of them.
 
     Computed in double precision up to the constraints, whatever the states': inertia matrices have conditions of up to
     a million, and in single precision one free step of humanoid is a thousand times less exact (mean square).
@@ -44,7 +47,7 @@ class ArticulatedPredictor(nn.Module):
       tree: masses and armature.
       joints: damping, springs and constant forces.
       actuation: what controls do; None where there are none.
-      constraints: contacts and limits; None where there are none, or the config wants none.
+      constraints: contacts, limits and couplings; None where there are none, or the config wants none.
     """
 
     bounded = False
@@ -85,7 +88,7 @@ class ArticulatedPredictor(nn.Module):
         return torch.cat(given, dim=-1).to(matrix.dtype) @ matrix + constant
 
     def smooth_acceleration(self, qpos: Qpos, qvel: Qvel, action: Action) -> Tensor:
-        """Accelerations without contacts and limits, `(..., nv)`; SI units, double. Arguments as above."""
+        """Accelerations without constraints, `(..., nv)`; SI units, double. Arguments as above."""
         qpos, qvel = qpos.to(self.tree.guess.dtype), qvel.to(self.tree.guess.dtype)
         damping = self.implicit_timestep * self.joints.damping if self.implicit_timestep else None
         lower, bias = self.tree.factor_and_bias(qpos, qvel, torch.ones_like(self.tree.scale), damping)
@@ -115,6 +118,8 @@ class ArticulatedPredictor(nn.Module):
             constant=self.joints.constant,
             stiffness=self.joints.stiffness,
             gear=none if self.actuation is None else self.actuation.gear,
+            tendon_stiffness=self.joints.tendon_stiffness,
+            tendon_damping=self.joints.tendon_damping,
         )
 
     @torch.no_grad()
@@ -131,6 +136,8 @@ class ArticulatedPredictor(nn.Module):
             (self.tree.log_armature, mechanics.armature, self.tree.scale),
             (self.joints.log_damping, mechanics.damping, self.joints.damping_scale),
             (self.joints.log_stiffness, mechanics.stiffness, self.joints.stiffness_scale),
+            (self.joints.log_tendon_stiffness, mechanics.tendon_stiffness, self.joints.tendon_stiffness_scale),
+            (self.joints.log_tendon_damping, mechanics.tendon_damping, self.joints.tendon_damping_scale),
         ):
             weight.copy_((value.to(scale) / scale).clamp_min(SMALLEST_SHARE).log())
         self.joints.constant_share.copy_(mechanics.constant / self.joints.force_scale)

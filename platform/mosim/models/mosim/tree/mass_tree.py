@@ -1,5 +1,7 @@
 """A robot as a tree of masses on its drawing: inertia matrix and bias force, with the masses learned."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,21 @@ SMALLEST_SHARE = 1e-12
 
 _ARMATURE = 1e-3
 """Armature before training, as a share of the inertia."""
+
+
+class InverseWeights(NamedTuple):
+    """How much units of force accelerate.
+
+    Attributes:
+      links: `(links + 1,)`: at a link's centre of mass, in the mean over directions, MuJoCo's `body_invweight0`; zero
+        for the world, which comes last.
+      dofs: `(nv,)`: along a degree of freedom, in the mean over a joint's linear or angular ones, `dof_invweight0`.
+      inverse: `(nv, nv)`: the inverse of the inertia matrix.
+    """
+
+    links: Tensor
+    dofs: Tensor
+    inverse: Tensor
 
 
 class MassTree(nn.Module):
@@ -150,14 +167,8 @@ class MassTree(nn.Module):
         return self.inertial_force(placement, self.motion.accelerations(placement, qvel, self.gravity), placed)
 
     @torch.no_grad()
-    def inverse_weights(self) -> tuple[Tensor, Tensor]:
-        """By what MuJoCo weighs constraints: its `body_invweight0` and `dof_invweight0`, of these masses.
-
-        Returns:
-          How much a unit of force at a link's centre of mass accelerates it there, in the mean over directions,
-          `(links + 1,)`, zero for the world, which comes last; and how much one along a degree of freedom accelerates
-          it, `(nv,)`, in the mean over a joint's linear or angular ones; both with joints at their reference.
-        """
+    def inverse_weights(self) -> InverseWeights:
+        """By what MuJoCo weighs constraints, of these masses, with joints at their reference."""
         placement = self.motion(self._reference)
         inverse = torch.linalg.inv(self.inertia_matrix(placement))
         pseudo_inertia = self.factors @ self.factors.mT
@@ -166,7 +177,7 @@ class MassTree(nn.Module):
         moved = moved * self.motion.moves.unsqueeze(-1)
         links = inverse.new_zeros(self._links + 1)
         links[list(self.motion.carriers)] = torch.einsum("cid,ij,cjd->c", moved, inverse, moved) / 3
-        return links, self._of_joints @ inverse.diagonal()
+        return InverseWeights(links, self._of_joints @ inverse.diagonal(), inverse)
 
 
 def inverse_factor(inertia: Tensor) -> Tensor:
