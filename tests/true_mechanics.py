@@ -35,6 +35,7 @@ def true_mechanics(model: mujoco.MjModel, facts: SystemFacts, predictor: Articul
         gear=torch.from_numpy(_gear(model)),
         tendon_stiffness=torch.from_numpy(model.tendon_stiffness[tendons].copy()),
         tendon_damping=torch.from_numpy(model.tendon_damping[tendons].copy()),
+        dry_friction=torch.from_numpy(model.dof_frictionloss.copy()),
     )
 
 

@@ -18,6 +18,7 @@ from mosim.models.mosim.identification.free_rows import uncoupled
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 from mosim.robots import read_facts
 from mosim.tasks import load_task
+from random_steps import random_steps
 from true_mechanics import true_mechanics
 
 CONFIG = NeuralSimulatorConfig(predictor="articulated", constraints=ConstraintsConfig(), correctors=())
@@ -59,23 +60,6 @@ COUPLED = """
 """
 
 
-def steps(model: mujoco.MjModel, episodes: int = 10, length: int = 150) -> tuple[torch.Tensor, ...]:
-    """States, actions and next states of episodes with random controls."""
-    data, random = mujoco.MjData(model), np.random.default_rng(0)
-    rows: tuple[list[np.ndarray], ...] = ([], [], [])
-    for _ in range(episodes):
-        mujoco.mj_resetData(model, data)
-        data.qpos[:] += 0.2 * random.normal(size=model.nq)
-        for step in range(length):
-            if step % 10 == 0:
-                data.ctrl[:] = random.uniform(-1, 1, model.nu)
-            rows[0].append(np.concatenate([data.qpos, data.qvel]))
-            rows[1].append(data.ctrl.copy())
-            mujoco.mj_step(model, data)
-            rows[2].append(np.concatenate([data.qpos, data.qvel]))
-    return tuple(torch.from_numpy(np.array(part)) for part in rows)
-
-
 def test_what_an_mjcf_couples_is_read() -> None:
     model = mujoco.MjModel.from_xml_string(COUPLED)
     skeleton = read_facts(model, "coupled").skeleton
@@ -106,7 +90,7 @@ def test_a_balance_without_couplings_has_none_of_their_forces() -> None:
 def test_steps_of_coupled_joints_give_mujocos_numbers() -> None:
     model = mujoco.MjModel.from_xml_string(COUPLED)
     facts = read_facts(model, "coupled")
-    states, actions, next_states = steps(model)
+    states, actions, next_states = random_steps(model)
     simulator = NeuralSimulator(facts, CONFIG, Statistics.of(facts, states.numpy(), next_states.numpy()))
     masses = identify(simulator, states, actions, next_states)
     assert masses.exact

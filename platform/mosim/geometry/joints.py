@@ -12,7 +12,10 @@ DOF_WIDTH: dict[JointKind, int] = {"free": 6, "ball": 3, "slide": 1, "hinge": 1}
 
 
 class JointFacts(Frozen):
-    """One joint. Addresses index `qpos` and `qvel`; the range is in radians or metres."""
+    """One joint. Addresses index `qpos` and `qvel`; the range is in radians or metres.
+
+    Whether there is dry friction is told, not how much.
+    """
 
     name: str
     kind: JointKind
@@ -21,3 +24,9 @@ class JointFacts(Frozen):
     limited: bool
     lower: float
     upper: float
+    dry_friction: bool = False
+
+    @property
+    def dofs(self) -> range:
+        """Its degrees of freedom."""
+        return range(self.dof_address, self.dof_address + DOF_WIDTH[self.kind])

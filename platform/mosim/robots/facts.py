@@ -28,6 +28,8 @@ _PROBED_DISTANCE = 3.0
 _NO_LIMITS = int(mujoco.mjtDisableBit.mjDSBL_LIMIT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT)
 """Options of MuJoCo under which no joint is held at its limits."""
 
+_NO_DRY_FRICTION = int(mujoco.mjtDisableBit.mjDSBL_FRICTIONLOSS | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT)
+
 _NO_GRAVITY = int(mujoco.mjtDisableBit.mjDSBL_GRAVITY)
 
 _DYNAMICS_NAMES = ("integrator", "filter", "filterexact", "muscle")
@@ -236,7 +238,13 @@ def _read_joints(model: mujoco.MjModel) -> Iterator[JointFacts]:
             limited=_limited(model, index),
             lower=lower,
             upper=upper,
+            dry_friction=_rubs(model, index),
         )
+
+
+def _rubs(model: mujoco.MjModel, joint: int) -> bool:
+    dofs = model.dof_jntid == joint
+    return bool(model.dof_frictionloss[dofs].any()) and not model.opt.disableflags & _NO_DRY_FRICTION
 
 
 def _same_joint(ours: JointFacts | None, theirs: JointFacts | None) -> bool:

@@ -48,7 +48,7 @@ _CENTRE = ("ipos[0]", "ipos[1]", "ipos[2]")
 _FULL = tuple(f"fullinertia[{index}]" for index in range(6))
 _DIAGONAL = tuple(f"diaginertia[{index}]" for index in range(3))
 
-_OWN = ("gear", "damping", "stiffness", "constant", "tendon stiffness", "tendon damping")
+_OWN = ("gear", "damping", "stiffness", "constant", "frictionloss", "tendon stiffness", "tendon damping")
 
 
 class Identification(NamedTuple):
@@ -180,6 +180,8 @@ class _Numbers:
             of = f"joint {name}"
             yield self._one(of, "armature", parameters.place("armature", dof))
             yield self._one(of, "damping", parameters.place("damping", dof))
+            if dof in parameters.rubbed:
+                yield self._one(of, "frictionloss", parameters.place("frictionloss", dof))
             constant = parameters.place("constant", dof)
             if dof not in parameters.sprung:
                 yield self._one(of, "constant", constant)

@@ -57,8 +57,7 @@ class MjcfMechanics(NamedTuple):
 def mjcf_mechanics(system: System) -> MjcfMechanics:
     """Reads what a predictor of the same robot would learn, were it exact.
 
-    Dry friction, springs of tendons along paths in space, gravity compensation, fluids and equality constraints are not
-    part of it.
+    Springs of tendons along paths in space, gravity compensation, fluids and equality constraints are not part of it.
     """
     model, facts = system.model, system.facts
     drives, others = _drives(model)
@@ -93,6 +92,7 @@ def mjcf_mechanics(system: System) -> MjcfMechanics:
         gear=torch.from_numpy(_gear(model)),
         tendon_stiffness=torch.from_numpy(tendon_stiffness),
         tendon_damping=torch.from_numpy(tendon_damping),
+        dry_friction=torch.from_numpy(model.dof_frictionloss.copy()),
     )
     return MjcfMechanics(system.source, mechanics, drives, others)
 

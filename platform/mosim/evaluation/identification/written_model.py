@@ -12,7 +12,7 @@ from torch import Tensor
 from mosim.evaluation.identification.contact_numbers import geom_of, pair_friction
 from mosim.evaluation.identification.identified import articulated
 from mosim.evaluation.identification.mjcf_mechanics import MjcfMechanics, mjcf_mechanics
-from mosim.geometry import DOF_WIDTH, WORLD, fixed_tendons
+from mosim.geometry import WORLD, fixed_tendons
 from mosim.models import INERTIAL, MechanicalParameters, Mechanics, NeuralSimulator, centre_and_inertia
 from mosim.robots import System, editable_model, write_mjcf
 
@@ -104,12 +104,13 @@ def _write_joints(
     springs = {dof: place for place, dof in enumerate(parameters.sprung)}
     for joint in spec.joints:
         facts = simulator.facts.joints[joint.id]
-        dofs = range(facts.dof_address, facts.dof_address + DOF_WIDTH[facts.kind])
-        for name in ("armature", "damping"):
-            values, scale = (getattr(each, name)[list(dofs)].numpy() for each in (mechanics, scales))
+        dofs = facts.dofs
+        for name in ("armature", "damping", *(["frictionloss"] if facts.dry_friction else [])):
+            field = "dry_friction" if name == "frictionloss" else name
+            values, scale = (getattr(each, field)[list(dofs)].numpy() for each in (mechanics, scales))
             # One number stands for all degrees of freedom of a ball or free joint.
             value = float(values.mean()) if len(dofs) == 1 or (values > _NOTABLE * scale).all() else 0.0
-            setattr(joint, name, value if name == "armature" else np.array([value, 0.0, 0.0]))
+            setattr(joint, name, np.array([value, 0.0, 0.0]) if name == "damping" else value)
             if (abs(values - value) > _NOTABLE * scale).any():
                 learned = ", ".join(f"{one:.3g}" for one in values)
                 yield f"joint {facts.name} has one {name} in an MJCF, not the learned {learned}; {value:.3g} is written"
@@ -224,7 +225,6 @@ def _mix(pair: mujoco.MjsPair, model: mujoco.MjModel, geoms: list[int]) -> None:
 def _kept(model: mujoco.MjModel) -> Iterator[str]:
     fixed = fixed_tendons(model)
     for name, values in (
-        ("dry friction of joints", model.dof_frictionloss),
         ("springs and damping of tendons", np.delete([model.tendon_stiffness, model.tendon_damping], fixed, axis=1)),
         ("gravity compensation", model.body_gravcomp),
         ("fluid", np.array([model.opt.density, model.opt.viscosity])),

@@ -1,11 +1,11 @@
-"""Constraint forces: soft contacts, limits and couplings of joints, along directions that the robot's geometry gives.
+"""Constraint forces: soft contacts, limits, couplings and dry friction, along directions that the geometry gives.
 
 The smooth acceleration `a0 = M(q) [b(q, v) + tau(u)]` becomes the one that minimises
 
     1/2 |a - a0|^2 in the metric of the inertia  +  1/2 sum_r D_r min(0, J_r a - a_r)^2,    a_r = -B_r J_r v - K_r d_r
 
-over the rows of closed contacts (edges of a friction pyramid each) and of joints beyond their limits; and of couplings,
-which pull as well, so that all that they miss counts. This is the
+over the rows of closed contacts (edges of a friction pyramid each) and of joints beyond their limits; of couplings,
+which pull as well, so that all that they miss counts; and of dry friction, which holds up to a strength. This is the
 convex contact model that MuJoCo solves (Todorov, "Convex and analytically-invertible dynamics with contacts and
 constraints", ICRA 2014). The distances `d` and Jacobians `J` follow from the geometry; the inverse inertia `M`, the
 stiffness `K`, the damping `B`, the impedance `D` and the friction are learned. Joint damping that the step takes
@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch._compile import _disable_dynamo  # torch.compiler.disable loads the compiler at once: seconds at every start.
 
-from mosim.geometry import buffer, sum_matrix
+from mosim.geometry import buffer, index_buffer, sum_matrix
 from mosim.models.mosim.config import ConstraintsConfig, NeuralSimulatorConfig
 from mosim.models.mosim.constraints import active_set, constraint_forces
-from mosim.models.mosim.constraints.compliance import Compliance
+from mosim.models.mosim.constraints.compliance import FRICTION, Compliance, Impedances
 from mosim.models.mosim.constraints.contact_motion import ContactMotion
 from mosim.models.mosim.constraints.limit_motion import LimitMotion
 from mosim.models.mosim.constraints.rows import Rows
@@ -27,12 +27,15 @@ from mosim.models.mosim.tree.mass_tree import InverseWeights
 from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
 
+_FRICTION = 0.1
+"""Strength of dry friction before training, over the force that accelerates as the data do."""
+
 
 class Constraints(nn.Module):
-    """The accelerations that contacts, limits and couplings leave of the smooth ones.
+    """The accelerations that contacts, limits, couplings and dry friction leave of the smooth ones.
 
     Attributes:
-      contacts, limits, couplings: None where there are none.
+      contacts, limits, couplings, friction: None where there are none.
       size: rows of the constraint's Jacobian at most; 0 where there is nothing of these, and nothing is changed.
     """
 
@@ -44,12 +47,15 @@ class Constraints(nn.Module):
         limited = any(joint.limited and joint.kind in ("slide", "hinge") for joint in facts.joints)
         self.limits = LimitRows(facts, statistics) if limited else None
         self.couplings = CouplingRows(facts, statistics) if facts.skeleton.couplings else None
+        rubs = any(joint.dry_friction for joint in facts.joints)
+        self.friction = DryFrictionRows(facts, statistics) if rubs else None
         self.size = sum(part.size for part in self.parts)
 
     @property
     def parts(self) -> "list[ConstraintRows]":
-        """Those that there are: contacts, limits, couplings."""
-        return [part for part in (self.contacts, self.limits, self.couplings) if part is not None]
+        """Those that there are: contacts, limits, couplings, dry friction."""
+        parts = (self.contacts, self.limits, self.couplings, self.friction)
+        return [part for part in parts if part is not None]
 
     def forward(
         self, qpos: Tensor, qvel: Tensor, lower: Tensor, force: Tensor, damping: Tensor | None = None
@@ -207,8 +213,7 @@ class CouplingRows(nn.Module):
 
     def acting(self, qpos: Tensor) -> tuple[Tensor, Tensor]:
         """All, in every state: of each the index in the batch, and which coupling it is, `(n,)`."""
-        states, couplings = (torch.arange(count, device=qpos.device) for count in (len(qpos), self.size))
-        return states.repeat_interleave(self.size), couplings.repeat(len(qpos))
+        return _all_in_every_state(self.size, qpos)
 
     def forward(self, qpos: Tensor, qvel: Tensor) -> Rows:
         """The rows of a batch of states."""
@@ -223,4 +228,62 @@ class CouplingRows(nn.Module):
         return Rows(sample, self._jacobian[which].unsqueeze(1), target.unsqueeze(1), stiffness, strength)
 
 
-ConstraintRows = ContactRows | LimitRows | CouplingRows
+class DryFrictionRows(nn.Module):
+    """Dry friction at joints: one row for each degree of freedom, which holds it up to a strength.
+
+    Attributes:
+      dofs: `(size,)`: the degrees of freedom.
+      scale: `(size,)`: of strengths, in newtons or newton metres; each is a scale times the friction of `compliance`.
+    """
+
+    dofs: Tensor
+    scale: Tensor
+    _jacobian: Tensor
+    _response: Tensor
+
+    def __init__(self, facts: SystemFacts, statistics: Statistics) -> None:
+        super().__init__()
+        index_buffer(self, "dofs", [dof for joint in facts.joints if joint.dry_friction for dof in joint.dofs])
+        unit = statistics.acceleration_std[self.dofs]
+        self.register_buffer("scale", _FRICTION / unit, persistent=False)
+        self.register_buffer("_jacobian", torch.diag(statistics.acceleration_std)[self.dofs], persistent=False)
+        self.register_buffer("_response", unit.square(), persistent=False)
+        self.size = len(self.dofs)
+        self.compliance = Compliance(self.size)
+
+    def weights(self, inverse: InverseWeights) -> Tensor:
+        """`W` over that before training, `(size,)`, by MuJoCo's rule."""
+        return self._response / inverse.dofs[self.dofs]
+
+    @property
+    def strength(self) -> Tensor:
+        """How hard each holds, `(size,)`, in newtons or newton metres."""
+        return self.scale * Impedances.of(self.compliance.learned()).friction
+
+    @torch.no_grad()
+    def set_strength(self, strength: Tensor) -> None:
+        """Makes positive numbers, `(size,)`, the learned ones."""
+        shared = self.compliance.shared[FRICTION]
+        self.compliance.own[:, FRICTION] = (strength / self.scale).log() - shared
+
+    def acting(self, qpos: Tensor) -> tuple[Tensor, Tensor]:
+        """All, in every state: of each the index in the batch, and which it is, `(n,)`."""
+        return _all_in_every_state(self.size, qpos)
+
+    def forward(self, qpos: Tensor, qvel: Tensor) -> Rows:
+        """The rows of a batch of states."""
+        sample, which = self.acting(qpos)
+        speed = qvel[:, self.dofs].flatten()
+        numbers = self.compliance(sample, which)
+        stiffness, _ = numbers.at(torch.zeros_like(speed))
+        parts = (-numbers.damping * speed, stiffness / self._response[which], self.scale[which] * numbers.friction)
+        target, stiffness, strength = (part.unsqueeze(1) for part in parts)
+        return Rows(sample, self._jacobian[which].unsqueeze(1), target, stiffness, strength)
+
+
+ConstraintRows = ContactRows | LimitRows | CouplingRows | DryFrictionRows
+
+
+def _all_in_every_state(size: int, qpos: Tensor) -> tuple[Tensor, Tensor]:
+    states, rows = (torch.arange(count, device=qpos.device) for count in (len(qpos), size))
+    return states.repeat_interleave(size), rows.repeat(len(qpos))

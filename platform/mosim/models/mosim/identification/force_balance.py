@@ -15,7 +15,7 @@ _WEIGHTS = torch.where(_ROWS == _COLUMNS, 1.0, 2.0).double().sqrt()
 MASS_UNKNOWNS = len(_ROWS)
 """Of each link: what is added to its pseudo-inertia in units of the guess, off-diagonal entries times the root of 2."""
 
-ARMATURE, DAMPING, STIFFNESS, CONSTANT, GEAR = range(5)
+ARMATURE, DAMPING, STIFFNESS, CONSTANT, FRICTION, GEAR = range(6)
 """Places of the unknowns of one degree of freedom; the gear of each actuator is the last."""
 
 
@@ -25,7 +25,7 @@ class Equations(NamedTuple):
     Attributes:
       shared: `(batch, nv, 10 * carriers + 2 * tendons)`: coefficients of unknowns that several degrees of freedom
         share: what masses are more than the guess, then the stiffness and the damping of tendons.
-      own: `(batch, nv, 4 + nu)`: of the degree of freedom's own unknowns.
+      own: `(batch, nv, 5 + nu)`: of the degree of freedom's own unknowns; of dry friction, as if it slid.
       guess: `(batch, nv)`: the force that the guess needs.
     """
 
@@ -49,6 +49,9 @@ class ForceBalance:
         self.links, self.size = len(predictor.tree.motion.carriers), len(predictor.tree.scale)
         controls = predictor.actuation.scale.shape[-1] if predictor.actuation is not None else 0
         self.own = GEAR + controls
+        friction = None if predictor.constraints is None else predictor.constraints.friction
+        none = torch.zeros_like(predictor.tree.scale)
+        self._rubs = none if friction is None else none.index_fill(0, friction.dofs, 1.0)
         self.trees, self.force_scale = predictor.tree.motion.trees, predictor.joints.force_scale
         self.masses, self.tendons = MASS_UNKNOWNS * self.links, len(predictor.joints.tendons)
         self.shared = self.masses + 2 * self.tendons
@@ -72,6 +75,7 @@ class ForceBalance:
         own[..., DAMPING] = joints.damping_scale * damped
         own[..., joints.springs, STIFFNESS] = joints.stiffness_scale * joints.coordinates(qpos)
         own[..., CONSTANT] = -joints.force_scale
+        own[..., FRICTION] = joints.force_scale * self._rubs * qvel.sign()
         if actuation is not None:
             own[..., GEAR:] = -actuation.scale * control.unsqueeze(-2)
         pulls = [
@@ -109,6 +113,7 @@ class ForceBalance:
             gear=none if actuation is None else none * actuation.scale,
             tendon_stiffness=tendons[0] * joints.tendon_stiffness_scale,
             tendon_damping=tendons[1] * joints.tendon_damping_scale,
+            dry_friction=own[:, FRICTION] * joints.force_scale,
         )
 
     def learned(self) -> Tensor:
@@ -122,6 +127,7 @@ class ForceBalance:
             mechanics.damping / joints.damping_scale,
             torch.zeros_like(tree.scale).index_copy(0, joints.springs, mechanics.stiffness / joints.stiffness_scale),
             mechanics.constant / joints.force_scale,
+            mechanics.dry_friction / joints.force_scale,
             *([] if actuation is None else (mechanics.gear / actuation.scale).unbind(-1)),
         ]
         tendons = torch.stack([

@@ -19,6 +19,7 @@ from mosim.models.mosim.identification.linear_estimate import LinearEstimate
 from mosim.models.mosim.identification.mechanical_belief import MechanicalBelief
 from mosim.models.mosim.neural_simulator import NeuralSimulator
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
+from mosim.robots import SystemFacts
 
 _MOST_TRANSITIONS = 4000
 """Transitions that are taken at most: those that contacts and limits push least."""
@@ -31,6 +32,13 @@ _CORRECTED = 1e-10
 
 _HELD_BACK = 10
 """One in so many transitions is held back, to see whether the numbers predict it."""
+
+_STOPPING = 50.0
+"""Deceleration over speed, in 1/s, up to which dry friction opposes the motion: what stops faster than MuJoCo's
+friction wants it to, which is at twice that rate, is pushed on."""
+
+_STRAINED = 0.05
+"""How far a motion must be from what friction wants, over its accelerations, for friction to be at its strength."""
 
 _STILL = 1e-12
 """Squared accelerations below this are none."""
@@ -165,7 +173,7 @@ class Transitions:
 
         exact = predictor.implicit_timestep > 0
         middle = space.integrate(qpos, 0.5 * space.difference(qpos, next_qpos))
-        free = rows(qpos)
+        free = rows(qpos) & _slides(simulator.facts, qvel, next_qvel)
         if not exact:  # Within the step, what pushes one degree of freedom moves all.
             free &= rows(middle) & rows(next_qpos)
             free &= free.all(-1, keepdim=True)
@@ -194,6 +202,16 @@ class Transitions:
 
     def _smooth(self, qpos: Tensor, qvel: Tensor, control: Tensor) -> Tensor:
         return self._predictor.smooth_acceleration(qpos, qvel, self._simulator.scaled(control))
+
+
+def _slides(facts: SystemFacts, qvel: Tensor, next_qvel: Tensor) -> Tensor:
+    """Where dry friction opposes the motion with all its strength, or there is none, `(batch, nv)`."""
+    rubs = torch.zeros(qvel.shape[-1], dtype=torch.bool)
+    for joint in facts.joints:
+        rubs[list(joint.dofs)] = joint.dry_friction
+    gained = (next_qvel - qvel) / facts.timestep * qvel.sign()
+    needed = gained + _STOPPING * qvel.abs()
+    return ~rubs | ((needed > _STRAINED * gained.square().mean(0).sqrt()) & (qvel * next_qvel > 0))
 
 
 def _solve(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> LinearEstimate:

@@ -7,13 +7,14 @@ from mosim.models.mosim.identification.force_balance import (
     ARMATURE,
     CONSTANT,
     DAMPING,
+    FRICTION,
     GEAR,
     MASS_UNKNOWNS,
     STIFFNESS,
     ForceBalance,
 )
 
-_LIKELY = {ARMATURE: 0.1, DAMPING: 10.0, STIFFNESS: 1.0, CONSTANT: 1.0, GEAR: 10.0}
+_LIKELY = {ARMATURE: 0.1, DAMPING: 10.0, STIFFNESS: 1.0, CONSTANT: 1.0, FRICTION: 1.0, GEAR: 10.0}
 """How large a joint's numbers are likely to be, in units of their scales. Where the data cannot tell armature from
 inertia, or a spring from gravity, the likelier is taken: that there is none."""
 
@@ -27,7 +28,7 @@ _CURVED = 1e-6
 """What a number that cannot be negative costs of half its square, besides itself: so that where several do the same,
 such as springs of coupled joints, one combination of them is the likeliest."""
 
-_NEVER_NEGATIVE = (ARMATURE, DAMPING, STIFFNESS)
+_NEVER_NEGATIVE = (ARMATURE, DAMPING, STIFFNESS, FRICTION)
 
 
 class MechanicalBelief:

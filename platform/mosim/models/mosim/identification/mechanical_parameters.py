@@ -10,6 +10,7 @@ from mosim.models.mosim.identification.force_balance import (
     ARMATURE,
     CONSTANT,
     DAMPING,
+    FRICTION,
     GEAR,
     STIFFNESS,
     Equations,
@@ -19,8 +20,9 @@ from mosim.models.mosim.tree.articulated import ArticulatedPredictor, Mechanics
 from mosim.robots import SystemFacts
 
 Kind = Literal[
-    "mass", "inertia", "tendon stiffness", "tendon damping", "armature", "damping", "stiffness", "constant", "gear"
-]
+    "mass", "inertia", "tendon stiffness", "tendon damping", "armature", "damping", "stiffness", "constant",
+    "frictionloss", "gear",
+]  # fmt: skip
 
 INERTIAL = 10
 """Numbers of a link: its mass, three first moments and six entries of its inertia matrix."""
@@ -50,7 +52,7 @@ class Parameter(NamedTuple):
 
 
 class MechanicalParameters:
-    """The linear parameters: ten of each link, then those of tendons, armature, damping, stiffness, constants, gears.
+    """The linear parameters: ten of each link, then those of tendons, of joints, and gears.
 
     A link's ten are those of Atkeson, An and Hollerbach (IJRR 1986): mass, first moments and inertia matrix about the
     origin of its frame, which is that of its first body; bodies welded to it count as one with it.
@@ -60,7 +62,7 @@ class MechanicalParameters:
       scale: `(n,)`: how large each is likely to be, as shapes and data suggest.
       bodies: names of the carriers, the welded ones of each in brackets.
       dofs: names of the degrees of freedom.
-      sprung: the degrees of freedom that can have a spring.
+      sprung, rubbed: the degrees of freedom that can have a spring, and those that have dry friction.
       tendons: names of the fixed tendons.
       pulls: `(tendons, nv)`: generalised forces of a unit of pull.
       links, size, controls: how many carriers, degrees of freedom and controls there are.
@@ -73,6 +75,8 @@ class MechanicalParameters:
         self.links, self.size = len(carriers), facts.nv
         self.bodies = tuple(_body_name(facts, carrier) for carrier in carriers)
         self.sprung = tuple(joints.springs.tolist())
+        friction = None if predictor.constraints is None else predictor.constraints.friction
+        self.rubbed = () if friction is None else tuple(friction.dofs.tolist())
         self.tendons, self.pulls = tuple(tendon.name for tendon in facts.skeleton.tendons), joints.tendons
         self._positions, self._force_scale = facts.nq, joints.force_scale
         self.dofs = tuple(name.removeprefix("qvel/") for name in facts.layout.names[facts.layout.qvel])
@@ -86,6 +90,7 @@ class MechanicalParameters:
             joints.damping_scale,
             joints.stiffness_scale,
             joints.force_scale,
+            joints.force_scale[list(self.rubbed)],
             gears,
         )
         self.scale = torch.cat([self._inertial_scale().flatten(), *own])
@@ -102,13 +107,15 @@ class MechanicalParameters:
         """The vector, `(n,)`, of what is learned, in SI units and double precision."""
         inertial = [_inertial(each) for each in mechanics.pseudo_inertia]
         tendons = (mechanics.tendon_stiffness, mechanics.tendon_damping)
-        joints = (mechanics.armature, mechanics.damping, mechanics.stiffness, mechanics.constant)
+        rubbed = mechanics.dry_friction[list(self.rubbed)]
+        joints = (mechanics.armature, mechanics.damping, mechanics.stiffness, mechanics.constant, rubbed)
         return torch.cat([*inertial, *tendons, *joints, mechanics.gear.flatten()]).to(self.scale)
 
     def mechanics(self, values: Tensor) -> Mechanics:
         """The reverse of `of`."""
-        tendons, joints = [len(self.tendons)] * 2, [self.size, self.size, len(self.sprung), self.size]
-        inertial, *of_tendons, armature, damping, stiffness, constant, gear = values.split(
+        tendons = [len(self.tendons)] * 2
+        joints = [self.size, self.size, len(self.sprung), self.size, len(self.rubbed)]
+        inertial, *of_tendons, armature, damping, stiffness, constant, rubbed, gear = values.split(
             [INERTIAL * self.links, *tendons, *joints, self.size * self.controls]
         )
         return Mechanics(
@@ -120,6 +127,7 @@ class MechanicalParameters:
             gear=gear.unflatten(0, (self.size, self.controls)),
             tendon_stiffness=of_tendons[0],
             tendon_damping=of_tendons[1],
+            dry_friction=torch.zeros_like(armature).index_copy(0, torch.tensor(self.rubbed).long(), rubbed),
         )
 
     def regressor(self, qpos: Tensor, qvel: Tensor, qacc: Tensor, damped: Tensor, control: Tensor) -> Tensor:
@@ -131,14 +139,16 @@ class MechanicalParameters:
         return self._rows(self._balance(qpos, qvel, qacc, damped, control))
 
     def place(self, kind: Kind, dof: int) -> int:
-        """Where the armature, damping, stiffness or constant of a degree of freedom stands.
+        """Where the armature, damping, stiffness, constant or frictionloss of a degree of freedom stands.
 
         Raises:
-          ValueError: it can have no spring.
+          ValueError: it can have none.
         """
-        before = {"armature": 0, "damping": self.size, "stiffness": 2 * self.size}
-        at = before.get(kind, 2 * self.size + len(self.sprung)) + 2 * len(self.tendons)
-        return INERTIAL * self.links + at + (self.sprung.index(dof) if kind == "stiffness" else dof)
+        springs = 2 * self.size + len(self.sprung)
+        before = {"armature": 0, "damping": self.size, "stiffness": 2 * self.size, "constant": springs}
+        at = before.get(kind, springs + self.size) + 2 * len(self.tendons)
+        among = {"stiffness": self.sprung, "frictionloss": self.rubbed}.get(kind, range(self.size))
+        return INERTIAL * self.links + at + among.index(dof)
 
     def of_tendon(self, kind: Literal["tendon stiffness", "tendon damping"], tendon: int) -> int:
         """Where the stiffness or damping of a tendon stands."""
@@ -173,6 +183,7 @@ class MechanicalParameters:
             (DAMPING, every),
             (STIFFNESS, torch.tensor(self.sprung, dtype=torch.long)),
             (CONSTANT, every),
+            (FRICTION, torch.tensor(self.rubbed, dtype=torch.long)),
         ):
             rows[:, dofs, at + torch.arange(len(dofs))] = equations.own[:, dofs, place]
             at += len(dofs)
@@ -198,9 +209,10 @@ class MechanicalParameters:
             "damping": ("N s/m", "N m s/rad"),
             "stiffness": ("N/m", "N m/rad"),
             "constant": ("N", "N m"),
+            "frictionloss": ("N", "N m"),
         }
         for kind, unit in units.items():
-            for dof in self.sprung if kind == "stiffness" else range(self.size):
+            for dof in {"stiffness": self.sprung, "frictionloss": self.rubbed}.get(kind, range(self.size)):
                 yield Parameter(f"{kind} of {self.dofs[dof]}", kind, unit[turns[dof]], int(motion.trees[dof]))
         for dof, name in enumerate(self.dofs):
             for control in range(self.controls):

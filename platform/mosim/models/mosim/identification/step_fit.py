@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mosim.core.threads import single_threaded
 from mosim.models.mosim.constraints.compliance import FRICTION, NUMBERS, WEIGHT
-from mosim.models.mosim.constraints.constrained_motion import ConstraintRows
+from mosim.models.mosim.constraints.constrained_motion import ConstraintRows, DryFrictionRows
 from mosim.models.mosim.identification import robust_least_squares
 from mosim.models.mosim.identification.force_balance import ForceBalance
 from mosim.models.mosim.identification.robust_least_squares import cauchy_weights, sizes
@@ -174,12 +174,15 @@ class _Problem:
         self._by_shared = torch.kron(share, torch.eye(NUMBERS).double())[:, : NUMBERS * len(parts)]
         self._unseen = torch.zeros(self.constraints, NUMBERS, dtype=torch.float64)
         self._unseen[:, WEIGHT] = _weights_of_masses(predictor, parts).log()
+        for part, own in zip(parts, self._unseen.split([len(part.compliance.own) for part in parts]), strict=True):
+            if isinstance(part, DryFrictionRows):  # Whose strength the balance of forces tells.
+                own[:, FRICTION] = part.compliance.own[:, FRICTION].detach()
         learned = torch.cat([self._scale[:0], *(weight.flatten() for weight in self._weights)])
         shared = torch.zeros(len(parts) * NUMBERS, dtype=torch.float64)
         self._sizes = [len(learned), len(shared), NUMBERS * self.seen]
         self.expected = torch.cat([learned, shared, self._unseen[self._seen].flatten()])
         self.start = self.expected
-        if any(bool(part.compliance.own.any()) for part in parts):  # They were fitted before.
+        if any(bool(part.compliance.own[:, WEIGHT].any()) for part in parts):  # They were fitted before.
             own = torch.cat([part.compliance.own.detach() for part in parts]).double()[self._seen]
             of_all = torch.cat([part.compliance.shared.detach() for part in parts]).double()
             self.start = torch.cat([learned, of_all, own.flatten()])

@@ -1,7 +1,7 @@
 """How accelerations change with everything that an articulated predictor has learned, in closed form.
 
-With inertia `M`, smooth forces `f`, constraint rows `J` of stiffness `D` that want `a_r`, those of them that push, and
-damping `C` that a step of `h` takes implicitly, accelerations obey
+With inertia `M`, smooth forces `f`, constraint rows `J` of stiffness `D` that want `a_r`, those of them whose force is
+in proportion to what they miss, and damping `C` that a step of `h` takes implicitly, accelerations obey
 
     M a' = f - sum_r J_r^T D_r (J_r a' - a_r),    (M + h C) a = M a'.
 
@@ -74,10 +74,10 @@ class StepSensitivity:
             undamped = active_set.accelerations(lower, force, rows, None, _SEARCHES)
         else:
             undamped = (lower @ (lower.mT @ force.unsqueeze(-1))).squeeze(-1)
-        pushing = [_pushing(of_part, undamped) for of_part in rows]
+        acting = [_acting(of_part, undamped) for of_part in rows]
         # In z = L^-1 a, where the inertia is the identity.
         stiff = torch.eye(len(unit)).to(lower).expand_as(lower).clone()
-        for of_part, pushes in zip(rows, pushing, strict=True):
+        for of_part, (pushes, _) in zip(rows, acting, strict=True):
             along = of_part.jacobian @ lower[of_part.sample]
             stiff.index_add_(0, of_part.sample, along.mT @ ((pushes * of_part.stiffness).unsqueeze(-1) * along))
         resistance = predictor.implicit_timestep * predictor.joints.damping * unit.square()
@@ -89,8 +89,8 @@ class StepSensitivity:
             rates = (outer @ torch.linalg.solve_triangular(lower, undamped.unsqueeze(-1), upper=False)).squeeze(-1)
             by_mechanics = self._of_mechanics(whole @ lower.mT, outer @ lower.mT, qpos, qvel, undamped, rates, control)
         by_numbers = [
-            _of_numbers(of_part, slopes, pushes, undamped, lower, whole)
-            for (of_part, slopes), pushes in zip(found, pushing, strict=True)
+            _of_numbers(of_part, slopes, acts, undamped, lower, whole)
+            for (of_part, slopes), acts in zip(found, acting, strict=True)
         ]
         before, which = 0, []
         for part, (_, slopes) in zip(self._parts, found, strict=True):
@@ -133,11 +133,12 @@ class _Recorded(Compliance):
 
 
 class _Slopes(NamedTuple):
-    """Derivatives of rows: which constraint each is of, `(n,)`, and of target and stiffness, `(n, edges, NUMBERS)`."""
+    """Derivatives of rows, `(n, edges, NUMBERS)` each, and which constraint each is of, `(n,)`."""
 
     which: Tensor
     target: Tensor
     stiffness: Tensor
+    strength: Tensor
 
 
 def _rows(part: ConstraintRows, qpos: Tensor, qvel: Tensor) -> tuple[Rows, _Slopes]:
@@ -147,14 +148,17 @@ def _rows(part: ConstraintRows, qpos: Tensor, qvel: Tensor) -> tuple[Rows, _Slop
     try:
         with torch.enable_grad():
             rows = part(qpos, qvel)
-            derivatives = [_by_edge(value, recorded.numbers) for value in (rows.target, rows.stiffness)]
+            none = torch.zeros_like(rows.target) if rows.strength is None else rows.strength
+            derivatives = [_by_edge(value, recorded.numbers) for value in (rows.target, rows.stiffness, none)]
     finally:
         part.compliance = compliance
     return rows.mapped(Tensor.detach), _Slopes(recorded.which, *derivatives)
 
 
 def _by_edge(values: Tensor, numbers: Tensor) -> Tensor:
-    """Derivatives of `(n, edges)`, each by its own row of `(n, NUMBERS)`."""
+    """Derivatives of `(n, edges)`, each by its own row of `(n, NUMBERS)`; zero of what depends on none."""
+    if not values.requires_grad:
+        return torch.zeros_like(values).unsqueeze(-1) * numbers.unsqueeze(1).detach()
     slopes = [
         torch.autograd.grad(edge.sum(), numbers, retain_graph=True, materialize_grads=True)[0]
         for edge in values.unbind(1)
@@ -162,19 +166,23 @@ def _by_edge(values: Tensor, numbers: Tensor) -> Tensor:
     return torch.stack(slopes, dim=1)
 
 
-def _pushing(rows: Rows, accelerations: Tensor) -> Tensor:
+def _acting(rows: Rows, accelerations: Tensor) -> tuple[Tensor, Tensor]:
+    """Which rows' forces are proportional to what they miss, and the sign of those at their strength, else zero."""
     gap = (rows.jacobian @ accelerations[rows.sample].unsqueeze(-1)).squeeze(-1) - rows.target
-    return forces_along(gap, rows.stiffness, rows.strength) != 0
+    force = forces_along(gap, rows.stiffness, rows.strength)
+    spent = torch.zeros_like(force) if rows.strength is None else force.sign() * (force.abs() == rows.strength)
+    return (force != 0) & (spent == 0), spent
 
 
 def _of_numbers(
-    rows: Rows, slopes: _Slopes, pushing: Tensor, accelerations: Tensor, lower: Tensor, whole: Tensor
+    rows: Rows, slopes: _Slopes, acting: tuple[Tensor, Tensor], accelerations: Tensor, lower: Tensor, whole: Tensor
 ) -> Tensor:
     """Derivatives of accelerations by the numbers of each constraint that acts, `(n, nv, NUMBERS)`."""
     a = accelerations[rows.sample].unsqueeze(-1)
-    stiffness = (pushing * rows.stiffness).unsqueeze(-1)
+    pushing, spent = (part.unsqueeze(-1) for part in acting)
+    stiffness = pushing * rows.stiffness.unsqueeze(-1)
     gap = rows.jacobian @ a - rows.target.unsqueeze(-1)
-    along = stiffness * slopes.target - pushing.unsqueeze(-1) * gap * slopes.stiffness
+    along = stiffness * slopes.target - pushing * gap * slopes.stiffness + spent * slopes.strength
     # Friction turns the edges: each is the normal, which they have in common, and a share of friction's directions.
     turned = rows.jacobian - rows.jacobian.mean(1, keepdim=True)
     along[..., FRICTION] -= (stiffness * (turned @ a)).squeeze(-1)

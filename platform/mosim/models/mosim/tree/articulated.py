@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mosim.core.shapes import Action, Qpos, Qvel
 from mosim.models.mosim.config import NeuralSimulatorConfig
-from mosim.models.mosim.constraints.constrained_motion import constraints_of
+from mosim.models.mosim.constraints.constrained_motion import DryFrictionRows, constraints_of
 from mosim.models.mosim.tree import spatial_inertia
 from mosim.models.mosim.tree.actuation import Actuation
 from mosim.models.mosim.tree.joint_forces import JointForces
@@ -25,6 +25,7 @@ class Mechanics(NamedTuple):
       stiffness: `(springs,)`: of hinges and slides, in the order of the joints.
       gear: `(nv, nu)`: generalised force of a unit of control.
       tendon_stiffness, tendon_damping: `(tendons,)`: of fixed tendons.
+      dry_friction: `(nv,)`: by which each degree of freedom is held; zero without constraints.
     """
 
     pseudo_inertia: Tensor
@@ -35,6 +36,7 @@ class Mechanics(NamedTuple):
     gear: Tensor
     tendon_stiffness: Tensor
     tendon_damping: Tensor
+    dry_friction: Tensor
 
 
 class ArticulatedPredictor(nn.Module):
@@ -62,6 +64,8 @@ class ArticulatedPredictor(nn.Module):
         self.tree = MassTree(facts)
         self.joints = JointForces(facts, statistics, self.tree.scale)
         self.actuation = Actuation(facts, self.joints.force_scale) if facts.nu else None
+        if (friction := self._friction) is not None:
+            friction.scale.copy_(self.joints.force_scale[friction.dofs])
         # MuJoCo's RK4 takes damping as it takes every force; its other integrators take it at the end of the step.
         self.implicit_timestep = facts.timestep if facts.integrator != "RK4" else 0.0
         implicit = self.implicit_timestep * statistics.acceleration_std.double().square()
@@ -72,6 +76,17 @@ class ArticulatedPredictor(nn.Module):
     def constrained(self) -> bool:
         """Whether constraints act in this system."""
         return self.constraints is not None
+
+    @property
+    def _friction(self) -> DryFrictionRows | None:
+        return None if self.constraints is None else self.constraints.friction
+
+    @property
+    def dry_friction(self) -> Tensor:
+        """See `Mechanics`."""
+        none = torch.zeros_like(self.tree.scale)
+        friction = self._friction
+        return none if friction is None else none.index_copy(0, friction.dofs, friction.strength.to(none))
 
     def applied_force(self, qpos: Qpos, qvel: Qvel, action: Action) -> Tensor:
         """All smooth forces but the bias, `(..., nv)`; SI units, double.
@@ -88,11 +103,16 @@ class ArticulatedPredictor(nn.Module):
         return torch.cat(given, dim=-1).to(matrix.dtype) @ matrix + constant
 
     def smooth_acceleration(self, qpos: Qpos, qvel: Qvel, action: Action) -> Tensor:
-        """Accelerations without constraints, `(..., nv)`; SI units, double. Arguments as above."""
+        """Accelerations without constraints but dry friction, as if all slid, `(..., nv)`; SI units, double.
+
+        Arguments as above.
+        """
         qpos, qvel = qpos.to(self.tree.guess.dtype), qvel.to(self.tree.guess.dtype)
         damping = self.implicit_timestep * self.joints.damping if self.implicit_timestep else None
         lower, bias = self.tree.factor_and_bias(qpos, qvel, torch.ones_like(self.tree.scale), damping)
         force = self.applied_force(qpos, qvel, action) - bias
+        if self._friction is not None:
+            force = force - self.dry_friction * qvel.sign()
         return (lower @ (lower.mT @ force.unsqueeze(-1))).squeeze(-1)
 
     def forward(self, qpos: Qpos, qvel: Qvel, velocity: Qvel, action: Action) -> Qvel:
@@ -120,6 +140,7 @@ class ArticulatedPredictor(nn.Module):
             gear=none if self.actuation is None else self.actuation.gear,
             tendon_stiffness=self.joints.tendon_stiffness,
             tendon_damping=self.joints.tendon_damping,
+            dry_friction=self.dry_friction,
         )
 
     @torch.no_grad()
@@ -140,6 +161,9 @@ class ArticulatedPredictor(nn.Module):
             (self.joints.log_tendon_damping, mechanics.tendon_damping, self.joints.tendon_damping_scale),
         ):
             weight.copy_((value.to(scale) / scale).clamp_min(SMALLEST_SHARE).log())
+        if (friction := self._friction) is not None:
+            strength = mechanics.dry_friction[friction.dofs].to(friction.scale)
+            friction.set_strength(strength.clamp_min(SMALLEST_SHARE * friction.scale))
         self.joints.constant_share.copy_(mechanics.constant / self.joints.force_scale)
         if self.actuation is not None:
             self.actuation.gear_share.copy_(mechanics.gear / self.actuation.scale)
