@@ -10,6 +10,7 @@ from mosim.geometry.skeleton import WORLD, Frame, Link, Pair, Shape, Skeleton, V
 from mosim.geometry.spatial import buffer, index_buffer, rotation_matrices, rotation_of, twist_matrices, wrenches
 from mosim.geometry.tendons import Coupling, FixedTendon, fixed_tendons, read_tendons, sum_matrix
 from mosim.geometry.tree_motion import Placement, TreeMotion
+from mosim.geometry.undersides import Undersides
 
 __all__ = [
     "DOF_WIDTH",
@@ -33,6 +34,7 @@ __all__ = [
     "Shape",
     "Skeleton",
     "TreeMotion",
+    "Undersides",
     "Vector",
     "Velocities",
     "buffer",

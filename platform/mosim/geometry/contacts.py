@@ -262,7 +262,7 @@ class ContactGaps(nn.Module):
 def _over_plane(skeleton: Skeleton, pair: Pair) -> list[tuple[Pair, Shape, tuple[float, float, float], Shape]]:
     shapes = (skeleton.shapes[pair.first], skeleton.shapes[pair.second])
     plane, shape = sorted(shapes, key=lambda shape: shape.kind != "plane")
-    if plane.kind != "plane" or plane.frame.link >= 0 or shape.kind == "plane":
+    if plane.kind != "plane" or plane.frame.link >= 0 or shape.kind not in ("sphere", "capsule", "box"):
         return []
     x, y, z = shape.size
     if shape.kind == "capsule":

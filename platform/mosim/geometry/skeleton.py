@@ -17,12 +17,19 @@ WORLD = -1
 
 _IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
 
-_SHAPE_KINDS: dict[int, Literal["plane", "sphere", "capsule", "box"]] = {
+ShapeKind = Literal["plane", "sphere", "capsule", "box", "ellipsoid", "cylinder"]
+
+_SHAPE_KINDS: dict[int, ShapeKind] = {
     int(mujoco.mjtGeom.mjGEOM_PLANE): "plane",
     int(mujoco.mjtGeom.mjGEOM_SPHERE): "sphere",
     int(mujoco.mjtGeom.mjGEOM_CAPSULE): "capsule",
     int(mujoco.mjtGeom.mjGEOM_BOX): "box",
+    int(mujoco.mjtGeom.mjGEOM_ELLIPSOID): "ellipsoid",
+    int(mujoco.mjtGeom.mjGEOM_CYLINDER): "cylinder",
 }
+
+_ON_PLANES_ALONE = ("ellipsoid", "cylinder")
+"""Shapes of which only pairs with a plane are told."""
 
 
 class Link(Frozen):
@@ -69,11 +76,12 @@ class Shape(Frozen):
     Attributes:
       frame: where it is; a plane's normal and a capsule's long axis are the frame's z.
       kind: which shape.
-      size: half extents in metres; a sphere's and a capsule's first is the radius, a capsule's second half its length.
+      size: half extents in metres; a sphere's, a capsule's and a cylinder's first is the radius, of the latter two the
+        second half the length.
     """
 
     frame: Frame
-    kind: Literal["plane", "sphere", "capsule", "box"]
+    kind: ShapeKind
     size: Vector
 
 
@@ -96,8 +104,8 @@ class Skeleton(Frozen):
     Attributes:
       links: parents before children.
       bodies: MuJoCo's bodies, the world left out, in MuJoCo's order.
-      shapes: the collision geoms that are planes, spheres, capsules or boxes.
-      pairs: those that can collide.
+      shapes: the collision geoms, but for meshes and height fields.
+      pairs: those that can collide; of ellipsoids and cylinders, only those with a plane.
       tendons: fixed ones.
       couplings: equality constraints of joints and fixed tendons.
     """
@@ -134,7 +142,7 @@ def read_skeleton(model: mujoco.MjModel) -> Skeleton:
             Pair(first=first, second=second, condim=_condim(model, solid[first], solid[second]))
             for first in range(len(solid))
             for second in range(first + 1, len(solid))
-            if _may_touch(model, solid[first], solid[second])
+            if _told(model, solid[first], solid[second]) and _may_touch(model, solid[first], solid[second])
         ),
         tendons=read_tendons(model),
         couplings=read_couplings(model),
@@ -188,6 +196,11 @@ def _condim(model: mujoco.MjModel, first: int, second: int) -> int:
     priority = [int(model.geom_priority[geom]) for geom in (first, second)]
     condim = [int(model.geom_condim[geom]) for geom in (first, second)]
     return max(condim) if priority[0] == priority[1] else condim[priority.index(max(priority))]
+
+
+def _told(model: mujoco.MjModel, first: int, second: int) -> bool:
+    kinds = [_SHAPE_KINDS[int(model.geom_type[geom])] for geom in (first, second)]
+    return "plane" in kinds or not set(kinds) & set(_ON_PLANES_ALONE)
 
 
 def _collides(model: mujoco.MjModel, geom: int) -> bool:

@@ -40,6 +40,10 @@ def _of_shape(shape: Shape) -> np.ndarray:
     first, second, third = shape.size
     if shape.kind == "box":
         volume, moments = 8 * first * second * third, np.square(shape.size) / 3
+    elif shape.kind == "ellipsoid":
+        volume, moments = 4 / 3 * np.pi * first * second * third, np.square(shape.size) / 5
+    elif shape.kind == "cylinder":
+        volume, moments = 2 * np.pi * first**2 * second, np.array([first**2 / 4, first**2 / 4, second**2 / 3])
     else:
         length = second if shape.kind == "capsule" else 0.0
         ball, cylinder = 4 / 3 * np.pi * first**3, 2 * np.pi * first**2 * length
