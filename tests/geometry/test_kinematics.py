@@ -30,9 +30,25 @@ _BALL_CHAIN = """
 """
 
 
+_ELLIPSOIDS = """
+<mujoco>
+  <worldbody>
+    <geom type="plane" size="5 5 1" pos="0 0 -.3" euler="10 5 0"/>
+    <body name="trunk" pos="0 0 0.1">
+      <freejoint/>
+      <geom type="ellipsoid" size=".3 .2 .1" pos=".1 0 0" euler="30 0 20"/>
+      <body name="arm" pos="0.7 0 0"> <joint axis="0 1 1"/> <geom type="ellipsoid" size=".1 .2 .3" condim="1"/> </body>
+    </body>
+  </worldbody>
+  <contact><exclude body1="trunk" body2="arm"/></contact>
+</mujoco>
+"""
+_MODELS = {"ball-chain": _BALL_CHAIN, "ellipsoids": _ELLIPSOIDS}
+
+
 def _model(task: str) -> mujoco.MjModel:
-    if task == "ball-chain":
-        return mujoco.MjModel.from_xml_string(_BALL_CHAIN)
+    if task in _MODELS:
+        return mujoco.MjModel.from_xml_string(_MODELS[task])
     domain, name = task.split("-", 1)
     return suite.load(domain, name).physics.model.ptr
 
@@ -107,7 +123,7 @@ def test_a_system_without_contacts_or_limits_has_none():
     assert not any(joint.limited for joint in read_facts(model, "hopper").joints)
 
 
-@pytest.mark.parametrize("task", ["hopper-hop", "humanoid-walk", "walker-run", "ball_in_cup-catch"])
+@pytest.mark.parametrize("task", ["hopper-hop", "humanoid-walk", "walker-run", "ball_in_cup-catch", "ellipsoids"])
 def test_contacts_and_their_friction_pyramids_are_mujocos(task):
     model, random = _model(task), np.random.default_rng(0)
     model.opt.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
@@ -146,7 +162,9 @@ def _sorted(rows: np.ndarray) -> np.ndarray:
     return rows[np.lexsort(np.round(rows, 3).T)]
 
 
-@pytest.mark.parametrize("task", ["cheetah-run", "hopper-hop", "humanoid-walk", "finger-spin", "stacker-stack_2"])
+@pytest.mark.parametrize(
+    "task", ["cheetah-run", "hopper-hop", "humanoid-walk", "finger-spin", "stacker-stack_2", "ellipsoids"]
+)
 def test_closed_gaps_are_found_and_worked_out_alone_as_among_all(task):
     model, random = _model(task), np.random.default_rng(0)
     data, skeleton = mujoco.MjData(model), read_skeleton(model)

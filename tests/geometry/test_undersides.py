@@ -1,4 +1,4 @@
-"""Distances of ellipsoids and cylinders from planes, against MuJoCo's."""
+"""Distances of cylinders from planes, against MuJoCo's."""
 
 import mujoco
 import numpy as np
@@ -12,7 +12,7 @@ ROUND = """
     <geom name="floor" type="plane" size="5 5 1" pos="0 0 -.2" euler="10 20 0"/>
     <body pos="0 0 1">
       <freejoint/>
-      <geom type="ellipsoid" size=".3 .2 .1" pos=".1 0 0" euler="30 0 20"/>
+      <geom type="cylinder" size=".3 .1" pos=".1 0 0" euler="30 0 20"/>
       <body pos="0 .4 0">
         <joint axis="1 1 0"/>
         <geom type="cylinder" size=".1 .25" pos="0 .1 .1" euler="0 70 0"/>

@@ -14,7 +14,7 @@ from mosim.models.mosim.constraints.contact_motion import ClosedContacts, Contac
 from mosim.robots import SystemFacts
 from mosim.tasks import load_task
 
-# Capsules, spheres and a box, on one another, on a tilted plane and on the floor; one pair without friction.
+# Capsules, spheres, a box and an ellipsoid, on one another, on a tilted plane and on the floor; one has no friction.
 HEAP = """
 <mujoco>
   <worldbody>
@@ -25,6 +25,7 @@ HEAP = """
       <body pos="0.3 0 0"><joint axis="1 2 3"/><geom type="capsule" size="0.08 0.2" euler="0 70 0"/></body>
     </body>
     <body pos="0.2 0 0.2"><freejoint/><geom type="box" size="0.2 0.1 0.15"/></body>
+    <body pos="0.2 0.1 0.2"><freejoint/><geom type="ellipsoid" size="0.3 0.2 0.1" pos="0 0.1 0" euler="20 0 40"/></body>
     <body pos="0 0.3 0.4">
       <joint type="slide" axis="0 0 1"/><joint axis="0 1 0"/><geom type="capsule" size="0.1 0.2"/>
     </body>

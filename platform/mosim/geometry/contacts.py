@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mosim.geometry.gaps import Gaps, aligned, closest_points, floor_gaps, gaps_at_ends, segment_gaps
+from mosim.geometry.gaps import Gaps, aligned, closest_points, floor_gaps, gaps_at_ends, lowest_points, segment_gaps
 from mosim.geometry.kinematics import Points, Poses, batch_last
 from mosim.geometry.skeleton import Pair, Shape, Skeleton
 from mosim.geometry.spatial import buffer, index_buffer, rotation_of
@@ -21,8 +21,8 @@ class GapNumbers(NamedTuple):
 
     Attributes:
       floor_links: `(floors,)`.
-      floors: `(floors, 11)`: the point in its link's frame, the plane's normal, its height along that, the point's
-        radius, and a capsule's axis in the link's frame.
+      floors: `(floors, 20)`: the point in its link's frame, the plane's normal, its height along that, the point's
+        radius, a capsule's axis in the link's frame, and an ellipsoid's three semi-axes there.
       shape_links: `(shapes,)`: of spheres and capsules.
       shapes: `(shapes, 6)`: one end of the segment, and from there to the other, in the link's frame.
       pair_shapes: `(pairs, 2)`: indices of those.
@@ -40,8 +40,8 @@ class GapNumbers(NamedTuple):
 class ContactGaps(nn.Module):
     """Every gap between shapes that MuJoCo lets collide; matches its contacts.
 
-    Ends of capsules, spheres and corners of boxes over planes fixed to the world come first; then pairs of spheres and
-    capsules, at their closest points. Other pairs of shapes are not looked at.
+    Ends of capsules, spheres, corners of boxes and ellipsoids over planes fixed to the world come first; then pairs of
+    spheres and capsules, at their closest points. Other pairs of shapes are not looked at.
 
     Attributes:
       size: number of gaps.
@@ -61,6 +61,8 @@ class ContactGaps(nn.Module):
     _floor_radius: Tensor
     _floor_axis: Tensor
     _floor_links: Tensor
+    _ellipsoids: Tensor
+    _semi_axes: Tensor
     _pair_first: Tensor
     _pair_second: Tensor
     _pair_radii: Tensor
@@ -85,6 +87,12 @@ class ContactGaps(nn.Module):
         axes = [rotation_of(shape.frame.quaternion)[:, 2:] * (shape.kind == "capsule") for _, shape, _, _ in floor]
         buffer(self, "_floor_axis", np.array(axes).reshape(-1, 3, 1))
         index_buffer(self, "_floor_links", [shape.frame.link % (world + 1) for _, shape, _, _ in floor])
+        shapes = [shape for _, shape, _, _ in floor]
+        index_buffer(self, "_ellipsoids", [index for index, shape in enumerate(shapes) if shape.kind == "ellipsoid"])
+        semi_axes = [
+            rotation_of(shape.frame.quaternion) * np.array(shape.size) * (shape.kind == "ellipsoid") for shape in shapes
+        ]
+        buffer(self, "_semi_axes", np.array(semi_axes).reshape(-1, 3, 3))
 
         rounds = [index for index, shape in enumerate(skeleton.shapes) if shape.kind in ("sphere", "capsule")]
         pairs = [pair for pair in skeleton.pairs if {pair.first, pair.second} <= set(rounds)]
@@ -145,7 +153,10 @@ class ContactGaps(nn.Module):
         start, end = ends[: self._rounds], ends[self._rounds :]
         return GapNumbers(
             self._floor_points.links,
-            torch.cat([points, self._floor_normal, levels, self._floor_axis.squeeze(-1)], dim=-1).double(),
+            torch.cat(
+                [points, self._floor_normal, levels, self._floor_axis.squeeze(-1), self._semi_axes.mT.flatten(1)],
+                dim=-1,
+            ).double(),
             self._ends.links[: self._rounds],
             torch.cat([start, end - start], dim=-1).double(),
             torch.stack([self._pair_first, self._pair_second], dim=-1),
@@ -163,6 +174,9 @@ class ContactGaps(nn.Module):
         position, rotation = batch_last(poses)
         if self.floors:
             height = torch.addmm(self._upright @ position.flatten(0, 1), self._of_heights, rotation.flatten(0, 2))
+            if len(self._ellipsoids):
+                reach = self._ellipsoid_arms(poses)[1]
+                height[self._ellipsoids] -= reach.mT
             columns, rows = (height < (self._floor_height + self._floor_radius).unsqueeze(-1)).nonzero().unbind(-1)
             sample.append(rows)
             gap.append(columns)
@@ -223,18 +237,29 @@ class ContactGaps(nn.Module):
 
     def _over_floor(self, poses: Poses) -> Gaps:
         axis = (poses.rotation.index_select(-3, self._floor_links) @ self._floor_axis).squeeze(-1)
-        return floor_gaps(self._floor_points(poses), axis, self._floor_normal, self._floor_height, self._floor_radius)
+        points = self._floor_points(poses)
+        if len(self._ellipsoids):
+            points = points.index_add(-2, self._ellipsoids, self._ellipsoid_arms(poses)[0])
+        return floor_gaps(points, axis, self._floor_normal, self._floor_height, self._floor_radius)
 
     def _floors_at(self, poses: Poses, sample: Tensor, gap: Tensor) -> Gaps:
         rotation = poses.rotation[sample, self._floor_links[gap]]
         axis = (rotation @ self._floor_axis[gap]).squeeze(-1)
+        points = self._floor_points.at(poses, sample, gap)
+        if len(self._ellipsoids):
+            points = points + lowest_points(rotation @ self._semi_axes[gap], self._floor_normal[gap])[0]
         return floor_gaps(
-            self._floor_points.at(poses, sample, gap),
+            points,
             axis,
             self._floor_normal[gap],
             self._floor_height[gap],
             self._floor_radius[gap],
         )
+
+    def _ellipsoid_arms(self, poses: Poses) -> tuple[Tensor, Tensor]:
+        """`lowest_points` of the ellipsoids."""
+        rotation = poses.rotation.index_select(-3, self._floor_links[self._ellipsoids])
+        return lowest_points(rotation @ self._semi_axes[self._ellipsoids], self._floor_normal[self._ellipsoids])
 
     def _between(self, poses: Poses) -> Gaps:
         start, end = self._ends(poses).split(self._rounds, dim=-2)
@@ -262,7 +287,7 @@ class ContactGaps(nn.Module):
 def _over_plane(skeleton: Skeleton, pair: Pair) -> list[tuple[Pair, Shape, tuple[float, float, float], Shape]]:
     shapes = (skeleton.shapes[pair.first], skeleton.shapes[pair.second])
     plane, shape = sorted(shapes, key=lambda shape: shape.kind != "plane")
-    if plane.kind != "plane" or plane.frame.link >= 0 or shape.kind not in ("sphere", "capsule", "box"):
+    if plane.kind != "plane" or plane.frame.link >= 0 or shape.kind in ("plane", "cylinder"):
         return []
     x, y, z = shape.size
     if shape.kind == "capsule":
@@ -285,4 +310,4 @@ def _reach(shape: Shape) -> float:
 
 
 def _radius(shape: Shape) -> float:
-    return 0.0 if shape.kind == "box" else shape.size[0]
+    return 0.0 if shape.kind in ("box", "ellipsoid") else shape.size[0]

@@ -40,6 +40,21 @@ def floor_gaps(end: Tensor, axis: Tensor, normal: Tensor, height: Tensor, radius
     return Gaps(distance, position, normal.expand_as(position), axis)  # MuJoCo turns a capsule's friction to its axis.
 
 
+def lowest_points(semi_axes: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
+    """Of ellipsoids, where they come closest to planes.
+
+    Args:
+      semi_axes: the columns of `(..., 3, 3)`, in metres; zero of what is no ellipsoid.
+      normal: of the plane, `(..., 3)`.
+
+    Returns:
+      The way from the middle to the point of the surface, `(..., 3)`, and how far down it leads, `(...)`.
+    """
+    across = (normal.unsqueeze(-2) @ semi_axes).squeeze(-2)
+    reach = across.square().sum(-1).clamp_min(_TINY**2).sqrt()
+    return -(semi_axes @ (across / reach.unsqueeze(-1)).unsqueeze(-1)).squeeze(-1), reach * (across != 0).any(-1)
+
+
 def segment_gaps(start_a: Tensor, along_a: Tensor, start_b: Tensor, along_b: Tensor, radii: Tensor) -> Gaps:
     """Of two segments, one end and the way to the other, `(..., 3)` each, with `radii`, `(..., 2)`, around them."""
     on_a, apart = closest_points(start_a, along_a, start_b, along_b)

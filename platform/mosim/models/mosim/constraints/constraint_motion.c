@@ -10,7 +10,7 @@
 #define PARALLEL 1e-12 /* Squared sines below this are of parallel segments. */
 #define ALIGNED 1e-8   /* And below this MuJoCo makes two contacts of two capsules. */
 
-enum { POINT = 0, NORMAL = 3, HEIGHT = 6, RADIUS = 7, LONG = 8, FLOOR = 11 }; /* Columns of `floors`. */
+enum { POINT = 0, NORMAL = 3, HEIGHT = 6, RADIUS = 7, LONG = 8, AXES = 11, FLOOR = 20 }; /* Columns of `floors`. */
 enum { START = 0, ALONG = 3, SHAPE = 6 };                                     /* And of `shapes`. */
 enum { FIRST = 0, SECOND = 1, REACH = 2, ROUND = 3 };                         /* And of `pairs`: radii and reach. */
 
@@ -82,13 +82,35 @@ INLINE void keep(const Drawn *drawn, Work *work, int lane, Contact contact)
         *shallowest = contact;
 }
 
-/* Points over planes. */
+/* Moves the middle of an ellipsoid to where that comes closest to a plane; see lowest_points of gaps.py. */
+INLINE Vector lowest(const Work *work, int64_t link, const double *axes, const double *normal, Vector middle)
+{
+    Vector axis[3];
+    lanes across[3], square = {0};
+    for (int k = 0; k < 3; k++) {
+        axis[k] = direction(work, link, axes + 3 * k);
+        across[k] = axis[k].x * normal[0] + axis[k].y * normal[1] + axis[k].z * normal[2];
+        square += across[k] * across[k];
+    }
+    lanes reach = {0};
+    for (int lane = 0; lane < LANES; lane++)
+        reach[lane] = sqrt(square[lane]);
+    for (int k = 0; k < 3; k++)
+        middle = difference(middle, times(axis[k], across[k] / reach));
+    return middle;
+}
+
+/* Points and ellipsoids over planes. */
 INLINE void over_floors(const Drawn *drawn, Work *work)
 {
     for (int64_t gap = 0; gap < drawn->floors; gap++) {
         const double *numbers = drawn->floor_numbers + gap * FLOOR, *normal = numbers + NORMAL;
         const int64_t link = drawn->floor_links[gap];
-        const Vector end = point(work, link, numbers + POINT);
+        const double *axes = numbers + AXES;
+        const int ellipsoid = axes[0] != 0.0 || axes[1] != 0.0 || axes[2] != 0.0;
+        Vector end = point(work, link, numbers + POINT);
+        if (ellipsoid)
+            end = lowest(work, link, axes, normal, end);
         const lanes distance = end.x * normal[0] + end.y * normal[1] + end.z * normal[2] - (numbers[HEIGHT] + numbers[RADIUS]);
         const masks closed = distance < 0.0;
         if (!any(closed))
