@@ -134,7 +134,6 @@ def test_what_the_data_leave_open_is_named_with_what_would_tell() -> None:
     found = told(system, simulator, steps(system, 300, controls=np.array([1.0, 0.0])))
     open_ones = [change for change in found.changes if change.by == "data"]
     assert {change.terms[0][1] for change in open_ones} == {
-        "gear of ctrl[1] on shoulder",
         "gear of ctrl[1] on elbow",
     }
     assert all(len(change.terms) == 1 and change.remedy == ("ctrl[1]",) for change in open_ones)

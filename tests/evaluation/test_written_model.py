@@ -113,13 +113,14 @@ def test_what_an_mjcf_has_no_number_for_is_told(robot: System, tmp_path: Path) -
     constant, damping, gear = mechanics.constant.clone(), mechanics.damping.clone(), mechanics.gear.clone()
     free = next(joint for joint in robot.facts.joints if joint.kind == "free").dof_address
     wrist = next(joint for joint in robot.facts.joints if joint.kind == "ball").dof_address
-    constant[free + 2], damping[wrist], gear[wrist, 1] = 50.0, 0.9, 30.0
+    yaw = next(joint for joint in robot.facts.joints if joint.name == "yaw").dof_address
+    constant[free + 2], damping[wrist], gear[yaw, 0] = 50.0, 0.9, 30.0
     simulator = with_numbers(robot, mechanics._replace(constant=constant, damping=damping, gear=gear))
     written = write_learned(tmp_path / "robot.xml", simulator, predictor_of(simulator).mechanics(), robot)
     said = "\n".join(written.unwritten)
     assert "the constant force of 50 N on " in said
     assert "joint wrist has one damping in an MJCF, not the learned 0.9, 0.2, 0.2" in said
-    assert "of the force of actuator servo acts on joints that its gear does not drive" in said
+    assert "of the force of actuator pull acts on its joints in another ratio than its gear" in said
 
 
 def sunk(model: mujoco.MjModel) -> dict[tuple[str, int], np.ndarray]:

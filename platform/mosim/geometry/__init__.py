@@ -8,7 +8,7 @@ from mosim.geometry.joints import DOF_WIDTH, QPOS_WIDTH, JointFacts, JointKind
 from mosim.geometry.kinematics import Kinematics, Points, Poses, Velocities
 from mosim.geometry.skeleton import WORLD, Frame, Link, Pair, Shape, Skeleton, Vector, read_skeleton
 from mosim.geometry.spatial import buffer, index_buffer, rotation_matrices, rotation_of, twist_matrices, wrenches
-from mosim.geometry.tendons import Coupling, FixedTendon, fixed_tendons, read_tendons, sum_matrix
+from mosim.geometry.tendons import Coupling, FixedTendon, fixed_tendons, sum_matrix, tendon_weights
 from mosim.geometry.tree_motion import Placement, TreeMotion
 from mosim.geometry.undersides import Undersides
 
@@ -42,10 +42,10 @@ __all__ = [
     "fixed_tendons",
     "index_buffer",
     "read_skeleton",
-    "read_tendons",
     "rotation_matrices",
     "rotation_of",
     "sum_matrix",
+    "tendon_weights",
     "twist_matrices",
     "wrenches",
 ]

@@ -12,7 +12,7 @@ _NO_EQUALITIES = int(mujoco.mjtDisableBit.mjDSBL_EQUALITY | mujoco.mjtDisableBit
 
 
 class FixedTendon(Frozen):
-    """A tendon whose length is a weighted sum of the positions of slides and hinges.
+    """A tendon whose length is a weighted sum of the positions of two or more slides and hinges.
 
     Attributes:
       name: MuJoCo's.
@@ -42,19 +42,27 @@ class Coupling(Frozen):
 
 
 def fixed_tendons(model: mujoco.MjModel) -> list[int]:
-    """MuJoCo's numbers of the fixed tendons; the others run along paths in space."""
-    return [tendon for tendon in range(model.ntendon) if _fixed(model, tendon) is not None]
+    """MuJoCo's numbers of the fixed tendons of several joints; what one of a single joint does, the joint does."""
+    return [tendon for tendon, _ in _fixed(model)]
 
 
 def read_tendons(model: mujoco.MjModel) -> tuple[FixedTendon, ...]:
     """The fixed tendons of a model; each of its joints makes one link, in the order of the joints."""
-    found = []
-    for tendon in range(model.ntendon):
-        if (weights := _fixed(model, tendon)) is not None:
-            links, coefficients = _terms(weights)
-            name = model.tendon(tendon).name or f"tendon{tendon}"
-            found.append(FixedTendon(name=name, links=links, coefficients=coefficients))
-    return tuple(found)
+    return tuple(
+        FixedTendon(name=model.tendon(tendon).name or f"tendon{tendon}", links=links, coefficients=coefficients)
+        for tendon, weights in _fixed(model)
+        for links, coefficients in (_terms(weights),)
+    )
+
+
+def tendon_weights(model: mujoco.MjModel, tendon: int) -> np.ndarray | None:
+    """A fixed tendon's coefficients by joint, `(njnt,)`; None of a tendon along a path in space."""
+    wraps = slice(int(model.tendon_adr[tendon]), int(model.tendon_adr[tendon] + model.tendon_num[tendon]))
+    if any(model.wrap_type[wraps] != int(mujoco.mjtWrap.mjWRAP_JOINT)):
+        return None
+    weights = np.zeros(model.njnt)
+    np.add.at(weights, model.wrap_objid[wraps], model.wrap_prm[wraps])
+    return weights
 
 
 def read_couplings(model: mujoco.MjModel) -> tuple[Coupling, ...]:
@@ -80,7 +88,7 @@ def sum_matrix(sums: Sequence[FixedTendon | Coupling], addresses: Sequence[int],
 
 def _couplings(model: mujoco.MjModel) -> Iterator[Coupling]:
     kinds = mujoco.mjtEq
-    of_one = {int(kinds.mjEQ_JOINT): _joint, int(kinds.mjEQ_TENDON): _fixed}
+    of_one = {int(kinds.mjEQ_JOINT): _joint, int(kinds.mjEQ_TENDON): tendon_weights}
     reference = model.qpos0[model.jnt_qposadr]
     for index in np.flatnonzero(model.eq_active0).tolist():
         read = of_one.get(int(model.eq_type[index]))
@@ -103,14 +111,11 @@ def _joint(model: mujoco.MjModel, joint: int) -> np.ndarray:
     return np.eye(model.njnt)[joint]
 
 
-def _fixed(model: mujoco.MjModel, tendon: int) -> np.ndarray | None:
-    """Coefficients by joint, `(njnt,)`; None of a tendon along a path in space."""
-    wraps = slice(int(model.tendon_adr[tendon]), int(model.tendon_adr[tendon] + model.tendon_num[tendon]))
-    if any(model.wrap_type[wraps] != int(mujoco.mjtWrap.mjWRAP_JOINT)):
-        return None
-    weights = np.zeros(model.njnt)
-    np.add.at(weights, model.wrap_objid[wraps], model.wrap_prm[wraps])
-    return weights
+def _fixed(model: mujoco.MjModel) -> Iterator[tuple[int, np.ndarray]]:
+    for tendon in range(model.ntendon):
+        weights = tendon_weights(model, tendon)
+        if weights is not None and np.count_nonzero(weights) > 1:
+            yield tendon, weights
 
 
 def _terms(weights: np.ndarray) -> tuple[tuple[int, ...], tuple[float, ...]]:

@@ -25,6 +25,9 @@ _PROBED_STATES = 64
 _PROBED_DISTANCE = 3.0
 """How far it is moved at most, in metres or radians."""
 
+_NO_MOMENT = 1e-9
+"""Metres, or none: of an actuator's moment, below which it is rounding."""
+
 _NO_LIMITS = int(mujoco.mjtDisableBit.mjDSBL_LIMIT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT)
 """Options of MuJoCo under which no joint is held at its limits."""
 
@@ -56,6 +59,7 @@ class SystemFacts(Frozen):
       joints: in MuJoCo's order.
       activations: internal states of actuators, in MuJoCo's order; most systems have none.
       control_lower, control_upper: of shape `(nu,)`, in actuator units.
+      actuated: by control, the degrees of freedom that its force can act on; in which ratio is not told.
       cyclic: indices into `qpos` of coordinates that no force depends on, such as a runner's distance, found by moving
         them and looking at MuJoCo's accelerations.
       cyclic_unconstrained: the same with contacts and limits switched off, under which a runner's height counts too.
@@ -77,6 +81,7 @@ class SystemFacts(Frozen):
     activations: tuple[ActivationFacts, ...] = ()
     control_lower: tuple[float, ...]
     control_upper: tuple[float, ...]
+    actuated: tuple[tuple[int, ...], ...]
     cyclic: tuple[int, ...]
     cyclic_unconstrained: tuple[int, ...]
     heading_symmetric: bool
@@ -107,7 +112,9 @@ class SystemFacts(Frozen):
             "control_lower": self.control_lower + tuple(each.lower for each in self.activations),
             "control_upper": self.control_upper + tuple(each.upper for each in self.activations),
         }
-        return self.model_copy(update={"nu": self.nu + len(self.activations), "activations": (), **bounds})
+        actuated = self.actuated + tuple(self.actuated[each.actuator] for each in self.activations)
+        sizes = {"nu": self.nu + len(self.activations), "activations": ()}
+        return self.model_copy(update={**sizes, "actuated": actuated, **bounds})
 
     def differences(self, other: "SystemFacts") -> list[str]:
         """What tells two systems apart, a phrase each; what they and their joints are called does not count.
@@ -185,6 +192,7 @@ def read_facts(model: mujoco.MjModel, name: str, varying: Mapping[str, np.ndarra
         activations=tuple(_read_activations(model)),
         control_lower=tuple(np.where(limited, model.actuator_ctrlrange[:, 0], -UNLIMITED_CONTROL).tolist()),
         control_upper=tuple(np.where(limited, model.actuator_ctrlrange[:, 1], UNLIMITED_CONTROL).tolist()),
+        actuated=_actuated(model),
         cyclic=_cyclic_coordinates(model),
         cyclic_unconstrained=_cyclic_coordinates(unconstrained),
         heading_symmetric=_heading_symmetric(unconstrained),
@@ -251,6 +259,20 @@ def _same_joint(ours: JointFacts | None, theirs: JointFacts | None) -> bool:
     if ours is None or theirs is None:
         return False
     return ours == theirs.model_copy(update={"name": ours.name})
+
+
+def _actuated(model: mujoco.MjModel) -> tuple[tuple[int, ...], ...]:
+    """By actuator, the degrees of freedom that it moves in some of many random poses."""
+    reached, moments = np.zeros((model.nu, model.nv), dtype=bool), np.zeros((model.nu, model.nv))
+    for data, qpos in _probes(model, np.random.default_rng(0)):
+        data.qpos[:] = qpos
+        mujoco.mj_forward(model, data)
+        sparse = (data.actuator_moment, data.moment_rownnz, data.moment_rowadr, data.moment_colind)
+        mujoco.mju_sparse2dense(moments, *sparse)
+        reached |= np.abs(moments) > _NO_MOMENT
+    # What sticks to whatever it touches can act on all.
+    reached[model.actuator_trntype == int(mujoco.mjtTrn.mjTRN_BODY)] = True
+    return tuple(tuple(np.flatnonzero(row).tolist()) for row in reached)
 
 
 def _cyclic_coordinates(model: mujoco.MjModel) -> tuple[int, ...]:

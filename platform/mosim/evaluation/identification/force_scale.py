@@ -43,9 +43,11 @@ def known_numbers(
 def gear_row(parameters: MechanicalParameters, drive: Drive) -> Tensor:
     """Coefficients, `(n,)`, of the parameters whose sum is a number of an actuator's gear."""
     row = torch.zeros(len(parameters), dtype=parameters.scale.dtype)
-    weights = torch.from_numpy(drive.direction / (drive.direction @ drive.direction) / drive.gain)
-    gears = row[len(parameters) - parameters.size * parameters.controls :].view(parameters.size, -1)
-    gears[:, drive.actuator] = weights
+    weights = drive.direction / (drive.direction @ drive.direction) / drive.gain
+    first = len(parameters) - len(parameters.geared)
+    for place, (dof, control) in enumerate(parameters.geared, start=first):
+        if control == drive.actuator:
+            row[place] = float(weights[dof])
     return row
 
 

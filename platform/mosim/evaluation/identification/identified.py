@@ -207,7 +207,7 @@ class _Numbers:
     def of_gears(self) -> Iterator[Number]:
         """Gear of each actuator that acts on joints; of others, and without an MJCF, force by degree of freedom."""
         parameters = self.parameters
-        first = len(parameters) - parameters.size * parameters.controls
+        first = len(parameters) - len(parameters.geared)
         drives = () if self._against is None else self._against.drives
         for drive in drives:
             row = gear_row(parameters, drive)
@@ -223,8 +223,7 @@ class _Numbers:
             of = f"actuator {drive.label}"
             yield from self._numbers(of, (name,), [""], [size], places, gear, true, known)
         driven = {drive.actuator for drive in drives}
-        for place in range(first, len(parameters)):
-            dof, control = divmod(place - first, parameters.controls)
+        for place, (dof, control) in enumerate(parameters.geared, start=first):
             if control not in driven:
                 number = self._one(f"ctrl[{control}]", f"force on {parameters.dofs[dof]}", place)
                 if abs(number.value) > 1e-3 * self._scale[place] or not number.determined:

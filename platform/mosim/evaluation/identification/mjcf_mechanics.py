@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from mosim.core.errors import MismatchError
-from mosim.geometry import WORLD, Frame, fixed_tendons, read_tendons, rotation_of, sum_matrix
+from mosim.geometry import WORLD, Frame, fixed_tendons, rotation_of, sum_matrix, tendon_weights
 from mosim.models import Mechanics
 from mosim.robots import System, SystemFacts
 
@@ -26,7 +26,7 @@ class Drive(NamedTuple):
       component: which number of its gear.
       label: such as `slide`, or `wrist[1]` of an actuator with several.
       direction: `(nv,)`: generalised force of a unit of actuator force at a gear of one.
-      tendon: that it acts on, as an index into the skeleton's; None of one that acts on a joint.
+      tendon: that it acts on, as an index into the skeleton's; None of one that acts on a single joint.
       gain: actuator force of a unit of control; `gainprm[0]`.
     """
 
@@ -64,6 +64,14 @@ def mjcf_mechanics(system: System) -> MjcfMechanics:
     ids = [index for index, joint in enumerate(facts.joints) if joint.kind in ("hinge", "slide")]
     addresses = [facts.joints[index].dof_address for index in ids]
     stiffness, damping, constant = np.zeros(model.nv), model.dof_damping.copy(), np.zeros(model.nv)
+    for tendon in range(model.ntendon):
+        weights = tendon_weights(model, tendon)
+        if weights is not None and np.count_nonzero(weights) == 1:
+            [joint] = np.flatnonzero(weights)
+            dof, weight = int(model.jnt_dofadr[joint]), float(weights[joint])
+            stiffness[dof] += model.tendon_stiffness[tendon] * weight**2
+            damping[dof] += model.tendon_damping[tendon] * weight**2
+            constant[dof] += model.tendon_stiffness[tendon] * model.tendon_lengthspring[tendon].mean() * weight
     tendons, links = fixed_tendons(model), facts.skeleton.links
     pulls = sum_matrix(facts.skeleton.tendons, [link.dof_address for link in links], model.nv)
     tendon_stiffness, tendon_damping = model.tendon_stiffness[tendons].copy(), model.tendon_damping[tendons].copy()
@@ -134,7 +142,8 @@ def _drives(model: mujoco.MjModel) -> tuple[tuple[Drive, ...], tuple[str, ...]]:
         if not plain or directions is None or not gain or (biased and len(directions) > 1):
             others.append(name)
             continue
-        tendon = tendons.index(target) if kind == mujoco.mjtTrn.mjTRN_TENDON else None
+        of_several = kind == mujoco.mjtTrn.mjTRN_TENDON and target in tendons
+        tendon = tendons.index(target) if of_several else None
         for component, direction in enumerate(directions):
             label = name if len(directions) == 1 else f"{name}[{component}]"
             drives.append(Drive(index, component, label, direction, tendon, gain))
@@ -148,10 +157,12 @@ def _directions(model: mujoco.MjModel, target: int, kind: int) -> np.ndarray | N
         width = {int(mujoco.mjtJoint.mjJNT_FREE): 6, int(mujoco.mjtJoint.mjJNT_BALL): 3}
         return np.eye(model.nv)[first : first + width.get(int(model.jnt_type[target]), 1)]
     if kind == mujoco.mjtTrn.mjTRN_TENDON:
-        if target not in (tendons := fixed_tendons(model)):
+        weights = tendon_weights(model, target)
+        if weights is None:
             return None
-        tendon = read_tendons(model)[tendons.index(target)]
-        return sum_matrix([tendon], model.jnt_dofadr.tolist(), model.nv)
+        direction = np.zeros((1, model.nv))
+        np.add.at(direction[0], model.jnt_dofadr, weights)
+        return direction
     return None
 
 

@@ -20,7 +20,7 @@ _NOTABLE = 1e-4
 """Share of a number's scale from which it is told that it cannot be written."""
 
 _ELSEWHERE = 1e-3
-"""Share of an actuator's force from which it is told that it acts where the gear does not reach."""
+"""Share of an actuator's force from which it is told that it acts in another ratio than the gear's."""
 
 _NO_SPRING = 1e-9
 """Share of a stiffness' scale below which it is written as none."""
@@ -181,7 +181,7 @@ def _write_actuators(
         share = np.linalg.norm(rest[:, index]) / max(np.linalg.norm(mechanics.gear[:, index].numpy()), 1e-300)
         if share > _ELSEWHERE:
             name = model.actuator(index).name or f"ctrl[{index}]"
-            yield f"{share:.1%} of the force of actuator {name} acts on joints that its gear does not drive"
+            yield f"{share:.1%} of the force of actuator {name} acts on its joints in another ratio than its gear"
     for name in own.others:
         yield f"the force of actuator {name} is not a fixed gear in MuJoCo, so its parameters are those of the model"
 

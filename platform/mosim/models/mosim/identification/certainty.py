@@ -121,7 +121,7 @@ def certainty_of(
     predictor = simulator.predictor
     if not isinstance(predictor, ArticulatedPredictor):
         raise TypeError(f"an articulated predictor is needed, which has masses, not a {type(predictor).__name__}.")
-    transitions = Transitions(simulator, predictor, *(part.double() for part in (states, actions, next_states)))
+    transitions = Transitions(simulator, predictor, [part.double() for part in (states, actions, next_states)])
     triangles = _triangles(simulator, predictor, parameters, transitions)
     counts = [int(transitions.free[:, list(each.dofs)].all(-1).sum()) for each in transitions.balances]
     seen = [0] * simulator.facts.nv

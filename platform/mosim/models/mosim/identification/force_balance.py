@@ -16,7 +16,7 @@ MASS_UNKNOWNS = len(_ROWS)
 """Of each link: what is added to its pseudo-inertia in units of the guess, off-diagonal entries times the root of 2."""
 
 ARMATURE, DAMPING, STIFFNESS, CONSTANT, FRICTION, GEAR = range(6)
-"""Places of the unknowns of one degree of freedom; the gear of each actuator is the last."""
+"""Places of the unknowns of one degree of freedom; gears, of the controls that act on it, are the last."""
 
 
 class Equations(NamedTuple):
@@ -25,7 +25,7 @@ class Equations(NamedTuple):
     Attributes:
       shared: `(batch, nv, 10 * carriers + 2 * tendons)`: coefficients of unknowns that several degrees of freedom
         share: what masses are more than the guess, then the stiffness and the damping of tendons.
-      own: `(batch, nv, 5 + nu)`: of the degree of freedom's own unknowns; of dry friction, as if it slid.
+      own: `(batch, nv, own)`: of the degree of freedom's own unknowns; of dry friction, as if it slid.
       guess: `(batch, nv)`: the force that the guess needs.
     """
 
@@ -47,7 +47,7 @@ class ForceBalance:
     def __init__(self, predictor: ArticulatedPredictor) -> None:
         self._predictor = predictor
         self.links, self.size = len(predictor.tree.motion.carriers), len(predictor.tree.scale)
-        controls = predictor.actuation.scale.shape[-1] if predictor.actuation is not None else 0
+        controls = predictor.actuation.controls.shape[-1] if predictor.actuation is not None else 0
         self.own = GEAR + controls
         friction = None if predictor.constraints is None else predictor.constraints.friction
         none = torch.zeros_like(predictor.tree.scale)
@@ -77,7 +77,7 @@ class ForceBalance:
         own[..., CONSTANT] = -joints.force_scale
         own[..., FRICTION] = joints.force_scale * self._rubs * qvel.sign()
         if actuation is not None:
-            own[..., GEAR:] = -actuation.scale * control.unsqueeze(-2)
+            own[..., GEAR:] = -actuation.gathered(actuation.scale * control.unsqueeze(-2))
         pulls = [
             scale * part.unsqueeze(-2) * joints.tendons.mT / joints.force_scale.unsqueeze(-1)
             for scale, part in (
@@ -110,7 +110,7 @@ class ForceBalance:
             damping=own[:, DAMPING] * joints.damping_scale,
             constant=own[:, CONSTANT] * joints.force_scale,
             stiffness=own[joints.springs, STIFFNESS] * joints.stiffness_scale,
-            gear=none if actuation is None else none * actuation.scale,
+            gear=none if actuation is None else actuation.spread_out(none) * actuation.scale,
             tendon_stiffness=tendons[0] * joints.tendon_stiffness_scale,
             tendon_damping=tendons[1] * joints.tendon_damping_scale,
             dry_friction=own[:, FRICTION] * joints.force_scale,
@@ -128,7 +128,7 @@ class ForceBalance:
             torch.zeros_like(tree.scale).index_copy(0, joints.springs, mechanics.stiffness / joints.stiffness_scale),
             mechanics.constant / joints.force_scale,
             mechanics.dry_friction / joints.force_scale,
-            *([] if actuation is None else (mechanics.gear / actuation.scale).unbind(-1)),
+            *([] if actuation is None else actuation.gathered(mechanics.gear / actuation.scale).unbind(-1)),
         ]
         tendons = torch.stack([
             mechanics.tendon_stiffness / joints.tendon_stiffness_scale,

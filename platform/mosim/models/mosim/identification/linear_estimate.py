@@ -9,7 +9,6 @@ _ROUNDING = 1e-12
 """Share of the largest singular value below which equations say nothing."""
 
 _LEAST_NOISE = 1e-9
-"""In units of the right sides: none are more exact."""
 
 _POWERS = (*range(-3, 7), 6, 6, 6)
 """Of ten: how much more certain than the belief equations are taken at most, one after the other. Double precision can
@@ -58,13 +57,14 @@ class LinearEstimate:
       directions: `(n, n)`: those combinations, one a row, of unknowns over their spread.
     """
 
-    def __init__(self, triangle: Tensor, equations: int, belief: Belief) -> None:
+    def __init__(self, triangle: Tensor, equations: int, belief: Belief, least_noise: float = _LEAST_NOISE) -> None:
         """Takes the equations in.
 
         Args:
           triangle: `(m, n + 1)`: `[matrix, right]`, or anything of the same Gram matrix, such as its triangular factor.
           equations: how many there were.
           belief: about the unknowns.
+          least_noise: in units of the right sides: none are more exact.
         """
         self._belief, self._spread = belief, belief.spread
         spread = belief.spread
@@ -75,7 +75,7 @@ class LinearEstimate:
         says = singular > _ROUNDING * singular[0]
         along = left.mT @ right
         unexplained = float((right - left[:, says] @ along[says]).square().sum())
-        self.noise = max((unexplained / max(equations - int(says.sum()), 1)) ** 0.5, _LEAST_NOISE)
+        self.noise = max((unexplained / max(equations - int(says.sum()), 1)) ** 0.5, least_noise)
         self._precision = torch.where(says, singular / self.noise, 0.0).square()
         self._targets = torch.where(says, along / torch.where(says, singular, 1.0), 0.0)
         self.deviation = (1 + self._precision).rsqrt()

@@ -7,6 +7,7 @@ is left is then computed with the parameters of the solve before, and taken off 
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -39,6 +40,9 @@ friction wants it to, which is at twice that rate, is pushed on."""
 
 _STRAINED = 0.05
 """How far a motion must be from what friction wants, over its accelerations, for friction to be at its strength."""
+
+_LEAST_NOISE = 1e-9
+"""Of the balances, in units of the forces that act: none are more exact."""
 
 _STILL = 1e-12
 """Squared accelerations below this are none."""
@@ -112,11 +116,11 @@ def identify(simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_s
     predictor = simulator.predictor
     if not isinstance(predictor, ArticulatedPredictor):
         raise TypeError(f"an articulated predictor is needed, which has masses, not a {type(predictor).__name__}.")
-    dtype = predictor.tree.guess.dtype
+    dtype, rounding = predictor.tree.guess.dtype, torch.finfo(states.dtype).eps
     rows = [part.to(dtype) for part in (states, actions, next_states)]
     others = torch.arange(len(states)) % _HELD_BACK == _HELD_BACK - 1
-    unseen = Transitions(simulator, predictor, *(part[others] for part in rows))
-    transitions = Transitions(simulator, predictor, *(part[~others] for part in rows))
+    unseen = Transitions(simulator, predictor, [part[others] for part in rows])
+    transitions = Transitions(simulator, predictor, [part[~others] for part in rows], rounding)
     neutral, before = predictor.mechanics(), unseen.unexplained()
     best = _estimate(predictor, transitions)
     after = unseen.unexplained()
@@ -158,30 +162,34 @@ class Transitions:
         self,
         simulator: NeuralSimulator,
         predictor: ArticulatedPredictor,
-        states: Tensor,
-        actions: Tensor,
-        next_states: Tensor,
+        rows: Sequence[Tensor],
+        rounding: float = 0.0,
     ) -> None:
+        """`rows` are states, actions and next states; `rounding` is that of their numbers, accelerations have more."""
+        states, actions, next_states = rows
         self._simulator, self._predictor, space = simulator, predictor, simulator.space
         self._coupled = bool(simulator.facts.skeleton.couplings)
         self.balances = uncoupled(simulator.facts)
         (qpos, qvel), (next_qpos, next_qvel) = space.split(states), space.split(next_states)
         free_rows = FreeRows(simulator.facts)
 
-        def rows(qpos: Tensor) -> Tensor:
+        def free_at(qpos: Tensor) -> Tensor:
             return torch.cat([free_rows(part) for part in qpos.split(_CHUNK)])
 
         exact = predictor.implicit_timestep > 0
         middle = space.integrate(qpos, 0.5 * space.difference(qpos, next_qpos))
-        free = rows(qpos) & _slides(simulator.facts, qvel, next_qvel)
+        free = free_at(qpos) & _slides(simulator.facts, qvel, next_qvel)
         if not exact:  # Within the step, what pushes one degree of freedom moves all.
-            free &= rows(middle) & rows(next_qpos)
+            free &= free_at(middle) & free_at(next_qpos)
             free &= free.all(-1, keepdim=True)
         kept = free.sum(-1).argsort(descending=True, stable=True)[:_MOST_TRANSITIONS]
         kept = kept[free[kept].any(-1)]
         self.free, self.control = free[kept], actions[kept]
         self._start = qpos[kept], qvel[kept]
         self.rates = (next_qvel - qvel)[kept] / simulator.facts.timestep
+        size = self.rates.square().mean(0).clamp_min(_STILL).sqrt()
+        share = next_qvel[kept].square().mean(0).sqrt() / simulator.facts.timestep / size
+        self.rounding = max(rounding * float(share.mean()) if len(kept) else 0.0, _LEAST_NOISE)
         self.qpos = (qpos if exact else middle)[kept]
         self.qvel = (qvel if exact else 0.5 * (qvel + next_qvel))[kept]
         self.damped = (next_qvel if exact else 0.5 * (qvel + next_qvel))[kept]
@@ -219,7 +227,7 @@ def _solve(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> Li
     triangles, sizes, count = _compressed(balance, transitions, rates)
     equations, belief = torch.cat(triangles), MechanicalBelief(balance, rates)
     weight = _SCALE_WEIGHT * (equations[:, :-1] * belief.spread).norm()
-    return LinearEstimate(torch.cat([equations, weight * sizes]), count, belief)
+    return LinearEstimate(torch.cat([equations, weight * sizes]), count, belief, transitions.rounding)
 
 
 def _compressed(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> tuple[list[Tensor], Tensor, int]:

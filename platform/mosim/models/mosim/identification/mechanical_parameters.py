@@ -65,13 +65,16 @@ class MechanicalParameters:
       sprung, rubbed: the degrees of freedom that can have a spring, and those that have dry friction.
       tendons: names of the fixed tendons.
       pulls: `(tendons, nv)`: generalised forces of a unit of pull.
-      links, size, controls: how many carriers, degrees of freedom and controls there are.
+      geared: degrees of freedom and the controls that act on them, one pair after the other.
+      links, size: how many carriers and degrees of freedom there are.
     """
 
     def __init__(self, facts: SystemFacts, predictor: ArticulatedPredictor) -> None:
         self._balance, self._predictor = ForceBalance(predictor), predictor
         tree, joints, actuation = predictor.tree, predictor.joints, predictor.actuation
-        carriers, self.controls = tree.motion.carriers, facts.nu
+        carriers, self._controls = tree.motion.carriers, facts.nu
+        acts = [] if actuation is None else actuation.spread_out(actuation.acts).nonzero().tolist()
+        self.geared = tuple((dof, control) for dof, control in acts)
         self.links, self.size = len(carriers), facts.nv
         self.bodies = tuple(_body_name(facts, carrier) for carrier in carriers)
         self.sprung = tuple(joints.springs.tolist())
@@ -82,7 +85,8 @@ class MechanicalParameters:
         self.dofs = tuple(name.removeprefix("qvel/") for name in facts.layout.names[facts.layout.qvel])
         self.each = tuple(self._names(facts))
         none = tree.scale.new_zeros(0)
-        gears = none if actuation is None else actuation.scale.flatten()
+        self._geared = tuple(torch.tensor(self.geared, dtype=torch.long).view(-1, 2).unbind(-1))
+        gears = none if actuation is None else actuation.scale[self._geared]
         own = (
             joints.tendon_stiffness_scale,
             joints.tendon_damping_scale,
@@ -109,14 +113,14 @@ class MechanicalParameters:
         tendons = (mechanics.tendon_stiffness, mechanics.tendon_damping)
         rubbed = mechanics.dry_friction[list(self.rubbed)]
         joints = (mechanics.armature, mechanics.damping, mechanics.stiffness, mechanics.constant, rubbed)
-        return torch.cat([*inertial, *tendons, *joints, mechanics.gear.flatten()]).to(self.scale)
+        return torch.cat([*inertial, *tendons, *joints, mechanics.gear[self._geared]]).to(self.scale)
 
     def mechanics(self, values: Tensor) -> Mechanics:
         """The reverse of `of`."""
         tendons = [len(self.tendons)] * 2
         joints = [self.size, self.size, len(self.sprung), self.size, len(self.rubbed)]
         inertial, *of_tendons, armature, damping, stiffness, constant, rubbed, gear = values.split(
-            [INERTIAL * self.links, *tendons, *joints, self.size * self.controls]
+            [INERTIAL * self.links, *tendons, *joints, len(self.geared)]
         )
         return Mechanics(
             pseudo_inertia=torch.stack([_pseudo_inertia(row) for row in inertial.unflatten(0, (-1, INERTIAL))]),
@@ -124,7 +128,7 @@ class MechanicalParameters:
             damping=damping,
             constant=constant,
             stiffness=stiffness,
-            gear=gear.unflatten(0, (self.size, self.controls)),
+            gear=gear.new_zeros(self.size, self._controls).index_put(self._geared, gear),
             tendon_stiffness=of_tendons[0],
             tendon_damping=of_tendons[1],
             dry_friction=torch.zeros_like(armature).index_copy(0, torch.tensor(self.rubbed).long(), rubbed),
@@ -187,8 +191,10 @@ class MechanicalParameters:
         ):
             rows[:, dofs, at + torch.arange(len(dofs))] = equations.own[:, dofs, place]
             at += len(dofs)
-        gears = at + torch.arange(self.size * self.controls).view(self.size, self.controls)
-        rows[:, every.unsqueeze(-1), gears] = equations.own[..., GEAR:]
+        actuation = self._predictor.actuation
+        if actuation is not None:
+            dofs, place = actuation.acts.nonzero().unbind(-1)
+            rows[:, dofs, at + torch.arange(len(dofs))] = equations.own[:, dofs, GEAR + place]
         return rows
 
     def _names(self, facts: SystemFacts) -> Iterator[Parameter]:
@@ -214,10 +220,9 @@ class MechanicalParameters:
         for kind, unit in units.items():
             for dof in {"stiffness": self.sprung, "frictionloss": self.rubbed}.get(kind, range(self.size)):
                 yield Parameter(f"{kind} of {self.dofs[dof]}", kind, unit[turns[dof]], int(motion.trees[dof]))
-        for dof, name in enumerate(self.dofs):
-            for control in range(self.controls):
-                tree, unit = int(motion.trees[dof]), units["constant"][turns[dof]]
-                yield Parameter(f"gear of ctrl[{control}] on {name}", "gear", unit, tree)
+        for dof, control in self.geared:
+            tree, unit = int(motion.trees[dof]), units["constant"][turns[dof]]
+            yield Parameter(f"gear of ctrl[{control}] on {self.dofs[dof]}", "gear", unit, tree)
 
     def _inertial_scale(self) -> Tensor:
         guess = self._predictor.tree.guess @ self._predictor.tree.guess.mT

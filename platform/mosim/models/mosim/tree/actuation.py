@@ -3,19 +3,24 @@
 import torch
 from torch import Tensor, nn
 
-from mosim.geometry import buffer
+from mosim.geometry import buffer, index_buffer
 from mosim.models.mosim.remembered import remembered
 from mosim.robots import SystemFacts
 
 
 class Actuation(nn.Module):
-    """`gear @ ctrl`: motors, wherever they act.
+    """`gear @ ctrl`: motors, each acting where its transmission reaches.
 
     Attributes:
-      gear_share: `(nv, nu)`, in units of `scale`.
+      gear_share: `(nv, most)`, in units of `scale`: of the controls that act on a degree of freedom.
+      controls: `(nv, most)`: which these are; of a degree of freedom that has fewer, the rest is 0 and does not act.
+      acts: `(nv, most)`: 1 where one does, else 0.
+      scale: `(nv, nu)`.
     """
 
     scale: Tensor
+    controls: Tensor
+    acts: Tensor
     _middle: Tensor
     _half_range: Tensor
 
@@ -29,12 +34,25 @@ class Actuation(nn.Module):
             ("scale", 2 * force.unsqueeze(-1) / (upper - lower)),
         ):
             buffer(self, name, values.numpy(), force.dtype)
-        self.gear_share = nn.Parameter(torch.zeros(facts.nv, facts.nu))
+        acting = [[control for control in range(facts.nu) if dof in facts.actuated[control]] for dof in range(facts.nv)]
+        most = max(map(len, acting))
+        index_buffer(self, "controls", [each + [0] * (most - len(each)) for each in acting])
+        counts = torch.tensor([len(each) for each in acting]).unsqueeze(-1)
+        buffer(self, "acts", (torch.arange(most) < counts).numpy(), force.dtype)
+        self.gear_share = nn.Parameter(torch.zeros(facts.nv, most))
 
     @remembered
     def gear(self) -> Tensor:
         """`(nv, nu)`: force of a unit of control."""
-        return self.gear_share.to(self.scale.dtype) * self.scale
+        return self.spread_out(self.gear_share.to(self.scale.dtype)) * self.scale
+
+    def spread_out(self, acting: Tensor) -> Tensor:
+        """Numbers of the controls that act, `(nv, most)`, as `(nv, nu)`: zero of the others."""
+        return torch.zeros_like(self.scale).scatter_add(1, self.controls, acting * self.acts)
+
+    def gathered(self, each: Tensor) -> Tensor:
+        """The reverse: of `(..., nv, nu)`, those that act, `(..., nv, most)`."""
+        return each.gather(-1, self.controls.expand(*each.shape[:-1], -1)) * self.acts
 
     @remembered
     def matrix(self) -> Tensor:

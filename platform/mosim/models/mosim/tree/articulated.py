@@ -166,4 +166,4 @@ class ArticulatedPredictor(nn.Module):
             friction.set_strength(strength.clamp_min(SMALLEST_SHARE * friction.scale))
         self.joints.constant_share.copy_(mechanics.constant / self.joints.force_scale)
         if self.actuation is not None:
-            self.actuation.gear_share.copy_(mechanics.gear / self.actuation.scale)
+            self.actuation.gear_share.copy_(self.actuation.gathered(mechanics.gear / self.actuation.scale))
