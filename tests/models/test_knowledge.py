@@ -86,11 +86,15 @@ def test_a_hinge_that_makes_no_turn_in_the_data_shows_its_angle() -> None:
 def undrawn(facts: SystemFacts) -> SystemFacts:
     """The facts without what only a drawing tells, and with another robot's."""
     joints = tuple(
-        joint.model_copy(update={"limited": not joint.limited, "lower": -0.1, "upper": 0.1}) for joint in facts.joints
+        joint.model_copy(
+            update={"limited": not joint.limited, "lower": -0.1, "upper": 0.1, "dry_friction": not joint.dry_friction}
+        )
+        for joint in facts.joints
     )
     return facts.model_copy(
         update={
             "joints": joints,
+            "actuated": tuple(() for _ in facts.actuated),
             "cyclic": (),
             "cyclic_unconstrained": (),
             "heading_symmetric": False,

@@ -54,6 +54,12 @@ def forces_along(gap: Tensor, stiffness: Tensor, strength: Tensor | None) -> Ten
     return torch.where(strength < 0, pushed, held)
 
 
+def all_in_every_state(size: int, qpos: Tensor) -> tuple[Tensor, Tensor]:
+    """Of so many constraints that always act, the index in the batch of `qpos`, and which each is, both `(n,)`."""
+    states, rows = (torch.arange(count, device=qpos.device) for count in (len(qpos), size))
+    return states.repeat_interleave(size), rows.repeat(len(qpos))
+
+
 def by_sample(
     parts: Sequence[Rows], batch: int, few: Sequence[int]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]]:

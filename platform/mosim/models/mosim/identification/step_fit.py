@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from mosim.core.threads import single_threaded
 from mosim.models.mosim.constraints.compliance import FRICTION, NUMBERS, WEIGHT
-from mosim.models.mosim.constraints.constrained_motion import ConstraintRows, DryFrictionRows
+from mosim.models.mosim.constraints.constrained_motion import ConstraintRows
+from mosim.models.mosim.constraints.dry_friction_rows import DryFrictionRows
 from mosim.models.mosim.identification import robust_least_squares
 from mosim.models.mosim.identification.force_balance import ForceBalance
 from mosim.models.mosim.identification.robust_least_squares import cauchy_weights, sizes

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from mosim.core.shapes import Action, Qpos, Qvel
 from mosim.models.mosim.config import NeuralSimulatorConfig
-from mosim.models.mosim.constraints.constrained_motion import DryFrictionRows, constraints_of
+from mosim.models.mosim.constraints.constrained_motion import constraints_of
+from mosim.models.mosim.constraints.dry_friction_rows import DryFrictionRows
 from mosim.models.mosim.tree import spatial_inertia
 from mosim.models.mosim.tree.actuation import Actuation
 from mosim.models.mosim.tree.joint_forces import JointForces

@@ -1,0 +1,63 @@
+"""Rows of contacts: the edges of friction pyramids."""
+
+import torch
+from torch import Tensor, nn
+
+from mosim.models.mosim.constraints.compliance import Compliance
+from mosim.models.mosim.constraints.contact_motion import ContactMotion
+from mosim.models.mosim.constraints.rows import Rows
+from mosim.models.mosim.tree.mass_tree import InverseWeights
+from mosim.models.statistics import Statistics
+from mosim.robots import SystemFacts
+
+
+class ContactRows(nn.Module):
+    """The deepest contacts: the edges of a friction pyramid each, four, or of a planar robot three."""
+
+    _response: Tensor
+    _sides: Tensor
+    _share: Tensor
+
+    def __init__(self, facts: SystemFacts, statistics: Statistics, most: int) -> None:
+        super().__init__()
+        self._motion = ContactMotion(facts, statistics.acceleration_std, most)
+        # A gap that never opens wide enough to be seen moving has no response; it is given the median.
+        response = statistics.contact_response
+        response = torch.where(response > 0, response, response.median().clamp_min(1e-6))
+        self.register_buffer("_response", response, persistent=False)
+        # An edge is the normal and a share of each direction of friction. A planar robot's motion knows but one
+        # direction of friction, so two of its edges are the normal alone: one of twice the stiffness.
+        self.planar = self._motion.planar
+        sides = [[1.0], [-1.0], [0.0]] if self.planar else [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]
+        self.register_buffer("_sides", torch.tensor(sides), persistent=False)
+        self.register_buffer("_share", torch.tensor([1.0, 1.0, 2.0] if self.planar else [1.0] * 4), persistent=False)
+        self.size, self._size = len(sides) * most, facts.nv
+        self.compliance = Compliance(self._motion.gaps.size)
+
+    def weights(self, inverse: InverseWeights) -> Tensor:
+        """`W` over that before training, `(gaps,)`, by MuJoCo's rule."""
+        gaps = self._motion.gaps
+        return self._response / (inverse.links[gaps.first] + inverse.links[gaps.second])
+
+    def acting(self, qpos: Tensor) -> tuple[Tensor, Tensor]:
+        """Which gaps are closed: of each the index in the batch, and which gap it is, `(n,)`."""
+        closed = self._motion(qpos, qpos.new_zeros(len(qpos), self._size))
+        return closed.sample, closed.which
+
+    def forward(self, qpos: Tensor, qvel: Tensor) -> Rows:
+        """The rows of a batch of states."""
+        sample, which, distance, jacobian, speed = self._motion(qpos, qvel)
+        numbers = self.compliance(sample, which)
+        friction = (self._motion.gaps.friction[which] * numbers.friction).unsqueeze(-1)
+        jacobian = jacobian[:, :1] + friction.unsqueeze(-1) * (self._sides @ jacobian[:, 1:])
+        speed = speed[:, :1] + friction * (speed[:, 1:] @ self._sides.mT)
+        stiffness, target = numbers.at(-distance)
+        target = target.unsqueeze(-1) - numbers.damping.unsqueeze(-1) * speed
+        stiffness = (stiffness / self._response[which]).unsqueeze(-1) / _pyramid(friction) * self._share
+        return Rows(sample, jacobian, target, stiffness)
+
+
+def _pyramid(friction: Tensor) -> Tensor:
+    """By how much softer than the normal alone MuJoCo makes the edges of a friction pyramid, of its shape."""
+    square = friction.square()
+    return torch.where(friction > 0, 2 * square * (1 + square), 4.0)
