@@ -100,6 +100,15 @@ def uncoupled(facts: SystemFacts) -> tuple[Combination, ...]:
     return tuple(found)
 
 
+def coupled_motion(rates: Tensor, balances: Sequence[Combination]) -> Tensor:
+    """Accelerations, `(batch, nv)`, which those of the balances' first degrees of freedom make couplings ask for."""
+    moved = torch.zeros_like(rates)
+    for balance in balances:
+        for dof, weight in zip(balance.dofs, balance.weights, strict=True):
+            moved[:, dof] += weight * rates[:, balance.dofs[0]]
+    return moved
+
+
 def without_couplings(rows: Tensor, balances: Sequence[Combination], force_scale: Tensor) -> Tensor:
     """Combinations, `(batch, balances, n)`, of rows of the balances of all degrees of freedom, `(batch, nv, n)`."""
     return torch.stack([each.in_units_of(force_scale) @ rows[:, list(each.dofs)] for each in balances], dim=1)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mosim.core.threads import single_threaded
 from mosim.models.mosim.identification.force_balance import Equations, ForceBalance
-from mosim.models.mosim.identification.free_rows import Combination, FreeRows, uncoupled
+from mosim.models.mosim.identification.free_rows import Combination, FreeRows, coupled_motion, uncoupled
 from mosim.models.mosim.identification.linear_estimate import LinearEstimate
 from mosim.models.mosim.identification.mechanical_belief import MechanicalBelief
 from mosim.models.mosim.neural_simulator import NeuralSimulator
@@ -49,6 +49,10 @@ _STILL = 1e-12
 
 _EXACT = 1e-5
 """Share of squared accelerations, or forces, up to which what is left unexplained is rounding."""
+
+_WEIGHINGS, _ALIKE, _FAR_OFF = 8, 3.0, 0.01
+"""How often the noise of balances is found at most; by how much it may differ from what is left of them; and what may
+be left anyway, in units of the forces that act."""
 
 _SCALE_WEIGHT = 10.0
 """Of the size of all forces, over all other equations together."""
@@ -129,29 +133,29 @@ def identify(simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_s
     return MassFit(
         transitions=len(transitions.rates),
         free=transitions.free.sum(0),
-        residual=best.noise,
-        parameters=len(best.deviation),
-        known=int((best.deviation < 0.5).sum()),
+        residual=best.left,
+        parameters=len(best.unknowns),
+        known=int((best.estimate.deviation < 0.5).sum()),
         unexplained=after,
         taken=taken,
     )
 
 
-def _estimate(predictor: ArticulatedPredictor, transitions: "Transitions") -> LinearEstimate:
-    """Gives the predictor the likeliest numbers, and returns what they were found from."""
+def _estimate(predictor: ArticulatedPredictor, transitions: "Transitions") -> "_Found":
+    """Gives the predictor the likeliest numbers."""
     balance = ForceBalance(predictor)
     correction, scale = torch.zeros_like(transitions.rates), transitions.rates.square().mean().sqrt()
     best = _solve(balance, transitions, transitions.rates)
-    predictor.assign(balance.mechanics(best.most_likely()))
+    predictor.assign(balance.mechanics(best.unknowns))
     for _ in range(_CORRECTIONS):
         before, correction = correction, transitions.correction()
         if not (correction - before).square().mean().sqrt() > _CORRECTED * scale:
             break
-        estimate = _solve(balance, transitions, transitions.rates - correction)
-        if estimate.noise > best.noise:
+        found = _solve(balance, transitions, transitions.rates - correction)
+        if found.estimate.noise > best.estimate.noise:
             break
-        best = estimate
-        predictor.assign(balance.mechanics(best.most_likely()))
+        best = found
+        predictor.assign(balance.mechanics(best.unknowns))
     return best
 
 
@@ -222,12 +226,32 @@ def _slides(facts: SystemFacts, qvel: Tensor, next_qvel: Tensor) -> Tensor:
     return ~rubs | ((needed > _STRAINED * gained.square().mean(0).sqrt()) & (qvel * next_qvel > 0))
 
 
-def _solve(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> LinearEstimate:
-    """What the balance at given accelerations says, and what is likely anyway."""
+class _Found(NamedTuple):
+    """Unknowns, `(n,)`, what they were found from, and the standard deviation of what they leave of a balance."""
+
+    unknowns: Tensor
+    estimate: LinearEstimate
+    left: float
+
+
+def _solve(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> _Found:
+    """What the balance at given accelerations says, and what is likely anyway.
+
+    Impossible numbers may fit as well as any, such as negative dampings that make up for no masses. Where the likeliest
+    leave far more, the balances are less exact than such numbers let them seem.
+    """
     triangles, sizes, count = _compressed(balance, transitions, rates)
     equations, belief = torch.cat(triangles), MechanicalBelief(balance, rates)
     weight = _SCALE_WEIGHT * (equations[:, :-1] * belief.spread).norm()
-    return LinearEstimate(torch.cat([equations, weight * sizes]), count, belief, transitions.rounding)
+    noise, every = transitions.rounding, torch.cat([equations, weight * sizes])
+    for _ in range(_WEIGHINGS):
+        estimate = LinearEstimate(every, count, belief, noise)
+        unknowns = estimate.most_likely()
+        missed = equations[:, :-1] @ unknowns - equations[:, -1]
+        noise = float(missed.square().sum() / max(count, 1)) ** 0.5
+        if noise < _FAR_OFF or estimate.noise / _ALIKE < noise < _ALIKE * estimate.noise:
+            break
+    return _Found(unknowns, estimate, noise)
 
 
 def _compressed(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> tuple[list[Tensor], Tensor, int]:
@@ -235,7 +259,7 @@ def _compressed(balance: ForceBalance, transitions: Transitions, rates: Tensor) 
 
     Forces could all be larger or smaller by one factor a tree, which motion does not tell; the smallest, none at all,
     would balance best. So what the guess's inertia gives for the square of accelerations is kept, which is positive
-    whatever the masses are.
+    whatever the masses are; of what couplings allow of them, since what stands against couplings is in no balance.
 
     Returns:
       `[matrix, right]` of each balance, `(m, unknowns + 1)`; the sizes', `(trees, unknowns + 1)`; and how many
@@ -255,9 +279,8 @@ def _compressed(balance: ForceBalance, transitions: Transitions, rates: Tensor) 
             rows = torch.cat([triangles[number].view(-1, rows.shape[1]), rows])
             triangles[number] = torch.linalg.qr(rows, mode="r")[1] if len(rows) > rows.shape[1] else rows
         inertia = balance.of_inertia(transitions.qpos[chunk], rates[chunk])
-        along += torch.einsum(
-            "bj,bjk->jk", rates[chunk] * whole[chunk], torch.cat([inertia.shared, inertia.own], dim=-1)
-        )
+        moved = coupled_motion(rates[chunk], transitions.balances) * whole[chunk]
+        along += torch.einsum("bj,bjk->jk", moved, torch.cat([inertia.shared, inertia.own], dim=-1))
     shared, trees = balance.shared, balance.trees
 
     def own(dof: int) -> slice:
