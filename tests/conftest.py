@@ -6,12 +6,16 @@ import warnings
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 # Set before anything imports OpenMP: the tests share few cores with each other and with Ray's workers.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell starts what runs in its background deaf to Ctrl-C, which the commands under test would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 warnings.filterwarnings("ignore", module="glfw")
+# No test fails because the machine is busy.
+settings.register_profile("mosim", deadline=None)
+settings.load_profile("mosim")
 
 
 _LONGEST = ("test_readme.py", "test_installs.py", "test_whole_run.py", "test_study.py", "test_phases.py")

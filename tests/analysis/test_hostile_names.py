@@ -90,7 +90,7 @@ def test_a_browser_shows_every_name_and_runs_none(hostile: Any, chromium: Any, t
     assert [line for line in chromium.get_log("browser") if line["level"] == "SEVERE"] == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text() | st.sampled_from(HOSTILE))
 def test_embedded_json_is_json_and_no_markup(text: str) -> None:
     content = embedded({text: [text]})

@@ -33,7 +33,7 @@ PARTS = [
 
 
 @given(st.permutations(PARTS))
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 def test_flags_mean_the_same_in_any_order(parts: list[tuple[str, ...]]) -> None:
     assert train(*(word for part in parts for word in part)) == train(*(word for part in PARTS for word in part))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, model_validator
 
@@ -88,7 +88,6 @@ def test_of_what_is_missing_the_part_around_it_is_told(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=6), st.data())
-@settings(deadline=None)
 def test_the_line_of_any_key_is_found_in_any_file(
     tmp_path_factory: pytest.TempPathFactory, widths: list[int], data: st.DataObject
 ) -> None:

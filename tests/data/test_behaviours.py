@@ -37,7 +37,7 @@ def test_holds_are_geometric_and_some_actions_are_zero() -> None:
     assert drawn[~zero].std() == pytest.approx(1 / np.sqrt(3), rel=0.03)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     steps=st.integers(1, 300),

@@ -38,7 +38,7 @@ def trajectories_of(episodes: list[Episode]) -> Trajectories:
     return Trajectories(FACTS, states, actions, offsets, np.stack([episode.context for episode in episodes]))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=6), context_size=st.integers(0, 3))
 def test_shards_return_what_was_written(lengths: list[int], context_size: int) -> None:
     episodes = random_episodes(lengths, context_size)
@@ -51,7 +51,7 @@ def test_shards_return_what_was_written(lengths: list[int], context_size: int) -
     np.testing.assert_array_equal(arrays.contexts, np.stack([episode.context for episode in episodes]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=6), window=st.integers(1, 14))
 def test_windows_stay_within_episodes_and_miss_none(lengths: list[int], window: int) -> None:
     trajectories = trajectories_of(random_episodes(lengths))

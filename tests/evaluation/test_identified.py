@@ -32,7 +32,7 @@ def named(found: Identified, of: str, name: str) -> Number:
     return number
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**16), st.integers(1, 4), st.integers(0, 3))
 def test_base_parameters_say_what_equations_say(seed: int, rank: int, more: int) -> None:
     random = torch.Generator().manual_seed(seed)

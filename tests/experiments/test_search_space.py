@@ -94,7 +94,7 @@ def check(space: Space, draw: Draw) -> None:
 
 
 @given(spaces(), st.integers(1, 4), st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_draws_are_of_the_space_and_make_valid_recipes(space: Space, count: int, seed: int) -> None:
     draws = space.draws(count, seed)
     assert draws
@@ -108,7 +108,7 @@ def test_draws_are_of_the_space_and_make_valid_recipes(space: Space, count: int,
 
 
 @given(spaces(grids=False), st.integers(0, 1000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_what_optuna_suggests_is_of_the_space(space: Space, seed: int) -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
     for _ in range(5):
@@ -159,7 +159,7 @@ def test_a_dimension_at_the_end_leaves_the_others_as_they_were() -> None:
 
 
 @given(spaces(), st.integers(0, 9))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_samples_hold_every_option(space: Space, seed: int) -> None:
     samples = space.samples(3, seed)
     for draw in samples:

@@ -140,7 +140,7 @@ def test_the_first_model_reads_no_number_of_mass_or_force(name: str) -> None:
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 10_000), size=st.floats(0.0, 3.0))
 def test_whatever_is_learned_stays_physical(seed: int, size: float) -> None:
     _, facts = load("every joint")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from dm_control import suite
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -81,7 +81,6 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     torch.set_num_threads(before)
 
 
-@settings(deadline=None)
 @given(problems)
 def test_accelerations_are_those_of_torch(problem: Problem) -> None:
     found = constraint_forces.accelerations(*problem, searches=10)
@@ -90,7 +89,6 @@ def test_accelerations_are_those_of_torch(problem: Problem) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * scale)
 
 
-@settings(deadline=None)
 @given(problems)
 def test_gradients_are_those_of_torch(problem: Problem) -> None:
     weights = torch.randn(problem.force.shape, generator=torch.Generator().manual_seed(1))

@@ -42,7 +42,7 @@ def random_states(count: int, seed: int = 0) -> torch.Tensor:
     return torch.cat([simulator().space.normalise(states[:, : FACTS.nq]), states[:, FACTS.nq :]], dim=-1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), size=st.floats(1e-3, 1e2))
 def test_inverse_inertia_is_symmetric_positive_definite(seed: int, size: float) -> None:
     model = simulator(seed=seed % 7).double()

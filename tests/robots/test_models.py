@@ -149,7 +149,7 @@ def test_joints_without_a_name_take_one_that_is_free(tmp_path: Path) -> None:
 @given(
     st.lists(st.sampled_from(["", "a", "a[0]", "a[1]", "a[0] (2)", "joint0", "joint2", "关节"]), min_size=3, max_size=3)
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_two_dimensions_of_the_state_are_called_alike(tmp_path: Path, names: list[str]) -> None:
     given_names = [name for name in names if name]
     assume(len(set(given_names)) == len(given_names))
