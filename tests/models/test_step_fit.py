@@ -35,6 +35,16 @@ def test_the_impedance_is_mujocos(solimp: tuple[float, ...]) -> None:
         assert float(stiffness) == pytest.approx(data.efc_D[0] * model.body_invweight0[1, 0], rel=1e-6)
 
 
+@pytest.mark.parametrize("midpoint", [-6.0, 0.0, 6.0])
+def test_however_steep_the_impedance_is_gradients_are_numbers(midpoint: float) -> None:
+    learned = Compliance(1).learned().detach().repeat(50, 1)
+    learned[:, 6], learned[:, 7] = midpoint, 7.0  # A power of a thousand.
+    learned.requires_grad_()
+    stiffness, target = Impedances.of(learned).at(torch.linspace(0.0, 0.002, 50))
+    [gradient] = torch.autograd.grad((stiffness + target).sum(), [learned])
+    assert torch.isfinite(gradient).all()
+
+
 @pytest.mark.parametrize("task", ["cheetah-run", "humanoid-walk", "stacker-stack_2"])
 def test_inverse_weights_are_mujocos(task: str) -> None:
     system = load_task(task)

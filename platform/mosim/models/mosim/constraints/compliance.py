@@ -99,8 +99,10 @@ class Impedances(NamedTuple):
           SI units.
         """
         share = (depth / self.width).clamp(_SMALLEST, 1.0)
-        rising = self.midpoint * (share / self.midpoint) ** self.power
-        ending = 1 - (1 - self.midpoint) * ((1 - share).clamp_min(_SMALLEST) / (1 - self.midpoint)) ** self.power
+        # Each power of its own side alone: a large one overflows on the other, and its gradient is no number.
+        below, above = torch.minimum(share, self.midpoint), torch.maximum(share, self.midpoint)
+        rising = self.midpoint * (below / self.midpoint) ** self.power
+        ending = 1 - (1 - self.midpoint) * ((1 - above).clamp_min(_SMALLEST) / (1 - self.midpoint)) ** self.power
         impedance = self.first + torch.where(share <= self.midpoint, rising, ending) * (self.full - self.first)
         return self.weight * impedance / (1 - impedance), self.stiffness * impedance * depth
 
