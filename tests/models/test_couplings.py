@@ -7,9 +7,7 @@ import torch
 
 from mosim.geometry import Coupling, FixedTendon
 from mosim.models import (
-    ConstraintsConfig,
     NeuralSimulator,
-    NeuralSimulatorConfig,
     Statistics,
     fit_constraints,
     identify,
@@ -18,10 +16,9 @@ from mosim.models.mosim.identification.free_rows import uncoupled
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 from mosim.robots import read_facts
 from mosim.tasks import load_task
+from physics_steps import CONFIG
 from random_steps import random_steps
 from true_mechanics import true_mechanics
-
-CONFIG = NeuralSimulatorConfig(predictor="articulated", constraints=ConstraintsConfig(), correctors=())
 
 COUPLED = """
 <mujoco>

@@ -6,19 +6,16 @@ import pytest
 import torch
 
 from mosim.models import (
-    ConstraintsConfig,
     NeuralSimulator,
-    NeuralSimulatorConfig,
     Statistics,
     fit_constraints,
     identify,
 )
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 from mosim.robots import read_facts
+from physics_steps import CONFIG
 from random_steps import random_steps
 from true_mechanics import true_mechanics
-
-CONFIG = NeuralSimulatorConfig(predictor="articulated", constraints=ConstraintsConfig(), correctors=())
 
 RUBBING = """
 <mujoco>

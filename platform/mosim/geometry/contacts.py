@@ -87,12 +87,9 @@ class ContactGaps(nn.Module):
         axes = [rotation_of(shape.frame.quaternion)[:, 2:] * (shape.kind == "capsule") for _, shape, _, _ in floor]
         buffer(self, "_floor_axis", np.array(axes).reshape(-1, 3, 1))
         index_buffer(self, "_floor_links", [shape.frame.link % (world + 1) for _, shape, _, _ in floor])
-        shapes = [shape for _, shape, _, _ in floor]
-        index_buffer(self, "_ellipsoids", [index for index, shape in enumerate(shapes) if shape.kind == "ellipsoid"])
-        semi_axes = [
-            rotation_of(shape.frame.quaternion) * np.array(shape.size) * (shape.kind == "ellipsoid") for shape in shapes
-        ]
-        buffer(self, "_semi_axes", np.array(semi_axes).reshape(-1, 3, 3))
+        ellipsoids = [shape.kind == "ellipsoid" for _, shape, _, _ in floor]
+        index_buffer(self, "_ellipsoids", np.flatnonzero(ellipsoids).tolist())
+        buffer(self, "_semi_axes", np.array([_semi_axes(shape) for _, shape, _, _ in floor]).reshape(-1, 3, 3))
 
         rounds = [index for index, shape in enumerate(skeleton.shapes) if shape.kind in ("sphere", "capsule")]
         pairs = [pair for pair in skeleton.pairs if {pair.first, pair.second} <= set(rounds)]
@@ -302,6 +299,11 @@ def _over_plane(skeleton: Skeleton, pair: Pair) -> list[tuple[Pair, Shape, tuple
 def _place(shape: Shape, offset: tuple[float, float, float]) -> np.ndarray:
     """Where in its link a shape has what is `offset` from its middle, in metres."""
     return np.array(shape.frame.position) + rotation_of(shape.frame.quaternion) @ np.array(offset)
+
+
+def _semi_axes(shape: Shape) -> np.ndarray:
+    """Of an ellipsoid, the columns of `(3, 3)`, in its link's frame and in metres; zero of any other shape."""
+    return rotation_of(shape.frame.quaternion) * np.array(shape.size) * (shape.kind == "ellipsoid")
 
 
 def _reach(shape: Shape) -> float:

@@ -101,6 +101,8 @@ def _couplings(model: mujoco.MjModel) -> Iterator[Coupling]:
             continue
         # MuJoCo's equality, and lengths, are measured from the reference pose.
         weights = weights - slope * others
+        if not weights.any():
+            continue  # It keeps nothing.
         links, coefficients = _terms(weights)
         value = offset + float(weights @ reference)
         name = model.equality(index).name or f"equality{index}"

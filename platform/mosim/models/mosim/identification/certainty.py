@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mosim.core.threads import single_threaded
+from mosim.models.mosim.identification.free_rows import without_couplings
 from mosim.models.mosim.identification.mass_fit import Transitions
 from mosim.models.mosim.identification.mechanical_parameters import MechanicalParameters
 from mosim.models.mosim.neural_simulator import NeuralSimulator
@@ -123,7 +124,7 @@ def certainty_of(
         raise TypeError(f"an articulated predictor is needed, which has masses, not a {type(predictor).__name__}.")
     transitions = Transitions(simulator, predictor, [part.double() for part in (states, actions, next_states)])
     triangles = _triangles(simulator, predictor, parameters, transitions)
-    counts = [int(transitions.free[:, list(each.dofs)].all(-1).sum()) for each in transitions.balances]
+    counts = transitions.usable.sum(0).tolist()
     seen = [0] * simulator.facts.nv
     for each, count in zip(transitions.balances, counts, strict=True):
         for dof in each.dofs:
@@ -165,11 +166,9 @@ def _triangles(
             transitions.control[chunk],
         )  # fmt: skip
         every = torch.cat([rows, (rows @ values).unsqueeze(-1)], dim=-1)
-        free = transitions.free[chunk]
-        for number, combination in enumerate(transitions.balances):
-            dofs = list(combination.dofs)
-            found = combination.in_units_of(predictor.joints.force_scale) @ every[:, dofs][free[:, dofs].all(-1)]
-            triangles[number] = _triangular(torch.cat([triangles[number], found]))
+        every = without_couplings(every, transitions.balances, predictor.joints.force_scale)
+        for number, usable in enumerate(transitions.usable[chunk].unbind(-1)):
+            triangles[number] = _triangular(torch.cat([triangles[number], every[usable, number]]))
     return triangles
 
 

@@ -189,6 +189,7 @@ class Transitions:
         kept = free.sum(-1).argsort(descending=True, stable=True)[:_MOST_TRANSITIONS]
         kept = kept[free[kept].any(-1)]
         self.free, self.control = free[kept], actions[kept]
+        self.usable = torch.stack([self.free[:, list(each.dofs)].all(-1) for each in self.balances], dim=-1)
         self._start = qpos[kept], qvel[kept]
         self.rates = (next_qvel - qvel)[kept] / simulator.facts.timestep
         size = self.rates.square().mean(0).clamp_min(_STILL).sqrt()
@@ -240,7 +241,8 @@ def _solve(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> _F
     Impossible numbers may fit as well as any, such as negative dampings that make up for no masses. Where the likeliest
     leave far more, the balances are less exact than such numbers let them seem.
     """
-    triangles, sizes, count = _compressed(balance, transitions, rates)
+    triangles, sizes = _compressed(balance, transitions, rates)
+    count = int(transitions.usable.sum())
     equations, belief = torch.cat(triangles), MechanicalBelief(balance, rates)
     weight = _SCALE_WEIGHT * (equations[:, :-1] * belief.spread).norm()
     noise, every = transitions.rounding, torch.cat([equations, weight * sizes])
@@ -254,7 +256,7 @@ def _solve(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> _F
     return _Found(unknowns, estimate, noise)
 
 
-def _compressed(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> tuple[list[Tensor], Tensor, int]:
+def _compressed(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> tuple[list[Tensor], Tensor]:
     """The balances, with as many equations each as unknowns, and one of the size of each tree.
 
     Forces could all be larger or smaller by one factor a tree, which motion does not tell; the smallest, none at all,
@@ -262,11 +264,10 @@ def _compressed(balance: ForceBalance, transitions: Transitions, rates: Tensor) 
     whatever the masses are; of what couplings allow of them, since what stands against couplings is in no balance.
 
     Returns:
-      `[matrix, right]` of each balance, `(m, unknowns + 1)`; the sizes', `(trees, unknowns + 1)`; and how many
-      equations there were.
+      `[matrix, right]` of each balance, `(m, unknowns + 1)`; and the sizes', `(trees, unknowns + 1)`.
     """
     triangles = [rates.new_zeros(0, 0) for _ in transitions.balances]
-    along, count = rates.new_zeros(balance.size, balance.shared + balance.own), 0
+    along = rates.new_zeros(balance.size, balance.shared + balance.own)
     whole = _whole(transitions.free, balance.trees) * balance.force_scale
     for chunk in torch.arange(len(rates)).split(_CHUNK):
         equations = balance(
@@ -274,8 +275,7 @@ def _compressed(balance: ForceBalance, transitions: Transitions, rates: Tensor) 
             transitions.control[chunk],
         )  # fmt: skip
         for number, combination in enumerate(transitions.balances):
-            rows = combined(equations, combination, balance.force_scale, transitions.free[chunk])
-            count += len(rows)
+            rows = combined(equations, combination, balance.force_scale, transitions.usable[chunk, number])
             rows = torch.cat([triangles[number].view(-1, rows.shape[1]), rows])
             triangles[number] = torch.linalg.qr(rows, mode="r")[1] if len(rows) > rows.shape[1] else rows
         inertia = balance.of_inertia(transitions.qpos[chunk], rates[chunk])
@@ -296,13 +296,12 @@ def _compressed(balance: ForceBalance, transitions: Transitions, rates: Tensor) 
         rows[:, :shared], rows[:, -1:] = of_all, right
         for dof, of_one in zip(combination.dofs, of_each, strict=True):
             rows[:, own(dof)] = of_one
-    return wide, sizes / sizes.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(sizes.dtype).tiny), count
+    return wide, sizes / sizes.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(sizes.dtype).tiny)
 
 
-def combined(equations: Equations, combination: Combination, force_scale: Tensor, free: Tensor) -> Tensor:
-    """A combination's `[shared, own of each, -guess]` in units of its first force, of states in which all are free."""
+def combined(equations: Equations, combination: Combination, force_scale: Tensor, states: Tensor) -> Tensor:
+    """A combination's `[shared, own of each, -guess]` in units of its first force; `states`, `(batch,)`, are taken."""
     dofs, weights = list(combination.dofs), combination.in_units_of(force_scale)
-    states = free[:, dofs].all(-1)
     shared, own, guess = (part[:, dofs][states] for part in (equations.shared, equations.own, equations.guess))
     own = own * weights.unsqueeze(-1)
     return torch.cat([weights @ shared, own.flatten(1), -(guess @ weights).unsqueeze(-1)], dim=-1)
