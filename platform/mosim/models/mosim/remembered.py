@@ -25,13 +25,17 @@ def remembered(function: Callable[[Module], Tensor]) -> Any:
         """As of the function."""
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             return function(module)
+        # Comparing is most of what is left of the cost, so what a robot has none of is left out.
         weights = [
-            weight for held in (module._parameters, module._buffers) for weight in held.values() if weight is not None
+            weight
+            for held in (module._parameters, module._buffers)
+            for weight in held.values()
+            if weight is not None and weight.numel()
         ]
         if not all(weight.is_cpu for weight in weights):
             return function(module)
         before = known.get(module)
-        if before is not None and len(before[0]) == len(weights) and all(map(_same, before[0], weights)):
+        if before is not None and _same(before[0], weights):
             return before[1]
         result = function(module)
         known[module] = [weight.detach().clone() for weight in weights], result
@@ -41,5 +45,6 @@ def remembered(function: Callable[[Module], Tensor]) -> Any:
     return property(value)
 
 
-def _same(before: Tensor, now: Tensor) -> bool:
-    return before.dtype == now.dtype and torch.equal(before, now)
+def _same(before: list[Tensor], now: list[Tensor]) -> bool:
+    # torch.equal takes numbers of two types for equal.
+    return [part.dtype for part in before] == [part.dtype for part in now] and all(map(torch.equal, before, now))
