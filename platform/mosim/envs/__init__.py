@@ -3,9 +3,10 @@
 from mosim.envs.core import ControlStep, EnvironmentCore, EnvState
 from mosim.envs.creation import TRUE_DYNAMICS, load_dynamics, make_env, make_vector_env
 from mosim.envs.divergence import Divergence
+from mosim.envs.episodes import Ending, Episodes, Outcome
 from mosim.envs.single_env import MoSimEnv
 from mosim.envs.starts import StartKind, Starts, StartStates, find_dataset, make_starts, start_states
-from mosim.envs.vector_env import Ending, MoSimVectorEnv
+from mosim.envs.vector_env import MoSimVectorEnv
 
 __all__ = [
     "TRUE_DYNAMICS",
@@ -14,8 +15,10 @@ __all__ = [
     "Ending",
     "EnvState",
     "EnvironmentCore",
+    "Episodes",
     "MoSimEnv",
     "MoSimVectorEnv",
+    "Outcome",
     "StartKind",
     "StartStates",
     "Starts",

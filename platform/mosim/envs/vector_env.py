@@ -1,6 +1,6 @@
 """Many environments of one task, stepped as one batch by a dynamics model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
@@ -15,22 +15,13 @@ from typing_extensions import TypedDict
 from mosim.core.arguments import LARGEST_SEED, Count, Index, Seed, checked
 from mosim.core.errors import MosimError
 from mosim.core.threads import single_threaded
-from mosim.envs.core import EnvironmentCore, EnvState
-from mosim.envs.divergence import evaluation_divergence, state_divergence
+from mosim.envs.core import EnvironmentCore
+from mosim.envs.episodes import Ending, Episodes, task_ending
 from mosim.envs.inputs import require_numbers, require_shape, seeds_of
 from mosim.envs.pictures import RENDER_MODE, Pictures, pictures_of
 from mosim.envs.starts import Starts
-from mosim.models import DynamicsModel, StateLimits, flat_carry, unflat_carry
-from mosim.tasks import Evaluation, Evaluator, Task
-
-Ending = Callable[[Tensor, Evaluation], Tensor]
-"""Says which episodes end, `(batch,)` bool, of the states `(batch, nq + nv)` and what the task says of them."""
-
-
-def task_ending(state: Tensor, evaluation: Evaluation) -> Tensor:
-    """Ends an episode where the task itself does."""
-    del state
-    return evaluation.terminated
+from mosim.models import DynamicsModel, StateLimits
+from mosim.tasks import Evaluator, Task
 
 
 class EnvOptions(TypedDict, total=False):
@@ -126,18 +117,15 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         self.single_observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (task.observation_size,), np.float32)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self._action_repeat = action_repeat
-        self._step_limit = max_episode_steps * action_repeat if max_episode_steps else task.episode_steps or np.inf
-        self._core = EnvironmentCore(task, dynamics, evaluator, limits)
-        self._now = self._core.idle(num_envs)
-        self._starts = starts or task.reset
-        self._ending = ending
-        self.first_index = first_index
-        self._seeds = [_drawn_seed() if seed is None else seed] * num_envs
-        self._observation = np.zeros(self.observation_space.shape or (), np.float32)
-        self._episodes = np.full(num_envs, -1)
-        self._steps = np.zeros(num_envs, int)
-        self.ended = np.zeros(num_envs, bool)
+        self._episodes = Episodes(
+            EnvironmentCore(task, dynamics, evaluator, limits),
+            [_drawn_seed() if seed is None else seed] * num_envs,
+            action_repeat=action_repeat,
+            max_steps=max_episode_steps and max_episode_steps * action_repeat,
+            starts=starts,
+            ending=ending,
+            first_index=first_index,
+        )
         self.divergences = 0
         self.render_mode = render_mode
         self.metadata = self.metadata | {"render_fps": 1.0 / (task.control_timestep * action_repeat)}
@@ -145,17 +133,36 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
     @property
     def state(self) -> Tensor:
         """`[qpos, qvel, act]` of all envs, `(num_envs, state_size)`."""
-        return self._core.states_of(self._now)
+        return self._episodes.states
 
     @property
     def context(self) -> Tensor:
         """Of all envs, `(num_envs, context_size)`."""
-        return self._now.context
+        return self._episodes.now.context
+
+    @property
+    def observation(self) -> np.ndarray:
+        """Of all envs, `(num_envs, observation_size)`, float32."""
+        return self._episodes.observation.cpu().numpy().astype(np.float32)
 
     @property
     def limits(self) -> StateLimits:
         """Of a state, `(state_size,)` each."""
-        return self._core.limits
+        return self._episodes.core.limits
+
+    @property
+    def ended(self) -> np.ndarray:
+        """See the class."""
+        return self._episodes.ended
+
+    @property
+    def first_index(self) -> int:
+        """See the class."""
+        return self._episodes.first_index
+
+    @first_index.setter
+    def first_index(self, index: int) -> None:
+        self._episodes.first_index = index
 
     @single_threaded
     def reset(
@@ -181,10 +188,9 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         seeds = seeds_of(seed, self.num_envs)
         for row in rows:
             if (own := seeds[row]) is not None:
-                self._seeds[row], self._episodes[row] = own, -1
-        if rows.size:
-            self._begin(rows)
-        return self._observation.copy(), {}
+                self._episodes.seed(int(row), own)
+        self._episodes.begin(rows)
+        return self.observation, {}
 
     @single_threaded
     @torch.no_grad()
@@ -206,33 +212,14 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         require_numbers(actions, self.ended)
         control = torch.as_tensor(np.clip(actions, self.control_lower, self.control_upper)).to(self.state)
         reset = np.flatnonzero(self.ended)
-        alive = ~self.ended
-        rewards = np.zeros(self.num_envs)
-        terminated, truncated, diverged = (np.zeros(self.num_envs, bool) for _ in range(3))
-        divergences: np.ndarray = np.full(self.num_envs, None, object)
-        for _ in range(self._action_repeat):
-            evaluation, moved = self._advance(control, alive, divergences)
-            self._steps += alive
-            diverged |= alive & ~moved
-            alive = alive & moved
-            rewards[alive] += evaluation.reward.cpu().numpy()[alive]
-            self._observation[alive] = evaluation.observation.cpu().numpy()[alive]
-            # As in dm_control, an episode that reaches its time limit is cut there and not ended by the task.
-            truncated |= alive & (self._steps >= self._step_limit)
-            terminated |= alive & ~truncated & self._ending(self.state, evaluation).cpu().numpy()
-            alive = alive & ~truncated & ~terminated
-            if not alive.any():
-                break
-        rewards[diverged] = 0.0
-        terminated |= diverged
-        self.ended = terminated | truncated
+        outcome = self._episodes.act(control)
+        self._episodes.begin(reset)
+        diverged, info = outcome.diverged, {}
         self.divergences += int(diverged.sum())
-        if reset.size:
-            self._begin(reset)
-        info: dict[str, Any] = {}
         if diverged.any():
-            info = {"diverged": diverged, "divergence": divergences, "_diverged": diverged, "_divergence": diverged}
-        return self._observation.copy(), rewards, terminated, truncated, info
+            told = outcome.divergences
+            info = {"diverged": diverged, "divergence": told, "_diverged": diverged, "_divergence": diverged}
+        return self.observation, outcome.reward.cpu().numpy(), outcome.terminated, outcome.truncated, info
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """A picture of each env's state, `(height, width, 3)` uint8; None without a render mode."""
@@ -248,56 +235,12 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Everything that the next step depends on, but the dynamics; for `restore`."""
-        return {
-            **{name: tensor.cpu().numpy().copy() for name, tensor in flat_carry(self._now.carry).items()},
-            "context": self.context.cpu().numpy().copy(),
-            "observation": self._observation.copy(),
-            "seeds": np.array(self._seeds, np.int64),
-            "episodes": self._episodes.copy(),
-            "steps": self._steps.copy(),
-            "ended": self.ended.copy(),
-            "divergences": np.array(self.divergences),
-        }
+        return {**self._episodes.snapshot(), "divergences": np.array(self.divergences)}
 
     def restore(self, snapshot: dict[str, np.ndarray]) -> None:
         """Goes on from a `snapshot` of as many envs of the same task."""
-        flat = flat_carry(self._now.carry)
-        carried = {name: torch.from_numpy(snapshot[name].copy()).to(tensor) for name, tensor in flat.items()}
-        context = torch.from_numpy(snapshot["context"].copy()).to(self.context)
-        self._now = EnvState(unflat_carry(carried, self._now.carry), context)
-        self._observation = snapshot["observation"].copy()
-        self._seeds = snapshot["seeds"].tolist()
-        self._episodes, self._steps = snapshot["episodes"].copy(), snapshot["steps"].copy()
-        self.ended = snapshot["ended"].copy()
+        self._episodes.restore(snapshot)
         self.divergences = int(snapshot["divergences"])
-        self.dynamics.use_contexts(self._now.context)
-
-    def _advance(self, control: Tensor, alive: np.ndarray, divergences: np.ndarray) -> tuple[Evaluation, np.ndarray]:
-        """One control step of the rows that are alive; says which are where a motion can be, and why others are not."""
-        before = self.state
-        moving = torch.from_numpy(alive).to(control.device)
-        self._now, (states, evaluation, valid) = self._core.step(self._now, control, moving)
-        moved = valid.cpu().numpy()
-        for row in np.flatnonzero(alive & ~moved).tolist():
-            step = int(self._steps[row]) + 1
-            if self.limits.hold(states[row]).all():
-                divergences[row] = evaluation_divergence(evaluation, row, self.state[row], step)
-            else:
-                divergences[row] = state_divergence(self.task.facts, self.limits, states[row], before[row], step)
-        return evaluation, moved & alive
-
-    def _begin(self, rows: np.ndarray) -> None:
-        """Starts the next episode of the envs in `rows`."""
-        self._episodes[rows] += 1
-        starts = [
-            self._starts((self._seeds[row], self.first_index + int(row), int(self._episodes[row]))) for row in rows
-        ]
-        states, contexts = (torch.from_numpy(np.stack(part)) for part in zip(*starts, strict=True))
-        where = torch.from_numpy(rows).to(self.context.device)
-        self._now, evaluation = self._core.begin(self._now, where, states, contexts)
-        self._observation[rows] = evaluation.observation.cpu().numpy()
-        self._steps[rows] = 0
-        self.ended[rows] = False
 
     def _masked(self, options: dict[str, Any]) -> np.ndarray:
         """The rows of the envs that a reset with these options is for."""
