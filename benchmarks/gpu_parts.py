@@ -13,13 +13,13 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import tyro
 from common import Subject, prepare, rate_of, standard_episodes, windows
 
-from mosim.agents import load_policy_recipe
+from mosim.agents import RLlibRecipe, load_policy_recipe
 from mosim.agents.rllib.algorithm import make_algorithm
 from mosim.core.threads import torch_threads
 from mosim.jobs import ray_cluster
@@ -195,7 +195,7 @@ def policies(setting: Setting) -> Iterator[Figure]:
 
 def _policy_rate(simulator: Path, envs: int, setting: Setting) -> float:
     changes = setting.scale.policy | {"num_envs": envs, "seed": setting.seed}
-    recipe = load_policy_recipe(_POLICY_TASK, algorithm="PPO").model_copy(update=changes)
+    recipe = cast(RLlibRecipe, load_policy_recipe(_POLICY_TASK, algorithm="PPO")).model_copy(update=changes)
     algorithm = make_algorithm(recipe, _POLICY_TASK, simulator, device=setting.device)
 
     def train() -> int:

@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import gymnasium
 import numpy as np
@@ -38,13 +38,14 @@ from ray.rllib.connectors.env_to_module import MeanStdFilter
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from sampling_profiler import Part, SamplingProfiler
 
-from mosim.agents import PolicyRecipe, SACRecipe, load_policy_recipe
+from mosim.agents import RLlibRecipe, SACRecipe, load_policy_recipe
 from mosim.agents.rllib.algorithm import make_algorithm
 from mosim.core.console import console, quiet
 from mosim.core.threads import torch_threads
 from mosim.envs import MoSimVectorEnv, load_dynamics
 from mosim.jobs import ray_cluster
 from mosim.models import MujocoDynamics
+from mosim.registration import environment_id
 from mosim.tasks import Task, load_task
 from mosim.training import load_recipe
 from mosim.training.checkpoint import save_checkpoint
@@ -126,9 +127,9 @@ class _Subject(NamedTuple):
     device: str
     scale: _Scale
 
-    def recipe(self, algorithm: str) -> PolicyRecipe:
+    def recipe(self, algorithm: str) -> RLlibRecipe:
         """The task's recipe with so many envs, and as many gradient steps per action and per iteration."""
-        shipped = load_policy_recipe(self.task.name, algorithm=algorithm)
+        shipped = cast(RLlibRecipe, load_policy_recipe(self.task.name, algorithm=algorithm))
         wanted: dict[str, Any] = {"num_envs": self.envs}
         if isinstance(shipped, SACRecipe):
             rollouts = shipped.rollouts_per_iteration * shipped.num_envs // self.envs
@@ -324,7 +325,7 @@ def _algorithms(subject: _Subject, algorithms: Sequence[str]) -> Iterator[list[_
             algorithm.stop()
 
 
-def _of_algorithm(algorithm: Algorithm, recipe: PolicyRecipe, name: str, ending: str) -> Iterator[_Item]:
+def _of_algorithm(algorithm: Algorithm, recipe: RLlibRecipe, name: str, ending: str) -> Iterator[_Item]:
     runner: Any = algorithm.env_runner
     trained = _train_once(algorithm, recipe)
     while trained < getattr(recipe, "learning_starts", 0):
@@ -353,7 +354,7 @@ def _of_algorithm(algorithm: Algorithm, recipe: PolicyRecipe, name: str, ending:
     yield _Item(f"training{ending}", name, train, divergences)
 
 
-def _train_once(algorithm: Algorithm, recipe: PolicyRecipe) -> int:
+def _train_once(algorithm: Algorithm, recipe: RLlibRecipe) -> int:
     """An iteration; returns its control steps."""
     return int(algorithm.train()["env_runners"]["num_env_steps_sampled"]) * recipe.action_repeat
 
@@ -378,13 +379,13 @@ def _spread(envs: MoSimVectorEnv) -> None:
 
 
 def _register_no_physics(task: Task) -> None:
-    """Registers an env of the task's sizes that does nothing, under the name of a task."""
+    """Registers an env of the task's sizes that does nothing, in place of the env of tasks of a user's own."""
 
     def make(num_envs: int, action_repeat: int = 1, **options: Any) -> _NoPhysics:
         del options
         return _NoPhysics(task, num_envs, action_repeat=action_repeat)
 
-    name = f"MoSim/{_NO_PHYSICS}-v0"
+    name = environment_id(_NO_PHYSICS)
     gymnasium.registry.pop(name, None)
     gymnasium.register(name, vector_entry_point=make)
 

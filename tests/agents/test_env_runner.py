@@ -11,10 +11,11 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
 from mosim.agents import PPORecipe, load_policy, save_policy
-from mosim.agents.rllib.algorithm import make_algorithm, seed_everything
+from mosim.agents.rllib.algorithm import make_algorithm
 from mosim.agents.rllib.env_runner import BatchedEnvRunner
 from mosim.agents.rllib.export import export_policy
 from mosim.agents.rllib.observation_filter import observation_filter
+from mosim.core.random_numbers import seed_everything
 from mosim.tasks import load_task
 
 RECIPE = PPORecipe(

@@ -1,6 +1,7 @@
 import numpy as np
 
-from mosim.agents.rllib.observation_filter import CLIP, ObservationFilter
+from mosim.agents.moments import CLIP
+from mosim.agents.rllib.observation_filter import ObservationFilter
 
 
 def batches(seed: int, count: int) -> list[np.ndarray]:

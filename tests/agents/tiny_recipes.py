@@ -1,8 +1,8 @@
-"""A training of each algorithm that takes a second or two, with every part of a long one."""
+"""A training of each of RLlib's algorithms that takes a second or two, with every part of a long one."""
 
 from typing import Any
 
-from mosim.agents import APPORecipe, IMPALARecipe, OtherRecipe, PolicyRecipe, PPORecipe, SACRecipe, TQCRecipe
+from mosim.agents import APPORecipe, IMPALARecipe, OtherRecipe, PPORecipe, RLlibRecipe, SACRecipe, TQCRecipe
 
 TASK = "reacher-easy"
 
@@ -26,7 +26,7 @@ REPLAYED: dict[str, Any] = {
     "n_step": 2,
 }
 
-RECIPES: dict[str, PolicyRecipe] = {
+RECIPES: dict[str, RLlibRecipe] = {
     "PPO": PPORecipe(**SHORT, **SAMPLED),
     "APPO": APPORecipe(**SHORT, **SAMPLED, target_network_update_freq=2),
     "IMPALA": IMPALARecipe(**SHORT, **SAMPLED),

@@ -65,6 +65,10 @@ def test_hyphens_and_underscores_are_one() -> None:
             ("zero-shot", "s", "--task", "reacher-easy", "--out", "o", "--workers", "1", "--num-env-runners", "2"),
             "--workers and --num-env-runners are the same setting; give one of them",
         ),
+        (
+            ("zero-shot", "s", "--task", "cheetah-run", "--out", "o", "--algorithm", "shac", "--workers", "1"),
+            "--workers is for RLlib's algorithms; shac samples in its own process",
+        ),
         (("train", "--data", "D", "reacher-esay"), "unknown task 'reacher-esay'; did you mean reacher-easy"),
     ],
 )

@@ -2,7 +2,16 @@
 
 from typing import TYPE_CHECKING
 
+from mosim.agents.algorithms import (
+    ALGORITHMS,
+    find_policy_recipe,
+    load_policy_recipe,
+    recipe_class,
+    require_import_allowed,
+)
 from mosim.agents.divergences import COUNTS_FILE, DIVERGENCES_FILE, DivergenceCounts, read_divergences
+from mosim.agents.gradients import SHACRecipe
+from mosim.agents.learner import PolicyLearner, TrainingSetup, Update
 from mosim.agents.planning import (
     Planner,
     PlannerConfig,
@@ -14,28 +23,17 @@ from mosim.agents.planning import (
 from mosim.agents.policy import Policy, PolicyFacts, load_policy, save_policy
 from mosim.agents.policy_evaluation import EVAL_SEED, UNLIMITED_STEPS, PolicyEvaluation, evaluate_policy, random_return
 from mosim.agents.progress import POLICY_FOLDER, PolicyProgress, PolicyResult
+from mosim.agents.recipe import PolicyRecipe
 from mosim.agents.returns import RETURNS_FILE, ReturnRow, read_returns
-from mosim.agents.rllib.algorithms import (
-    ALGORITHMS,
-    find_policy_recipe,
-    load_policy_recipe,
-    recipe_class,
-    require_import_allowed,
-)
-from mosim.agents.rllib.algorithms.appo import APPORecipe
-from mosim.agents.rllib.algorithms.impala import IMPALARecipe
-from mosim.agents.rllib.algorithms.other import OtherRecipe
-from mosim.agents.rllib.algorithms.ppo import PPORecipe
-from mosim.agents.rllib.algorithms.sac import SACRecipe
-from mosim.agents.rllib.algorithms.tqc import TQCRecipe
-from mosim.agents.rllib.recipe import PolicyRecipe
+from mosim.agents.rllib.algorithms import APPORecipe, IMPALARecipe, OtherRecipe, PPORecipe, SACRecipe, TQCRecipe
+from mosim.agents.rllib.recipe import RLlibRecipe
 from mosim.core.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from mosim.agents.film import PolicyEpisode, film_episode, film_policy, true_episode
     from mosim.agents.plots import plot_returns
-    from mosim.agents.rllib.side_by_side import PolicyJob, PolicyTrainer, train_side_by_side
-    from mosim.agents.rllib.training import train_policy
+    from mosim.agents.side_by_side import PolicyJob, PolicyTrainer, train_side_by_side
+    from mosim.agents.training import train_policy
 
 __all__ = [
     "ALGORITHMS",
@@ -59,13 +57,18 @@ __all__ = [
     "PolicyEvaluation",
     "PolicyFacts",
     "PolicyJob",
+    "PolicyLearner",
     "PolicyProgress",
     "PolicyRecipe",
     "PolicyResult",
     "PolicyTrainer",
+    "RLlibRecipe",
     "ReturnRow",
     "SACRecipe",
+    "SHACRecipe",
     "TQCRecipe",
+    "TrainingSetup",
+    "Update",
     "evaluate_planner",
     "evaluate_policy",
     "film_episode",
@@ -90,14 +93,14 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "PolicyJob": "rllib.side_by_side",
-        "PolicyTrainer": "rllib.side_by_side",
+        "PolicyJob": "side_by_side",
+        "PolicyTrainer": "side_by_side",
         "PolicyEpisode": "film",
         "film_episode": "film",
         "film_policy": "film",
         "plot_returns": "plots",
         "true_episode": "film",
-        "train_policy": "rllib.training",
-        "train_side_by_side": "rllib.side_by_side",
+        "train_policy": "training",
+        "train_side_by_side": "side_by_side",
     },
 )

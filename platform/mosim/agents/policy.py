@@ -40,6 +40,7 @@ class PolicyFacts(Frozen):
       hidden: widths of the hidden layers.
       activation: after each hidden layer.
       squash: whether the last layer is followed by a tanh.
+      layer_norm: whether each hidden layer's output is normalised before its activation.
       clip: largest magnitude of a filtered observation.
       action_repeat: control steps that each of its actions is to be held.
     """
@@ -53,6 +54,7 @@ class PolicyFacts(Frozen):
     action_repeat: int
     activation: Activation = "tanh"
     squash: bool = False
+    layer_norm: bool = False
 
 
 class Policy(nn.Module):
@@ -70,11 +72,10 @@ class Policy(nn.Module):
     def __init__(self, facts: PolicyFacts) -> None:
         super().__init__()
         self.facts = facts
-        widths = (facts.observation_size, *facts.hidden, facts.action_size)
-        layers: list[nn.Module] = []
-        for narrow, wide in itertools.pairwise(widths):
-            layers += [nn.Linear(narrow, wide), _ACTIVATIONS[facts.activation]()]
-        self.layers = nn.Sequential(*layers[:-1])
+        widths = itertools.pairwise((facts.observation_size, *facts.hidden))
+        hidden = [hidden_layers(narrow, wide, facts.activation, facts.layer_norm) for narrow, wide in widths]
+        last = nn.Linear(facts.hidden[-1] if facts.hidden else facts.observation_size, facts.action_size)
+        self.layers = nn.Sequential(*itertools.chain.from_iterable(hidden), last)
         for name in ("mean", "deviation"):
             self.register_buffer(name, torch.ones(facts.observation_size, dtype=torch.float64))
         for name in ("lower", "upper"):
@@ -83,10 +84,19 @@ class Policy(nn.Module):
     @single_threaded
     def forward(self, observation: Tensor) -> Tensor:
         """The most likely action: `(..., observation_size)` to `(..., action_size)`, float32, in actuator units."""
-        filtered = ((observation - self.mean) / self.deviation).clamp(-self.facts.clip, self.facts.clip)
-        action = self.layers(filtered.float())
-        if self.facts.squash:
-            action = action.tanh()
+        return self.control(self.center(observation))
+
+    def filtered(self, observation: Tensor) -> Tensor:
+        """Observations as the layers take them: of their type, at most `facts.clip` in magnitude."""
+        return ((observation - self.mean) / self.deviation).clamp(-self.facts.clip, self.facts.clip).to(self.lower)
+
+    def center(self, observation: Tensor) -> Tensor:
+        """What the last layer gives, `(..., action_size)`: the most likely action before `control`."""
+        return self.layers(self.filtered(observation))
+
+    def control(self, outputs: Tensor) -> Tensor:
+        """Outputs of the last layer, with or without noise, in actuator units: squashed, or clipped to the range."""
+        action = outputs.tanh() if self.facts.squash else outputs
         control = self.lower + (action + 1.0) * (self.upper - self.lower) / 2.0
         return control.clamp(self.lower, self.upper)
 
@@ -124,6 +134,11 @@ def load_policy(path: Location, device: Device = "cpu") -> Policy:
             f"{folder} has no policy that this version of mosim can load: {_first_line(error)}"
         ) from None
     return policy.to(device).eval().requires_grad_(False)
+
+
+def hidden_layers(narrow: int, wide: int, activation: Activation, layer_norm: bool) -> list[nn.Module]:
+    """A fully connected layer of `narrow` inputs and `wide` outputs, normalised where asked for, and its activation."""
+    return [nn.Linear(narrow, wide), *([nn.LayerNorm(wide)] * layer_norm), _ACTIVATIONS[activation]()]
 
 
 def activation_of(layer: nn.Module) -> Activation | None:

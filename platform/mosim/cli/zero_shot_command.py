@@ -47,7 +47,9 @@ VIDEO = "policy.mp4"
 
 
 class Options(TrackedOptions):
-    """Train a policy with RLlib in a simulator alone, and evaluate it in the true task at fixed intervals.
+    """Train a policy in a simulator alone, and evaluate it in the true task at fixed intervals.
+
+    RLlib trains it, or with --algorithm shac, gradients through the simulator.
 
     Every field of the policy's recipe is a flag below; --algorithm NAME --help shows the flags of another algorithm.
     Writes returns.csv, returns.png, the policy and, if OpenGL is available, policy.mp4, the first seconds of an episode
@@ -55,6 +57,7 @@ class Options(TrackedOptions):
 
       mosim zero-shot runs/reacher --task reacher-easy --out runs/reacher/zero-shot
       mosim zero-shot runs/reacher --task reacher-easy --out runs/reacher/sac --algorithm sac
+      mosim zero-shot runs/cheetah --task cheetah-run --out runs/cheetah/shac --algorithm shac
     """
 
     checkpoint: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CHECKPOINT")] = Field(
@@ -97,6 +100,9 @@ def main(arguments: Sequence[str]) -> None:
     if options.workers is not None:
         if "--num-env-runners" in given_flags(arguments):
             raise MosimError("--workers and --num-env-runners are the same setting; give one of them.")
+        if "num_env_runners" not in type(options.recipe).model_fields:
+            name = options.recipe.algorithm.lower()
+            raise MosimError(f"--workers is for RLlib's algorithms; {name} samples in its own process.")
         recipe = with_values(options.recipe, {"num_env_runners": options.workers}, "--workers")
         options = options.model_copy(update={"recipe": recipe})
     named = find_policy_recipe(

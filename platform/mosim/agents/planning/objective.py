@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor
 
-from mosim.core.errors import MosimError
 from mosim.envs import EnvironmentCore, EnvState
 from mosim.models import map_carry
 
@@ -54,25 +53,3 @@ class Objective:
                 total = total + self._gamma**number * torch.where(alive, step.evaluation.reward, 0.0)
                 alive = alive & ~step.evaluation.terminated
         return total.unflatten(0, plans.shape[:2])
-
-    def require_gradient(self, now: EnvState) -> None:
-        """Checks that the reward has a gradient by the actions.
-
-        Raises:
-          MosimError: the task or the model has none, or it is zero for all actions, as that of rewards of 0 and 1 is.
-        """
-        task = self.core.task
-        if not task.differentiable:
-            raise MosimError(
-                f"planner gradient needs a reward with a gradient, which {task.name} does not have; use mppi or icem."
-            )
-        random = torch.Generator().manual_seed(0)
-        plans = 2 * torch.rand(len(now.context), 4, 4, self.size, generator=random) - 1
-        plans = plans.to(self._half).requires_grad_()
-        returns = self(now, plans).sum()
-        gradient = torch.autograd.grad(returns, plans)[0] if returns.requires_grad else torch.zeros(1)
-        if not bool((gradient != 0).any()):
-            raise MosimError(
-                f"planner gradient: the gradient of {task.name}'s reward is zero for random actions, so there is "
-                "nothing to follow; use mppi or icem."
-            )

@@ -5,6 +5,7 @@ import abc
 import torch
 from torch import Tensor
 
+from mosim.agents.gradients.reward_gradient import require_reward_gradient
 from mosim.agents.planning.config import PlannerConfig
 from mosim.agents.planning.objective import Objective
 from mosim.core.threads import single_threaded
@@ -40,11 +41,7 @@ class Planner:
         self.mean = like.new_zeros(count, config.horizon, self._objective.size)
         self._search = _SEARCHES[config.planner](self._objective, config, self._random)
         if config.planner == "gradient":
-            task = core.task
-            starts = [task.reset([config.seed, 0])]
-            states, contexts = (torch.as_tensor(part).unsqueeze(0) for part in starts[0])
-            now, _ = core.begin(core.idle(1), torch.zeros(1, dtype=torch.long, device=like.device), states, contexts)
-            self._objective.require_gradient(now)
+            require_reward_gradient(core.task, core.dynamics, "planner gradient", "use mppi or icem")
 
     @single_threaded
     def act(self, now: EnvState, proposals: Tensor | None = None) -> Tensor:

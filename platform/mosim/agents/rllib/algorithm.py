@@ -2,18 +2,16 @@
 
 import contextlib
 import os
-import random
 from pathlib import Path
 from typing import Any
 
 import gymnasium
-import numpy as np
 import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 
 from mosim.agents.rllib.env_runner import BatchedEnvRunner
 from mosim.agents.rllib.observation_filter import ObservationFilter
-from mosim.agents.rllib.recipe import PolicyRecipe
+from mosim.agents.rllib.recipe import RLlibRecipe
 from mosim.core.errors import MosimError
 from mosim.registration import environment_id
 
@@ -21,7 +19,7 @@ _METRICS = "metrics_logger"
 
 
 def make_algorithm(
-    recipe: PolicyRecipe,
+    recipe: RLlibRecipe,
     task_name: str,
     source: str | Path,
     sample_seed: int | None = None,
@@ -93,14 +91,6 @@ def set_rates(algorithm: Algorithm, rates: dict[str, float]) -> None:
     if rates:
         group: Any = algorithm.learner_group
         group.foreach_learner(lambda learner: learner.set_rates(**rates))
-
-
-def seed_everything(*seed: int) -> None:
-    """Seeds every generator that a training draws from in this process."""
-    state = np.random.SeedSequence(seed).generate_state(3)
-    random.seed(int(state[0]))
-    np.random.seed(int(state[1]))  # noqa: NPY002 RLlib draws from the global generator.
-    torch.manual_seed(int(state[2]))
 
 
 def algorithm_state(algorithm: Algorithm) -> dict[str, Any]:

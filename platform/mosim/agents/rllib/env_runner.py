@@ -77,7 +77,7 @@ class BatchedEnvRunner(SingleAgentEnvRunner):
           What `mosim.agents.rllib.replay_buffer.ReplayBuffer.add` takes, with observations as the envs gave them.
         """
         self._begin(force_reset=False, explore=True)
-        raw, steps = [self._envs.snapshot()["observation"]], []
+        raw, steps = [self._envs.observation], []
         for _ in range(fragment):
             steps.append(self._step(explore=True, random_actions=random_actions))
             raw.append(steps[-1].pop("raw"))

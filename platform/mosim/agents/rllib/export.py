@@ -8,16 +8,17 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.distribution.torch.torch_distribution import TorchDiagGaussian, TorchSquashedGaussian
 from torch import nn
 
+from mosim.agents.moments import CLIP, SMALL
 from mosim.agents.policy import Policy, PolicyFacts, activation_of
-from mosim.agents.rllib.observation_filter import CLIP, SMALL, observation_filter
-from mosim.agents.rllib.recipe import PolicyRecipe
+from mosim.agents.rllib.observation_filter import observation_filter
+from mosim.agents.rllib.recipe import RLlibRecipe
 from mosim.core.errors import MosimError
 from mosim.tasks import Task
 
 _PARTS = ("weight", "bias")
 
 
-def export_policy(algorithm: Algorithm, recipe: PolicyRecipe, task: Task) -> Policy:
+def export_policy(algorithm: Algorithm, recipe: RLlibRecipe, task: Task) -> Policy:
     """Copies weights and observation filter out of an algorithm made of `recipe`.
 
     Raises:

@@ -11,7 +11,7 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 
 from mosim.agents.rllib.env_runner import BatchedEnvRunner
 from mosim.agents.rllib.observation_filter import observation_filter
-from mosim.agents.rllib.recipe import PolicyRecipe
+from mosim.agents.rllib.recipe import RLlibRecipe
 from mosim.agents.rllib.replay_buffer import ReplayBuffer, Transitions
 
 _REPLAY = "mosim_replay"
@@ -131,7 +131,7 @@ class ReplayTQC(_Replay, TQC):
 class ReplaySACConfig(SACConfig):
     """RLlib's config of SAC, and the recipe that it was made of."""
 
-    def __init__(self, recipe: PolicyRecipe | None = None, algo_class: Any = None) -> None:
+    def __init__(self, recipe: RLlibRecipe | None = None, algo_class: Any = None) -> None:
         super().__init__(algo_class or ReplaySAC)
         self.recipe = recipe
 
@@ -139,6 +139,6 @@ class ReplaySACConfig(SACConfig):
 class ReplayTQCConfig(TQCConfig):
     """RLlib's config of TQC, and the recipe that it was made of."""
 
-    def __init__(self, recipe: PolicyRecipe | None = None, algo_class: Any = None) -> None:
+    def __init__(self, recipe: RLlibRecipe | None = None, algo_class: Any = None) -> None:
         super().__init__(algo_class or ReplayTQC)
         self.recipe = recipe

@@ -5,13 +5,13 @@ from typing import Any
 from pydantic import Field
 
 from mosim.agents.rllib.algorithms.impala import VTraceRecipe
-from mosim.agents.rllib.recipe import OnPolicyRecipe
+from mosim.agents.rllib.recipe import RLlibRecipe
 
 
 class APPORecipe(VTraceRecipe):
     """APPO: IMPALA's V-trace with PPO's clipping, relative to a target network."""
 
-    algorithm: str = Field(default="APPO", description=OnPolicyRecipe.model_fields["algorithm"].description)
+    algorithm: str = Field(default="APPO", description=RLlibRecipe.model_fields["algorithm"].description)
     num_epochs: int = Field(default=4, ge=1, description="Passes over the sampled actions per iteration.")
     clip_param: float = Field(
         default=0.2, gt=0, description="Clip parameter: how far the probability ratio of an action may be from 1."
@@ -21,7 +21,7 @@ class APPORecipe(VTraceRecipe):
     )
 
     def rllib_config(self) -> Any:
-        """See `PolicyRecipe`."""
+        """See `RLlibRecipe`."""
         from ray.rllib.algorithms.appo import APPOConfig
 
         from mosim.agents.rllib.learners.vtrace import LeanAPPOLearner

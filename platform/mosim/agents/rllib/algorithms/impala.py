@@ -52,7 +52,7 @@ class IMPALARecipe(VTraceRecipe):
     num_epochs: int = Field(default=1, ge=1, description="Passes over the sampled actions per iteration.")
 
     def rllib_config(self) -> Any:
-        """See `PolicyRecipe`."""
+        """See `RLlibRecipe`."""
         from ray.rllib.algorithms.impala import IMPALAConfig
 
         from mosim.agents.rllib.learners.vtrace import LeanIMPALALearner

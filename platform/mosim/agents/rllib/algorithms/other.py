@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mosim.agents.rllib.recipe import PolicyRecipe
+from mosim.agents.rllib.recipe import RLlibRecipe
 from mosim.core.errors import MosimError
 
 _RLLIB = "ray.rllib.algorithms."
@@ -20,10 +20,10 @@ _IN_A_MODULE = re.compile(r"(?:[^\W\d]\w*\.)*[^\W\d]\w*:[^\W\d]\w*")
 """`package.module:Class`."""
 
 
-class OtherRecipe(PolicyRecipe):
+class OtherRecipe(RLlibRecipe):
     """Any other RLlib algorithm, by its config class; the settings are passed to the config's `training` method."""
 
-    algorithm: str = Field(min_length=1, description=PolicyRecipe.model_fields["algorithm"].description)
+    algorithm: str = Field(min_length=1, description=RLlibRecipe.model_fields["algorithm"].description)
     settings: dict[str, Any] = Field(
         default_factory=dict, description="Keyword arguments of the config's training method, such as lr 3e-4."
     )
@@ -49,7 +49,7 @@ class OtherRecipe(PolicyRecipe):
             raise MosimError(f"algorithm {self.algorithm}: {error}.") from None
 
     def rllib_config(self) -> Any:
-        """See `PolicyRecipe`."""
+        """See `RLlibRecipe`."""
         config = config_class(self.algorithm)()
         try:
             config.training(**self.settings)

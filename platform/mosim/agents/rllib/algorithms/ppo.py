@@ -20,7 +20,7 @@ class PPORecipe(OnPolicyRecipe):
     )
 
     def rllib_config(self) -> Any:
-        """See `PolicyRecipe`."""
+        """See `RLlibRecipe`."""
         from ray.rllib.algorithms.ppo import PPOConfig
 
         from mosim.agents.rllib.learners.ppo import LeanPPOLearner

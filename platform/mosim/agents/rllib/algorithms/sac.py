@@ -4,13 +4,13 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from mosim.agents.rllib.recipe import PolicyRecipe, ScheduledRecipe
+from mosim.agents.rllib.recipe import RLlibRecipe, ScheduledRecipe
 
 
 class SACRecipe(ScheduledRecipe):
     """SAC: off-policy learning from a replay buffer, with an entropy bonus."""
 
-    algorithm: str = Field(default="SAC", description=PolicyRecipe.model_fields["algorithm"].description)
+    algorithm: str = Field(default="SAC", description=RLlibRecipe.model_fields["algorithm"].description)
     control_steps: int = Field(default=400_000, ge=1, description="Control steps to train for, summed over all envs.")
     num_envs: int = Field(default=16, ge=1, description="Number of environments, stepped as one batch.")
     rollout_fragment_length: int = Field(default=1, ge=1, description="Actions that each env takes per rollout.")
@@ -77,7 +77,7 @@ class SACRecipe(ScheduledRecipe):
         }
 
     def rllib_config(self) -> Any:
-        """See `PolicyRecipe`."""
+        """See `RLlibRecipe`."""
         from mosim.agents.rllib.critics import JointSACCatalog, module_of
         from mosim.agents.rllib.learners.replay import LeanSACLearner
         from mosim.agents.rllib.replay_training import ReplaySACConfig

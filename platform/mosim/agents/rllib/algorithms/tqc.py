@@ -24,7 +24,7 @@ class TQCRecipe(SACRecipe):
         return self
 
     def rllib_config(self) -> Any:
-        """See `PolicyRecipe`."""
+        """See `RLlibRecipe`."""
         from mosim.agents.rllib.critics import JointTQCCatalog, module_of
         from mosim.agents.rllib.learners.replay import LeanTQCLearner
         from mosim.agents.rllib.replay_training import ReplayTQCConfig

@@ -10,8 +10,8 @@ from pydantic import SerializeAsAny
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from mosim.agents.progress import PolicyProgress, PolicyResult
-from mosim.agents.rllib.recipe import PolicyRecipe
-from mosim.agents.rllib.training import check_training, train_policy
+from mosim.agents.recipe import PolicyRecipe
+from mosim.agents.training import check_training, train_policy
 from mosim.core.errors import MosimError
 from mosim.core.frozen import Frozen
 
@@ -45,8 +45,8 @@ class PolicyJob(Frozen):
 
     @property
     def processes(self) -> int:
-        """Of the training itself and of its env runners, which each hold a CPU."""
-        return 1 + self.recipe.num_env_runners
+        """Of the training, which each hold a CPU."""
+        return self.recipe.processes
 
 
 class _Trainer:

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any
 
-from mosim.agents.rllib.recipe import PolicyRecipe
+from mosim.agents.recipe import PolicyRecipe
 from mosim.data import Dataset
 from mosim.envs import TRUE_DYNAMICS
 from mosim.models import DynamicsModel, MujocoDynamics

@@ -5,32 +5,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ray.rllib.algorithms.algorithm import Algorithm
-
 from mosim.agents.divergences import DivergenceLog, read_divergences
+from mosim.agents.learner import PolicyLearner, TrainingSetup
 from mosim.agents.policy import save_policy
 from mosim.agents.policy_evaluation import evaluate_policy
 from mosim.agents.progress import POLICY_FOLDER, OnProgress, PolicyProgress, PolicyResult, progress_of, result_of
+from mosim.agents.recipe import PolicyRecipe
 from mosim.agents.returns import RETURNS_FILE, ReturnRow, read_returns, write_returns
-from mosim.agents.rllib.algorithm import (
-    algorithm_state,
-    make_algorithm,
-    seed_everything,
-    set_algorithm_state,
-    set_rates,
-)
-from mosim.agents.rllib.env_runner import DIVERGENCES
-from mosim.agents.rllib.export import export_policy
-from mosim.agents.rllib.recipe import PolicyRecipe
-from mosim.agents.rllib.run_identity import training_identity
+from mosim.agents.run_identity import training_identity
 from mosim.core.errors import MosimError
 from mosim.core.files import atomic_folder
+from mosim.core.random_numbers import seed_everything
 from mosim.core.run_identity import check_identity, keep_identity
 from mosim.core.state_folder import read_tree, write_tree
 from mosim.core.threads import single_threaded
 from mosim.data import Dataset
-from mosim.envs import TRUE_DYNAMICS, Divergence, StartStates, find_dataset, load_dynamics
-from mosim.jobs.ray_cluster import started
+from mosim.envs import TRUE_DYNAMICS, StartStates, find_dataset, load_dynamics
 from mosim.models import DynamicsModel, MujocoDynamics
 from mosim.tasks import Task, load_task
 
@@ -56,8 +46,8 @@ def train_policy(
     """Trains a policy, and evaluates it in the true task at fixed intervals.
 
     Writes `returns.csv`, `divergences.csv`, `divergences.json`, `checkpoints/`, `run.json`, the states of a dataset
-    that it starts from, and at the end `policy/` into `out`. With `num_env_runners=0` on the CPU, a training that is
-    resumed gives the same policy as one that was never stopped.
+    that it starts from, and at the end `policy/` into `out`. A training that is resumed on the CPU gives the same
+    policy as one that was never stopped, unless env runners of their own sample for it.
 
     Args:
       recipe: how to train.
@@ -80,6 +70,7 @@ def train_policy(
     recipe.check()
     # Loaded here, where RLlib would wrap the sentence of a failure in its own.
     dynamics = load_dynamics(dynamics_source, task, device)
+    recipe.check_setup(task, dynamics)
     starts = _dataset(recipe, dynamics_source, data)
     identity = training_identity(recipe, task_name, dynamics, starts)
     if not check_identity(out, identity, resume=resume):
@@ -96,22 +87,19 @@ def train_policy(
     states = (out / STARTS_FILE).resolve() if starts else None
     if starts and states and not states.is_file():
         StartStates.of(starts, task).save(states)
-    with started(num_cpus=recipe.num_env_runners + 1):
-        algorithm = make_algorithm(
-            recipe, task.source, dynamics_source, data=states, device=device, gpus_per_runner=gpus_per_runner
-        )
-        training = _Training(recipe, task, dynamics, algorithm, out)
-        try:
-            training.restore()
-            while training.steps < recipe.control_steps:
-                training.advance()
-                if on_progress:
-                    on_progress(training.progress())
-            result = training.finish()
+    learner = recipe.learner(TrainingSetup(task, dynamics, dynamics_source, states, device, gpus_per_runner))
+    try:
+        training = _Training(recipe, task, dynamics, learner, out)
+        training.restore()
+        while training.steps < recipe.control_steps:
+            training.advance()
             if on_progress:
-                on_progress(training.progress(finished=True))
-        finally:
-            training.algorithm.stop()
+                on_progress(training.progress())
+        result = training.finish()
+        if on_progress:
+            on_progress(training.progress(finished=True))
+    finally:
+        learner.stop()
     return result
 
 
@@ -123,12 +111,12 @@ class _Training:
         recipe: PolicyRecipe,
         task: Task,
         dynamics: DynamicsModel,
-        algorithm: Algorithm,
+        learner: PolicyLearner,
         out: Path,
     ) -> None:
         self.recipe, self.task, self.out = recipe, task, out
-        self.dynamics, self.algorithm = dynamics, algorithm
-        export_policy(self.algorithm, recipe, task)  # What cannot be evaluated is not trained.
+        self.dynamics, self.learner = dynamics, learner
+        learner.policy()  # What cannot be evaluated is not trained.
         self.divergences = DivergenceLog(out, task.facts.state_names)
         self.iteration = self.steps = 0
         self.seconds = 0.0
@@ -141,18 +129,12 @@ class _Training:
         recipe = self.recipe
         # Seeded anew each time, so that no generator's state has to be kept.
         seed_everything(recipe.seed, self.iteration)
-        share = min(self.steps / recipe.control_steps, 1.0)
-        set_rates(self.algorithm, recipe.rates(share))
-        sampled = self.algorithm.train()["env_runners"]
+        update = self.learner.update(min(self.steps / recipe.control_steps, 1.0))
         before = self.steps
         self.iteration += 1
-        self.steps += int(sampled.get("num_env_steps_sampled", 0)) * recipe.action_repeat
-        told = sampled.get(DIVERGENCES, [])
-        # RLlib takes a series of a single item out of its list.
-        divergences = [told] if isinstance(told, Divergence) else told
-        self.divergences.add(self.steps, int(sampled.get("num_episodes", 0)), divergences)
-        mean = sampled.get("episode_return_mean")
-        self.return_training = float(mean) if mean is not None and mean == mean else self.return_training
+        self.steps += update.control_steps
+        self.divergences.add(self.steps, update.episodes, update.divergences)
+        self.return_training = self.return_training if update.return_mean is None else update.return_mean
         if before // recipe.eval_interval < self.steps // recipe.eval_interval and self.steps < recipe.control_steps:
             self.evaluate()
         if before // recipe.checkpoint_interval < self.steps // recipe.checkpoint_interval:
@@ -160,7 +142,7 @@ class _Training:
 
     def evaluate(self) -> None:
         """Evaluates the policy as it is, and writes what has come of it so far."""
-        policy = export_policy(self.algorithm, self.recipe, self.task)
+        policy = self.learner.policy()
         options: dict[str, Any] = {"episodes": self.recipe.eval_episodes, "action_repeat": self.recipe.action_repeat}
         true = evaluate_policy(policy.act, self.task, **options)
         in_the_true_task = isinstance(self.dynamics, MujocoDynamics)
@@ -175,7 +157,7 @@ class _Training:
     def save(self) -> None:
         """Writes a checkpoint, and removes those that are no longer needed."""
         state = {
-            "algorithm": algorithm_state(self.algorithm),
+            "learner": self.learner.state(),
             "iteration": self.iteration,
             "steps": self.steps,
             "divergences": self.divergences.counts.model_dump(mode="json"),
@@ -199,7 +181,7 @@ class _Training:
             self.divergences.write()
             return
         state = read_tree(checkpoints[-1])
-        set_algorithm_state(self.algorithm, state["algorithm"])
+        self.learner.set_state(state["learner"])
         self.iteration, self.steps, self.seconds = state["iteration"], state["steps"], state["seconds"]
         self.divergences.restore(state["divergences"], self.steps)
         self.return_training = state["return_training"]
@@ -211,7 +193,7 @@ class _Training:
         """Evaluates and writes the policy."""
         self.evaluate()
         shutil.rmtree(self.out / POLICY_FOLDER, ignore_errors=True)
-        save_policy(export_policy(self.algorithm, self.recipe, self.task), self.out / POLICY_FOLDER)
+        save_policy(self.learner.policy(), self.out / POLICY_FOLDER)
         return result_of(self.out, self.rows[-1])
 
     def progress(self, finished: bool = False) -> PolicyProgress:
@@ -243,7 +225,9 @@ def check_training(
     Raises:
       MosimError: as `train_policy`.
     """
-    dynamics = load_dynamics(dynamics_source, load_task(task_name, allow_imports=True))
+    task = load_task(task_name, allow_imports=True)
+    dynamics = load_dynamics(dynamics_source, task)
+    recipe.check_setup(task, dynamics)
     identity = training_identity(recipe, task_name, dynamics, _dataset(recipe, dynamics_source, data))
     check_identity(out, identity, resume=resume)
 
