@@ -152,6 +152,18 @@ def test_gradients_of_a_chaotic_motion_stay_bounded() -> None:
     assert 0 < value.grad.abs().max() <= 2.0 * 0.4
 
 
+def test_an_update_changes_the_policy_by_no_more_than_its_limit(home: Task) -> None:
+    recipe = TINY.model_copy(update={"kl_limit": 1e-4, "learning_rate": 0.1})
+    learner = SHACLearner(recipe, TrainingSetup(home, exact(home), ""))
+    learner.update(0.0)
+    policy, std = learner.policy(), learner._networks.log_std.exp().detach()
+    window = learner._rollout()
+    learner._learn_policy(window)
+    changes = (learner.policy().center(window.observation) - policy.center(window.observation)) / std
+    divergence = float(changes.square().sum(dim=-1).mean()) / 2
+    assert 0.3e-4 < divergence <= 1.001e-4
+
+
 def test_a_training_that_is_resumed_is_the_one_that_never_stopped(checkpoint: Path, tmp_path: Path) -> None:
     class StoppedError(Exception):
         pass

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mosim.data import PoissonBehaviour, collect_episode
-from mosim.envs import EnvironmentCore, EnvState, MoSimVectorEnv
+from mosim.envs import EnvironmentCore, EnvState, Episodes, MoSimVectorEnv
 from mosim.models import (
     Carry,
     DynamicsModel,
@@ -172,3 +172,15 @@ def test_what_is_idle_has_no_motion() -> None:
     for dynamics in (Persistence(task.facts), MujocoDynamics(task), Remembers(task)):
         core = EnvironmentCore(task, dynamics)
         assert core.states_of(core.idle(4)).shape == (4, task.facts.state_size)
+
+
+def test_episodes_that_are_spread_end_one_after_the_other(core: EnvironmentCore) -> None:
+    episodes = Episodes(core, [0] * 4, max_steps=40)
+    episodes.begin(np.arange(4))
+    episodes.spread(np.random.default_rng(0))
+    ends = {}
+    for step in range(40):
+        episodes.act(torch.zeros(4, 6, dtype=torch.float64))
+        ends |= {row: step for row in np.flatnonzero(episodes.ended).tolist() if row not in ends}
+    assert ends.keys() == set(range(4))
+    assert len(set(ends.values())) == 4

@@ -146,6 +146,14 @@ class Episodes:
         self.ended = terminated | truncated
         return Outcome(reward, terminated, truncated, diverged, divergences)
 
+    def spread(self, random: np.random.Generator) -> None:
+        """Counts a random number of control steps of each episode as taken, where there is a time limit.
+
+        Else all episodes that begin together end together, and the environments are always in the same part of theirs.
+        """
+        if np.isfinite(self._max_steps):
+            self._steps = random.integers(0, int(self._max_steps), len(self))
+
     def detach(self) -> None:
         """Ends all gradients here."""
         self.map_carry(Tensor.detach)

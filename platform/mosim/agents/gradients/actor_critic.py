@@ -12,7 +12,7 @@ from mosim.agents.policy import Policy, PolicyFacts, hidden_layers
 from mosim.tasks import Task
 
 _SMALL_OUTPUT = 0.01
-"""Scale of the policy's last layer at first, so that it begins with no action in the middle of the control range."""
+"""Scale of last layers at first, so that actions begin in the middle of the control range, and values at zero."""
 
 
 class ActorCritic(nn.Module):
@@ -41,12 +41,12 @@ class ActorCritic(nn.Module):
             )
         )
         with torch.no_grad():
-            for parameter in self.policy.layers[-1].parameters():
-                parameter.mul_(_SMALL_OUTPUT)
             self.policy.lower.copy_(torch.tensor(task.facts.control_lower))
             self.policy.upper.copy_(torch.tensor(task.facts.control_upper))
         self.log_std = nn.Parameter(torch.full((actions,), recipe.initial_std).log())
         self.critics = nn.ModuleList(_value_function(recipe, size) for _ in range(recipe.num_critics))
+        for network in (self.policy.layers, *self.critics):
+            _begin_small(network)
         self.targets = copy.deepcopy(self.critics).requires_grad_(False)
 
     def see(self, seen: Moments) -> None:
@@ -77,6 +77,14 @@ class ActorCritic(nn.Module):
     def actor_parameters(self) -> list[nn.Parameter]:
         """Of the policy and its exploration."""
         return [*self.policy.layers.parameters(), self.log_std]
+
+
+@torch.no_grad()
+def _begin_small(network: nn.Module) -> None:
+    """Scales the last layer's weights, so that outputs begin near zero."""
+    *_, weight, bias = network.parameters()
+    weight.mul_(_SMALL_OUTPUT)
+    bias.mul_(_SMALL_OUTPUT)
 
 
 def _value_function(recipe: SHACRecipe, size: int) -> nn.Sequential:

@@ -22,6 +22,10 @@ _RETURNS = 100
 """Latest episodes whose mean return is reported, as RLlib does."""
 
 
+_SHORTENINGS, _BELOW = 10, 0.95
+"""How often a step is shortened at most, and to which share of what would do if the policy were linear in it."""
+
+
 class _Window(NamedTuple):
     """What a window of actions led to, `(steps, n, ...)`; without gradients but for `objective`.
 
@@ -78,11 +82,12 @@ class SHACLearner(PolicyLearner):
         recipe = self._recipe
         if not self._begun:
             self._episodes.begin(np.arange(recipe.num_envs))
+            self._episodes.spread(np.random.default_rng(recipe.seed))
             self._see(self._episodes.observation.unsqueeze(0))
             self._begun = True
         self._follow_schedules(share)
         window = self._rollout()
-        self._learn_policy(window.objective)
+        self._learn_policy(window)
         self._learn_values(window)
         self._see(window.following)
         return Update(
@@ -156,16 +161,36 @@ class SHACLearner(PolicyLearner):
         observation, following, reward, ended, terminated = map(torch.stack, zip(*rows, strict=True))
         return _Window(objective / recipe.batch, observation, following, reward, ended, terminated, divergences)
 
-    def _learn_policy(self, objective: Tensor) -> None:
-        if not objective.requires_grad:  # All episodes diverged with their first action.
+    def _learn_policy(self, window: _Window) -> None:
+        if not window.objective.requires_grad:  # All episodes diverged with their first action.
             return
         parameters = self._networks.actor_parameters()
-        gradients = torch.autograd.grad(-objective, parameters, allow_unused=True)
+        gradients = torch.autograd.grad(-window.objective, parameters, allow_unused=True)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
-        norm = clip_grad_norm_(parameters, self._recipe.grad_clip)
-        if torch.isfinite(norm):
-            self._actor_optimizer.step()
+        if not torch.isfinite(clip_grad_norm_(parameters, self._recipe.grad_clip)):
+            return
+        before = [parameter.detach().clone() for parameter in parameters]
+        centers = self._centers(window)
+        self._actor_optimizer.step()
+        self._shorten(before, centers, window)
+
+    @torch.no_grad()
+    def _shorten(self, before: list[Tensor], centers: Tensor, window: _Window) -> None:
+        """Goes back on a step that changes the policy too much; the divergence grows as the square of a short step."""
+        for _ in range(_SHORTENINGS):
+            changes = (self._centers(window) - centers) / self._networks.log_std.exp()
+            divergence = float(changes.square().sum(dim=-1).mean()) / 2
+            if divergence <= self._recipe.kl_limit:
+                return
+            part = _BELOW * (self._recipe.kl_limit / divergence) ** 0.5
+            for parameter, old in zip(self._networks.actor_parameters(), before, strict=True):
+                parameter.copy_(old + part * (parameter - old))
+
+    @torch.no_grad()
+    def _centers(self, window: _Window) -> Tensor:
+        """The policy's actions before the tanh, without noise, at the observations of a window."""
+        return self._networks.policy.center(window.observation)
 
     def _learn_values(self, window: _Window) -> None:
         recipe, networks = self._recipe, self._networks

@@ -35,6 +35,12 @@ class SHACRecipe(PolicyRecipe):
     )
     betas: tuple[float, float] = Field(default=(0.7, 0.95), description="Adam's decay rates, for all networks.")
     grad_clip: float = Field(default=1.0, gt=0, description="Maximum norm of the gradients of a network.")
+    kl_limit: float = Field(
+        default=0.08,
+        gt=0,
+        description="Maximum mean KL divergence between the policies before and after an update; a longer step is "
+        "shortened to it.",
+    )
     spread_clip: float = Field(
         default=1.0,
         gt=0,
