@@ -35,6 +35,7 @@ bench: bench-speed
 	$(BIN)/python benchmarks/noise.py
 	$(BIN)/python benchmarks/whole_runs.py
 	$(BIN)/mosim study studies/ablation.yaml --workers 2 --results benchmarks/results/ablation.csv --resume
+	$(BIN)/mosim study studies/tree.yaml --workers 2 --results benchmarks/results/tree.csv --resume
 	$(BIN)/python benchmarks/zero_shot.py
 	$(BIN)/python benchmarks/episode_returns.py
 	$(BIN)/python benchmarks/episode_lengths.py
