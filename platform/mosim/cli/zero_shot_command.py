@@ -49,7 +49,7 @@ VIDEO = "policy.mp4"
 class Options(TrackedOptions):
     """Train a policy in a simulator alone, and evaluate it in the true task at fixed intervals.
 
-    RLlib trains it, or with --algorithm shac, gradients through the simulator.
+    --algorithm is one of RLlib's, or shac, which follows gradients of the reward through the simulator.
 
     Every field of the policy's recipe is a flag below; --algorithm NAME --help shows the flags of another algorithm.
     Writes returns.csv, returns.png, the policy and, if OpenGL is available, policy.mp4, the first seconds of an episode

@@ -13,7 +13,7 @@ from torch import Tensor
 from mosim.envs.core import EnvironmentCore, EnvState
 from mosim.envs.divergence import evaluation_divergence, state_divergence
 from mosim.envs.starts import Starts
-from mosim.models import flat_carry, map_carry, unflat_carry
+from mosim.models import flat_carry, unflat_carry
 from mosim.tasks import Evaluation
 
 Ending = Callable[[Tensor, Evaluation], Tensor]
@@ -156,12 +156,14 @@ class Episodes:
 
     def detach(self) -> None:
         """Ends all gradients here."""
-        self.map_carry(Tensor.detach)
+        self.map_carry(lambda name, part: part.detach())
         self.observation = self.observation.detach()
 
-    def map_carry(self, function: Callable[[Tensor], Tensor]) -> None:
-        """Replaces each tensor that the dynamics carry, by one of the same shape."""
-        self.now = EnvState(map_carry(function, self.now.carry), self.now.context)
+    def map_carry(self, function: Callable[[str, Tensor], Tensor]) -> None:
+        """Replaces each tensor that the dynamics carry by what the function makes of its name and itself."""
+        carry = self.now.carry
+        made = {name: function(name, part) for name, part in flat_carry(carry).items()}
+        self.now = EnvState(unflat_carry(made, carry), self.now.context)
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Everything that the next action's outcome depends on, but the dynamics; for `restore`."""

@@ -1,6 +1,6 @@
 """The short-horizon actor-critic (SHAC, Xu et al., arXiv 2204.07137) over a batch of simulated episodes."""
 
-from collections import deque
+from collections import defaultdict, deque
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,6 @@ from mosim.envs import Divergence, EnvironmentCore, Episodes, StartStates, make_
 
 _RETURNS = 100
 """Latest episodes whose mean return is reported, as RLlib does."""
-
 
 _SHORTENINGS, _BELOW = 10, 0.95
 """How often a step is shortened at most, and to which share of what would do if the policy were linear in it."""
@@ -133,14 +132,14 @@ class SHACLearner(PolicyLearner):
         episodes.detach()
         discount = torch.ones(len(episodes), dtype=torch.float64, device=episodes.observation.device)
         objective = torch.zeros_like(discount).sum()
-        state_guard, action_guard = (GradientGuard(recipe.spread_clip, recipe.spread_cut) for _ in range(2))
+        guards: dict[str, GradientGuard] = defaultdict(lambda: GradientGuard(recipe.spread_clip, recipe.spread_cut))
         rows: list[tuple[Tensor, ...]] = []
         divergences: list[Divergence] = []
         for number in range(recipe.rollout_fragment_length):
             observation = episodes.observation
-            control = action_guard(networks.explore(observation).to(self._dynamics.like))
+            control = guards["action"](networks.explore(observation).to(self._dynamics.like))
             outcome = episodes.act(control)
-            episodes.map_carry(state_guard)
+            episodes.map_carry(lambda name, part: guards[name](part))
             reward, following = self._scale * outcome.reward, episodes.observation
             terminated, ended = (
                 torch.from_numpy(each).to(reward.device) for each in (outcome.terminated, episodes.ended)

@@ -38,8 +38,8 @@ class SHACRecipe(PolicyRecipe):
     kl_limit: float = Field(
         default=0.08,
         gt=0,
-        description="Maximum mean KL divergence between the policies before and after an update; a longer step is "
-        "shortened to it.",
+        description="Maximum mean KL divergence between the policies before and after an update, by the change of "
+        "their mean actions; a longer step is shortened to it.",
     )
     spread_clip: float = Field(
         default=1.0,
