@@ -87,17 +87,21 @@ def train_policy(
     states = (out / STARTS_FILE).resolve() if starts else None
     if starts and states and not states.is_file():
         StartStates.of(starts, task).save(states)
-    learner = recipe.learner(TrainingSetup(task, dynamics, dynamics_source, states, device, gpus_per_runner))
+    setup = TrainingSetup(task, dynamics, dynamics_source, states, device, gpus_per_runner)
+    return _train(recipe, setup, out, on_progress or (lambda progress: None))
+
+
+def _train(recipe: PolicyRecipe, setup: TrainingSetup, out: Path, on_progress: OnProgress) -> PolicyResult:
+    """Trains from the last checkpoint, or from the beginning, to the end."""
+    learner = recipe.learner(setup)
     try:
-        training = _Training(recipe, task, dynamics, learner, out)
+        training = _Training(recipe, setup.task, setup.dynamics, learner, out)
         training.restore()
         while training.steps < recipe.control_steps:
             training.advance()
-            if on_progress:
-                on_progress(training.progress())
+            on_progress(training.progress())
         result = training.finish()
-        if on_progress:
-            on_progress(training.progress(finished=True))
+        on_progress(training.progress(finished=True))
     finally:
         learner.stop()
     return result
