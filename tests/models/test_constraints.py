@@ -12,20 +12,21 @@ from mosim.geometry import rotation_matrices
 from mosim.geometry.configuration_space import quaternion_multiply
 from mosim.models import ConstraintsConfig, NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.models.mosim.constraints.active_set import least_push, solve_positive_definite
-from mosim.models.mosim.constraints.rows import ONE_SIDED, Rows, by_sample, forces_along
+from mosim.models.mosim.constraints.force_law import CONE, ONE_SIDED, ForceLaw
+from mosim.models.mosim.constraints.rows import Rows, by_sample
 from mosim.models.mosim.predictor import RigidBodyPredictor
 from mosim.tasks import load_task
-from mujoco_rows import strengths_of
+from mujoco_rows import hard_solved, rows_of
 
 
+@pytest.mark.parametrize("cone", [int(mujoco.mjtCone.mjCONE_PYRAMIDAL), int(mujoco.mjtCone.mjCONE_ELLIPTIC)])
 @pytest.mark.parametrize(
     "task", ["cheetah-run", "hopper-hop", "walker-run", "humanoid-walk", "quadruped-walk", "finger-spin"]
 )
-def test_given_mujocos_rows_the_solution_is_mujocos(task):
+def test_given_mujocos_rows_the_solution_is_mujocos(task, cone):
     domain, name = task.split("-", 1)
     model = suite.load(domain, name).physics.model.ptr
-    model.opt.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
-    model.opt.jacobian, model.opt.tolerance, model.opt.iterations = mujoco.mjtJacobian.mjJAC_DENSE, 0, 200
+    hard_solved(model, cone, impratio=3.0)
     data, random = mujoco.MjData(model), np.random.default_rng(0)
     inertia, pushed = np.zeros((model.nv, model.nv)), 0
     for _ in range(50):
@@ -37,31 +38,74 @@ def test_given_mujocos_rows_the_solution_is_mujocos(task):
             continue
         mujoco.mj_fullM(model, data, inertia)
         lower = torch.from_numpy(np.linalg.inv(np.linalg.cholesky(inertia)).T)
-        along = torch.from_numpy(data.efc_J.reshape(-1, model.nv).copy()) @ lower
-        missing = torch.from_numpy(data.efc_J.reshape(-1, model.nv) @ data.qacc_smooth - data.efc_aref)
-        push = least_push(along, missing, torch.from_numpy(data.efc_D.copy()), 20, torch.from_numpy(strengths_of(data)))
+        jacobian, target, *law = (torch.from_numpy(part) for part in rows_of(model, data))
+        missing = jacobian @ torch.from_numpy(data.qacc_smooth) - target
+        push = least_push(jacobian @ lower, missing, ForceLaw(*law), 50)
         qacc = data.qacc_smooth + (lower @ push).squeeze(-1).numpy()
         np.testing.assert_allclose(qacc, data.qacc, rtol=1e-5, atol=1e-5 * np.abs(data.qacc).max())
         pushed += bool(push.abs().max() > 1e-6)
     assert pushed > 20
 
 
-@given(st.integers(0, 10_000), st.booleans(), st.sampled_from([3, 8]))
-def test_the_solution_is_optimal(seed, held, rows):
-    random = np.random.default_rng(seed)
-    along, missing = (torch.from_numpy(random.normal(size=size)) for size in ((rows, 4), rows))
+def law_of(random: np.random.Generator, rows: int, held: bool, cones: bool) -> ForceLaw:
+    """A law of rows, some without stiffness; the first may be cones'."""
     stiffness = torch.from_numpy(random.exponential(3.0, rows) * (random.random(rows) < 0.7))
     strength = torch.from_numpy(random.choice([ONE_SIDED, np.inf, 0.3, 2.0], rows)) if held else None
-    push = least_push(along, missing, stiffness, 20, strength).squeeze(-1)
-    gradient = push - along.mT @ forces_along(missing + along @ push, stiffness, strength)
+    if not cones:
+        return ForceLaw(stiffness, strength)
+    friction = torch.zeros(rows, dtype=torch.float64)
+    for head in range(0, rows - CONE + 1, CONE):
+        if random.random() < 0.7:
+            friction[head] = random.uniform(0.1, 2.0)
+            stiffness[head : head + CONE] = random.exponential(3.0)
+            if strength is not None:
+                strength[head : head + CONE] = ONE_SIDED
+    return ForceLaw(stiffness, strength, friction)
+
+
+@given(st.integers(0, 10_000), st.booleans(), st.booleans(), st.sampled_from([3, 8]))
+def test_the_solution_is_optimal(seed, held, cones, rows):
+    random = np.random.default_rng(seed)
+    along, missing = (torch.from_numpy(random.normal(size=size)) for size in ((rows, 4), rows))
+    law = law_of(random, rows, held, cones)
+    push = least_push(along, missing, law, 50).squeeze(-1)
+    gradient = push - along.mT @ law.forces(missing + along @ push)
     assert gradient.abs().max() < 1e-9
+
+
+@given(st.integers(0, 10_000), st.booleans())
+def test_forces_are_projections_on_what_constraints_can_do(seed, held):
+    """What is left of the pull points away from every other force that rows can make."""
+    random = np.random.default_rng(seed)
+    law, gap = law_of(random, 8, held, cones=True), torch.from_numpy(random.normal(size=8))
+    pull, forces = -law.stiffness * gap, law.forces(gap)
+    torch.testing.assert_close(forces, forces_by_slope(law, gap))
+    # A force that any pull leads to is one that rows can make.
+    others = law.forces(torch.from_numpy(random.normal(scale=3.0, size=(100, 8))))
+    assert ((pull - forces) * (others - forces)).sum(-1).max() < 1e-9
+
+
+def forces_by_slope(law: ForceLaw, gap: torch.Tensor) -> torch.Tensor:
+    slope = law.slope(gap)
+    forces = -slope.turned_back(slope.stiffness.unsqueeze(-1) * slope.turned(gap.unsqueeze(-1))).squeeze(-1)
+    return forces if slope.held is None else forces + slope.held
+
+
+@given(st.integers(0, 10_000))
+def test_slopes_are_derivatives_of_forces(seed):
+    random = np.random.default_rng(seed)
+    law, gap = law_of(random, 8, held=True, cones=True), torch.from_numpy(random.normal(size=8))
+    jacobian = torch.autograd.functional.jacobian(law.forces, gap)
+    slope = law.slope(gap)
+    turn = slope.turned(torch.eye(8, dtype=torch.float64))
+    torch.testing.assert_close(jacobian, -turn.mT @ (slope.stiffness.unsqueeze(-1) * turn))
 
 
 def test_one_row_has_a_closed_form():
     along, missing, stiffness = torch.tensor([[2.0]]), torch.tensor([-3.0]), torch.tensor([5.0])
-    push = least_push(along, missing, stiffness, searches=1)
+    push = least_push(along, missing, ForceLaw(stiffness), searches=1)
     assert push.item() == pytest.approx(3 * 2 * 5 / (1 + 4 * 5))
-    assert least_push(along, -missing, stiffness, searches=1).item() == 0.0
+    assert least_push(along, -missing, ForceLaw(stiffness), searches=1).item() == 0.0
 
 
 @pytest.mark.parametrize("task", ["hopper-hop", "acrobot-swingup"])
@@ -154,26 +198,35 @@ def test_forces_or_push_whichever_is_looked_for_the_solution_is_the_same(seed, r
     more = least_push(
         torch.cat([along, none.unsqueeze(-1).expand(-1, -1, 6)], 1),
         torch.cat([missing, none], 1),
-        torch.cat([stiffness, none], 1),
+        ForceLaw(torch.cat([stiffness, none], 1)),
         10,
     )
-    torch.testing.assert_close(least_push(along, missing, stiffness, 10), more)
+    torch.testing.assert_close(least_push(along, missing, ForceLaw(stiffness), 10), more)
 
 
 @pytest.mark.parametrize("rows", [3, 9])
-@pytest.mark.parametrize("held", [False, True])
-def test_the_gradient_of_the_solution_is_that_of_finite_differences(rows, held):
+@pytest.mark.parametrize(("held", "cones"), [(False, False), (True, False), (False, True), (True, True)])
+def test_the_gradient_of_the_solution_is_that_of_finite_differences(rows, held, cones):
     random = np.random.default_rng(0)
-    arguments = [torch.from_numpy(random.normal(size=size)) for size in ((2, rows, 5), (2, rows))]
-    arguments.append(torch.from_numpy(random.exponential(3.0, (2, rows))))
-    arguments += [torch.from_numpy(random.exponential(0.3, (2, rows)))] if held else []
-    for argument in arguments:
-        argument.requires_grad_()
+    along, missing = (torch.from_numpy(random.normal(size=size)) for size in ((2, rows, 5), (2, rows)))
+    stiffness = torch.from_numpy(random.exponential(3.0, (2, rows // CONE)))
+    strength = torch.from_numpy(random.exponential(0.3, (2, rows))) if held else None
+    friction = torch.from_numpy(random.uniform(0.3, 1.5, (2, rows // CONE))) if cones else None
+    given = [part.requires_grad_() for part in (along, missing, stiffness, strength, friction) if part is not None]
 
-    def solved(along, missing, stiffness, *strength):
-        return least_push(along, missing, stiffness, 10, *strength)
+    def solved(along, missing, stiffness, *rest):
+        rest = list(rest)
+        strength = rest.pop(0) if held else None
+        if strength is not None and cones:
+            strength = torch.cat([torch.full_like(strength[:, :CONE], ONE_SIDED), strength[:, CONE:]], 1)
+        first = torch.tensor([1.0, 0.0, 0.0])
+        cone = None
+        if cones:  # With a strength, only the first contact has one.
+            cone = (rest[0][:, : 1 if held else None].unsqueeze(-1) * first).flatten(1)
+            cone = torch.nn.functional.pad(cone, (0, rows - cone.shape[1]))
+        return least_push(along, missing, ForceLaw(stiffness.repeat_interleave(CONE, 1), strength, cone), 50)
 
-    assert torch.autograd.gradcheck(solved, arguments)
+    assert torch.autograd.gradcheck(solved, given)
 
 
 @pytest.mark.parametrize("task", ["cheetah-run", "humanoid-walk"])
@@ -205,7 +258,8 @@ def test_only_a_planar_robot_has_three_edges():
         assert predictor.constraints is not None
         assert predictor.constraints.contacts is not None
         planar[task] = predictor.constraints.contacts.planar
-    assert planar == {"cheetah-run": True, "hopper-hop": True, "humanoid-walk": False, "stacker-stack_2": True}
+    # A cone has two directions of friction always.
+    assert planar == {"cheetah-run": True, "hopper-hop": True, "humanoid-walk": False, "stacker-stack_2": False}
 
 
 @pytest.mark.parametrize("batch", [3, 500])
@@ -224,19 +278,22 @@ def test_rows_are_put_together_by_state():
     for edges, strength in ((4, None), (1, torch.rand(60, 1))):
         sample = torch.from_numpy(random.integers(1, batch, 60))  # The first state has none.
         jacobian, target, stiffness = (torch.rand(60, edges, *shape) for shape in ((5,), (), ()))
-        parts.append(Rows(sample, jacobian, target, stiffness, strength))
+        parts.append(Rows(sample, jacobian, target, ForceLaw(stiffness, strength)))
     seen: list[int] = []
-    strengths = [torch.full_like(parts[0].target, ONE_SIDED), parts[1].strength]
-    for touched, jacobian, target, stiffness, strength in by_sample(parts, batch, few=(3, 7)):
+    strengths = [torch.full_like(parts[0].target, ONE_SIDED), parts[1].law.strength]
+    for touched, jacobian, target, law in by_sample(parts, batch, few=(3, 7)):
+        assert law.cone is None
         seen += touched.tolist()
         for index, state in enumerate(touched.tolist()):
-            for found, field in ((jacobian, 1), (target, 2), (stiffness, 3)):
-                expected = torch.cat([part[field][part.sample == state].flatten(0, 1) for part in parts])
+            of_parts = {
+                "jacobian": (jacobian, [part.jacobian for part in parts]),
+                "target": (target, [part.target for part in parts]),
+                "stiffness": (law.stiffness, [part.law.stiffness for part in parts]),
+                "strength": (law.strength, strengths),
+            }
+            for name, (found, fields) in of_parts.items():
+                each = zip(parts, fields, strict=True)
+                expected = torch.cat([field[part.sample == state].flatten(0, 1) for part, field in each])
                 torch.testing.assert_close(found[index, : len(expected)], expected)
-                assert not found[index, len(expected) :].any()
-            expected = torch.cat(
-                [each[part.sample == state].flatten() for part, each in zip(parts, strengths, strict=True)]
-            )
-            assert strength is not None
-            torch.testing.assert_close(strength[index, : len(expected)], expected)
+                assert not found[index, len(expected) :].any(), name
     assert sorted(seen) == sorted(set(torch.cat([part.sample for part in parts]).tolist()))

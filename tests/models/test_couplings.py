@@ -16,7 +16,7 @@ from mosim.models.mosim.identification.free_rows import uncoupled
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 from mosim.robots import read_facts
 from mosim.tasks import load_task
-from physics_steps import CONFIG
+from physics_steps import CONFIG, transitions
 from random_steps import random_steps
 from true_mechanics import true_mechanics
 
@@ -107,3 +107,20 @@ def test_steps_of_coupled_joints_give_mujocos_numbers() -> None:
     error = (simulator.double().step(states, actions) - next_states).detach()
     moved = (next_states - states).square().mean(0)
     assert (error.square().mean(0) / moved).max() < 1e-4
+
+
+def test_damping_of_coupled_fingers_is_no_armature() -> None:
+    """Armature and a damping of their tendon would move them alike, and make the whole robot's balance seem exacter."""
+    task = load_task("manipulator-bring_ball")
+    states, actions, next_states = (part.float() for part in transitions(task, episodes=10, steps=300))
+    statistics = Statistics.of(task.facts, states.numpy(), next_states.numpy())
+    simulator = NeuralSimulator(task.facts, CONFIG, statistics)
+    identify(simulator, states, actions, next_states)
+    predictor = simulator.predictor
+    assert isinstance(predictor, ArticulatedPredictor)
+    found, true = predictor.mechanics(), true_mechanics(task.model, task.facts, predictor)
+    arm = slice(0, 8)  # All of the arm's forces may be larger by one factor.
+    factor = found.gear[0, 0] / true.gear[0, 0]
+    torch.testing.assert_close(found.damping[arm], factor * true.damping[arm], rtol=0.01, atol=1e-6)
+    assert (found.armature[arm] < 1e-3 * task.facts.timestep * found.damping[arm]).all()
+    assert found.tendon_damping.max() < 1e-3 * found.damping[4]

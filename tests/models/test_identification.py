@@ -179,11 +179,11 @@ def test_few_transitions_leave_a_physical_robot(count: int) -> None:
 def test_numbers_that_predict_worse_than_masses_of_water_are_not_taken() -> None:
     model, facts = load("cheetah-run")
     states, actions, next_states = transitions(model, 400, spread=0.1)
-    random = torch.Generator().manual_seed(0)
-    shuffled = next_states[torch.randperm(len(states), generator=random)]  # Accelerations of other states.
-    learned = simulator(facts, states, shuffled)
+    # Gears act the other way in what is solved for than in what is held back.
+    turned = torch.where((torch.arange(len(states)) % 10 == 9).unsqueeze(-1), actions, -actions)
+    learned = simulator(facts, states, next_states)
     before = predictor_of(learned).mechanics()
-    guess = identify(learned, states, actions, shuffled)
+    guess = identify(learned, states, turned, next_states)
     true = identify(simulator(facts, states, next_states), states, actions, next_states)
     assert true.taken
     assert true.unexplained < 1e-9 < guess.unexplained

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from mosim.models import Statistics, fit_constraints
+from mosim.geometry import ContactGaps
+from mosim.models import NeuralSimulator, Statistics, fit_constraints, identify
 from mosim.models.mosim.constraints.compliance import FRICTION, WEIGHT, Compliance, Impedances
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
-from mosim.tasks import load_task
-from physics_steps import transitions, with_true_masses
+from mosim.tasks import load_system, load_task
+from physics_steps import CONFIG, transitions, with_true_masses
 
 
 @pytest.mark.parametrize("solimp", [(0.9, 0.95, 0.001, 0.5, 2), (0.1, 0.8, 0.03, 0.3, 4), (0.5, 0.99, 0.01, 0.7, 1.5)])
@@ -103,3 +104,80 @@ def test_without_a_contact_nothing_is_fitted() -> None:
     fit = fit_constraints(simulator, high, rows[1], high)
     assert fit.transitions == 0
     assert str(fit).startswith("no contact and no limit acts")
+
+
+SLED = """
+<mujoco>
+  <option timestep="0.004" cone="elliptic" impratio="3"/>
+  <worldbody>
+    <geom type="plane" size="9 9 1" pos="0 0 -0.35" friction="0.1"/>
+    <body>
+      <joint name="x" type="slide" axis="1 0 0" damping="1"/> <joint name="y" type="slide" axis="0 1 0" damping="1"/>
+      <joint type="slide" axis="0 0 1" damping="1"/> <joint name="tilt" axis="1 1 0" damping="0.1" stiffness="3"/>
+      <geom type="box" size="0.2 0.1 0.3" friction="0.6"/>
+      <body pos="0 0.3 0">
+        <joint name="arm" axis="0 0 1" damping="0.1"/>
+        <geom type="capsule" size="0.1 0.2" friction="0.9"/>
+      </body>
+    </body>
+  </worldbody>
+  <actuator>
+    <motor joint="x" gear="100"/><motor joint="y" gear="100"/><motor joint="tilt" gear="5"/><motor joint="arm"/>
+  </actuator>
+</mujoco>
+"""
+
+
+def test_elliptic_cones_have_mujoco_s_friction_and_its_ratio(tmp_path) -> None:
+    path = tmp_path / "sled.xml"
+    path.write_text(SLED)
+    system = load_system(str(path))
+    rows = transitions(system, episodes=4, steps=250)
+    simulator = with_true_masses(system, Statistics.of(system.facts, rows[0].numpy(), rows[2].numpy()))
+    fit = fit_constraints(simulator, *rows)
+    assert fit.seen > 4
+    assert fit.after < 1e-5
+    assert fit.unexplained < 0.01
+    constraints = simulator.predictor.constraints
+    assert constraints is not None
+    assert constraints.contacts is not None
+    numbers = Impedances.of(constraints.contacts.compliance.learned())
+    for place, pair in enumerate(ContactGaps(system.facts.skeleton).pairs):
+        if simulator.statistics.contact_share[place] > 0.01:
+            kind = system.facts.skeleton.shapes[pair.second].kind
+            assert numbers.friction[place].item() == pytest.approx(0.9 if kind == "capsule" else 0.6, rel=0.01)
+            assert numbers.ratio[place].item() == pytest.approx(3.0, rel=0.05)
+
+
+BUMPERS = """
+<mujoco>
+  <option timestep="0.005"/>
+  <worldbody>
+    <body pos="-0.2 0 0"><joint name="left" type="slide" axis="1 0 0" range="-0.4 0.6" limited="true" damping="0.5"/>
+      <geom size="0.15" mass="1" condim="1"/></body>
+    <body pos="0.2 0 0"><joint name="right" type="slide" axis="1 0 0" range="-0.6 0.4" limited="true" damping="0.5"/>
+      <geom size="0.15" mass="7" condim="1"/></body>
+  </worldbody>
+  <actuator><motor joint="left" gear="10"/><motor joint="right" gear="70"/></actuator>
+</mujoco>
+"""
+
+
+def test_contacts_between_trees_give_the_ratio_of_their_masses(tmp_path) -> None:
+    path = tmp_path / "bumpers.xml"
+    path.write_text(BUMPERS)
+    system = load_system(str(path))
+    rows = transitions(system, episodes=4, steps=400)
+    simulator = NeuralSimulator(system.facts, CONFIG, Statistics.of(system.facts, rows[0].numpy(), rows[2].numpy()))
+    assert identify(simulator, *rows).exact
+    predictor = simulator.predictor
+    assert isinstance(predictor, ArticulatedPredictor)
+
+    def ratio() -> float:
+        masses = predictor.mechanics().pseudo_inertia[:, 3, 3] + predictor.mechanics().armature
+        return float(masses[1] / masses[0])
+
+    assert ratio() == pytest.approx(1.0, rel=0.1)  # Both are as heavy as water, and motion alone does not say more.
+    fit = fit_constraints(simulator, *rows)
+    assert fit.after < 1e-5
+    assert ratio() == pytest.approx(7.0, rel=0.01)

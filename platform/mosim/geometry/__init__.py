@@ -10,7 +10,7 @@ from mosim.geometry.skeleton import WORLD, Frame, Link, Pair, Shape, Skeleton, V
 from mosim.geometry.spatial import buffer, index_buffer, rotation_matrices, rotation_of, twist_matrices, wrenches
 from mosim.geometry.tendons import Coupling, FixedTendon, fixed_tendons, sum_matrix, tendon_weights
 from mosim.geometry.tree_motion import Placement, TreeMotion
-from mosim.geometry.undersides import Undersides
+from mosim.geometry.unmodelled_contacts import UnmodelledContacts
 
 __all__ = [
     "DOF_WIDTH",
@@ -34,7 +34,7 @@ __all__ = [
     "Shape",
     "Skeleton",
     "TreeMotion",
-    "Undersides",
+    "UnmodelledContacts",
     "Vector",
     "Velocities",
     "buffer",

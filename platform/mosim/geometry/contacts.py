@@ -12,6 +12,9 @@ from mosim.geometry.kinematics import Points, Poses, batch_last
 from mosim.geometry.skeleton import Pair, Shape, Skeleton
 from mosim.geometry.spatial import buffer, index_buffer, rotation_of
 
+_ROUND = ("sphere", "capsule")
+"""Shapes of which pairs are looked at."""
+
 _SLACK = 1e-3
 """Metres by which bounding spheres are larger than need be, for rounding far from the origin."""
 
@@ -41,7 +44,8 @@ class ContactGaps(nn.Module):
     """Every gap between shapes that MuJoCo lets collide; matches its contacts.
 
     Ends of capsules, spheres, corners of boxes and ellipsoids over planes fixed to the world come first; then pairs of
-    spheres and capsules, at their closest points. Other pairs of shapes are not looked at.
+    spheres and capsules, at their closest points. Other pairs of shapes are not looked at: see
+    `UnmodelledContacts`.
 
     Attributes:
       size: number of gaps.
@@ -91,7 +95,7 @@ class ContactGaps(nn.Module):
         index_buffer(self, "_ellipsoids", np.flatnonzero(ellipsoids).tolist())
         buffer(self, "_semi_axes", np.array([_semi_axes(shape) for _, shape, _, _ in floor]).reshape(-1, 3, 3))
 
-        rounds = [index for index, shape in enumerate(skeleton.shapes) if shape.kind in ("sphere", "capsule")]
+        rounds = [index for index, shape in enumerate(skeleton.shapes) if shape.kind in _ROUND]
         pairs = [pair for pair in skeleton.pairs if {pair.first, pair.second} <= set(rounds)]
         shapes = [skeleton.shapes[index] for index in rounds]
         self._rounds = len(shapes)
@@ -279,6 +283,12 @@ class ContactGaps(nn.Module):
         start_a, start_b = (self._ends.at(poses, sample, shape) for shape in (first, second))
         end_a, end_b = (self._ends.at(poses, sample, shape + self._rounds) for shape in (first, second))
         return start_a, end_a - start_a, start_b, end_b - start_b
+
+
+def is_modelled(skeleton: Skeleton, pair: Pair) -> bool:
+    """Whether `ContactGaps` looks at a pair."""
+    kinds = {skeleton.shapes[index].kind for index in (pair.first, pair.second)}
+    return kinds <= set(_ROUND) or bool(_over_plane(skeleton, pair))
 
 
 def _over_plane(skeleton: Skeleton, pair: Pair) -> list[tuple[Pair, Shape, tuple[float, float, float], Shape]]:

@@ -28,9 +28,6 @@ _SHAPE_KINDS: dict[int, ShapeKind] = {
     int(mujoco.mjtGeom.mjGEOM_CYLINDER): "cylinder",
 }
 
-_ON_PLANES_ALONE = ("ellipsoid", "cylinder")
-"""Shapes of which only pairs with a plane are told."""
-
 
 class Link(Frozen):
     """What one joint moves: the frame of its body after this joint, and before any later joint of the same body.
@@ -105,7 +102,8 @@ class Skeleton(Frozen):
       links: parents before children.
       bodies: MuJoCo's bodies, the world left out, in MuJoCo's order.
       shapes: the collision geoms, but for meshes and height fields.
-      pairs: those that can collide; of ellipsoids and cylinders, only those with a plane.
+      pairs: those that can collide.
+      elliptic: whether contacts have elliptic friction cones; otherwise, pyramids.
       tendons: fixed ones.
       couplings: equality constraints of joints and fixed tendons.
     """
@@ -114,6 +112,7 @@ class Skeleton(Frozen):
     bodies: tuple[Frame, ...] = Field(default=())
     shapes: tuple[Shape, ...] = Field(default=())
     pairs: tuple[Pair, ...] = Field(default=())
+    elliptic: bool = False
     tendons: tuple[FixedTendon, ...] = Field(default=())
     couplings: tuple[Coupling, ...] = Field(default=())
 
@@ -142,8 +141,9 @@ def read_skeleton(model: mujoco.MjModel) -> Skeleton:
             Pair(first=first, second=second, condim=_condim(model, solid[first], solid[second]))
             for first in range(len(solid))
             for second in range(first + 1, len(solid))
-            if _told(model, solid[first], solid[second]) and _may_touch(model, solid[first], solid[second])
+            if _may_touch(model, solid[first], solid[second])
         ),
+        elliptic=model.opt.cone == mujoco.mjtCone.mjCONE_ELLIPTIC,
         tendons=read_tendons(model),
         couplings=read_couplings(model),
     )
@@ -198,17 +198,14 @@ def _condim(model: mujoco.MjModel, first: int, second: int) -> int:
     return max(condim) if priority[0] == priority[1] else condim[priority.index(max(priority))]
 
 
-def _told(model: mujoco.MjModel, first: int, second: int) -> bool:
-    kinds = [_SHAPE_KINDS[int(model.geom_type[geom])] for geom in (first, second)]
-    return "plane" in kinds or not set(kinds) & set(_ON_PLANES_ALONE)
-
-
 def _collides(model: mujoco.MjModel, geom: int) -> bool:
     return bool(model.geom_contype[geom] or model.geom_conaffinity[geom])
 
 
 def _may_touch(model: mujoco.MjModel, first: int, second: int) -> bool:
-    """MuJoCo's own rules: contacts on at all, masks, welded bodies, a parent and its child, excluded pairs."""
+    """MuJoCo's own rules: contacts on, no two planes, masks, welded bodies, a parent and its child, excluded pairs."""
+    if model.geom_type[first] == model.geom_type[second] == mujoco.mjtGeom.mjGEOM_PLANE:
+        return False
     if model.opt.disableflags & (mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT):
         return False
     masks = (model.geom_contype[first] & model.geom_conaffinity[second]) or (

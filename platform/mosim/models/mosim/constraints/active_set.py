@@ -6,7 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mosim.models.mosim.constraints.rows import Rows, by_sample, forces_along
+from mosim.models.mosim.constraints.force_law import ForceLaw
+from mosim.models.mosim.constraints.rows import Rows, by_sample
 
 _LARGE = 16
 """Degrees of freedom from which on a third group of states, by how many rows they have, pays for itself."""
@@ -16,9 +17,6 @@ _WHOLE_STEPS = 4
 """Newton's steps that are gone whole, which nearly always suffice; then, only as far as the objective falls."""
 
 _HALVINGS = 50
-
-_PROPORTIONAL = 2
-"""Stands for a row whose force is its stiffness times what it misses."""
 
 
 def accelerations(lower: Tensor, force: Tensor, rows: Sequence[Rows], damping: Tensor | None, searches: int) -> Tensor:
@@ -35,10 +33,10 @@ def accelerations(lower: Tensor, force: Tensor, rows: Sequence[Rows], damping: T
     smooth = (force.unsqueeze(-2) @ lower).mT
     pushed, size = smooth, force.shape[-1]
     few = (size // 3, 2 * size // 3) if size >= _LARGE else (2 * size // 3,)
-    for touched, jacobian, target, stiffness, strength in by_sample(rows, len(force), few):
+    for touched, jacobian, target, law in by_sample(rows, len(force), few):
         along = jacobian @ lower.index_select(0, touched)
         missing = (along @ smooth.index_select(0, touched)).squeeze(-1) - target
-        pushed = pushed.index_add(0, touched, least_push(along, missing, stiffness, searches, strength))
+        pushed = pushed.index_add(0, touched, least_push(along, missing, law, searches))
     if damping is not None:
         damped = lower.mT @ (damping.unsqueeze(-1) * lower)
         damped.diagonal(dim1=-2, dim2=-1).add_(1.0)
@@ -46,59 +44,53 @@ def accelerations(lower: Tensor, force: Tensor, rows: Sequence[Rows], damping: T
     return (lower @ pushed).squeeze(-1)
 
 
-def least_push(
-    along: Tensor, missing: Tensor, stiffness: Tensor, searches: int, strength: Tensor | None = None
-) -> Tensor:
-    """What minimises `1/2 |w|^2 + sum_r phi_r(G_w r + c_r)`, where `-phi_r'` is the force along a row.
+def least_push(along: Tensor, missing: Tensor, law: ForceLaw, searches: int) -> Tensor:
+    """What minimises `1/2 |w|^2 + phi(G w + c)`, where the forces along rows are `-phi'`, by Newton's method.
 
-    That is `D_r` times what a row that only pushes misses, `min(0, G_r w + c_r)`, or all that another misses, up to its
-    strength. By Newton's method over the set of rows whose force is of that size: the set is found without gradients;
-    then one solve, with gradients, is the minimiser for that set.
+    Forces are linear in the gap as long as the same rows act, and the cones of contacts that slide are where they are:
+    these are found without gradients; then one solve, with gradients, is the minimiser.
 
     Args:
       along: `G`, `(..., rows, n)`.
       missing: `c`, `(..., rows)`.
-      stiffness: `D`, `(..., rows)`, not negative.
-      searches: steps of the search at most; states whose set is found take no more.
-      strength: `(..., rows)`: see `strengths` of rows.py; None where all rows only push.
+      law: of the forces, `(..., rows)` each.
+      searches: steps of the search at most; states whose rows are found take no more.
 
     Returns:
       `w`, of shape `(..., n, 1)`.
     """
     batch, (rows, size) = along.shape[:-2], along.shape[-2:]
     along = along.reshape(batch.numel(), rows, size)
-    missing, stiffness = (part.reshape(batch.numel(), rows) for part in (missing, stiffness))
-    strength = None if strength is None else strength.reshape(batch.numel(), rows)
+    missing, law = missing.reshape(batch.numel(), rows), law.mapped(lambda part: part.reshape(batch.numel(), rows))
     # With few rows the forces along them are looked for, with many the push itself: whichever makes smaller systems.
     few = rows <= size
     matrix, solve = (along @ along.mT, _forces_of) if few else (along, _push_of)
-    problems = _Problems(matrix, missing, stiffness, strength)
-    solution, acting = _search(solve, problems.mapped(Tensor.detach), searches)
-    learned = (along, missing, stiffness, *([] if strength is None else [strength]))
-    if torch.is_grad_enabled() and any(part.requires_grad for part in learned):
-        some = acting.any(-1).nonzero().squeeze(-1)
-        found = problems.of(some).solved(solve, acting[some])
+    problems = _Problems(matrix, missing, law)
+    solution, gap = _search(solve, problems.mapped(Tensor.detach), searches)
+    if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in (along, missing, *law)):
+        some = problems.law.slope(gap).acts().nonzero().squeeze(-1)
+        found = problems.of(some).solved(solve, gap[some])
         solution = torch.zeros_like(solution).index_copy(0, some, found)
     push = along.mT @ solution if few else solution
     return push.reshape(*batch, size, 1)
 
 
 class _Problems(NamedTuple):
-    """Problems of one size: `matrix`, by which a solution changes what is missing, `(batch, rows, n)`, and the rest.
+    """Problems of one size.
 
-    Which rows act is a number each, `(batch, rows)`: `_PROPORTIONAL`, the sign of a force that is at its strength, or
-    zero where there is no force.
+    Attributes:
+      matrix: by which a solution changes what is missing, `(batch, rows, n)`.
+      missing: `(batch, rows)`.
+      law: of the forces.
     """
 
     matrix: Tensor
     missing: Tensor
-    stiffness: Tensor
-    strength: Tensor | None
+    law: ForceLaw
 
     def mapped(self, function: Callable[[Tensor], Tensor]) -> "_Problems":
-        """The same with each part replaced."""
-        strength = None if self.strength is None else function(self.strength)
-        return _Problems(function(self.matrix), function(self.missing), function(self.stiffness), strength)
+        """The same with each number replaced."""
+        return _Problems(function(self.matrix), function(self.missing), self.law.mapped(function))
 
     def of(self, some: Tensor) -> "_Problems":
         """Some of them."""
@@ -108,23 +100,19 @@ class _Problems(NamedTuple):
         """What a solution, `(batch, n, 1)`, leaves missing, `(batch, rows)`."""
         return self.missing + (self.matrix @ solution).squeeze(-1)
 
-    def acting(self, gap: Tensor) -> Tensor:
-        """Which rows act where so much is missing."""
-        if self.strength is None:
-            return _PROPORTIONAL * ((gap < 0) & (self.stiffness > 0))
-        force = forces_along(gap, self.stiffness, self.strength)
-        spent = (force.abs() == self.strength) & (self.strength >= 0)
-        return torch.where(spent, force.sign().long(), _PROPORTIONAL * (force != 0))
-
-    def solved(self, solve: "_Solve", acting: Tensor) -> Tensor:
-        """The solutions, `(batch, n, 1)`, if exactly these rows act."""
-        proportional = self.stiffness * (acting == _PROPORTIONAL)
-        if self.strength is None:
-            return solve(self.matrix, self.missing, proportional)
-        spent = acting.abs() == 1
-        force = (torch.where(spent, self.strength, 0.0) * acting).unsqueeze(-1)
-        at_first = force if _square(self.matrix) else self.matrix.mT @ force
-        return at_first + solve(self.matrix, self.gap(at_first), proportional)
+    def solved(self, solve: "_Solve", gap: Tensor) -> Tensor:
+        """The solutions, `(batch, n, 1)`, if forces change everywhere as they do at `gap`, `(batch, rows)`."""
+        slope, square = self.law.slope(gap), _square(self.matrix)
+        matrix, missing, start = self.matrix, self.missing, 0.0
+        if slope.held is not None:
+            held = slope.held.unsqueeze(-1)
+            start = held if square else matrix.mT @ held
+            missing = self.gap(start)
+        if slope.turn is not None:
+            matrix, missing = slope.turned(matrix), slope.turned(missing.unsqueeze(-1)).squeeze(-1)
+            matrix = slope.turned(matrix.mT).mT if square else matrix
+        found = solve(matrix, missing, slope.stiffness)
+        return start + (slope.turned_back(found) if square else found)
 
 
 _Solve = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -133,32 +121,32 @@ _Solve = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @torch.no_grad()
 def _search(solve: _Solve, problems: _Problems, searches: int) -> tuple[Tensor, Tensor]:
-    """The solution, `(batch, n, 1)`, and which rows act, `(batch, rows)`.
+    """The solution, `(batch, n, 1)`, and what is missing where forces change as they do there, `(batch, rows)`.
 
-    A problem whose set of rows is that of the search before is solved, and left alone.
+    A problem for which the next step would be that of the search before is solved, and left alone.
     """
     matrix = problems.matrix
-    solution = matrix.new_zeros(len(matrix), matrix.shape[-1], 1)
-    result = problems.acting(problems.missing)
-    left = result.any(-1).nonzero().squeeze(-1)
-    acting, problems = result.index_select(0, left), problems.of(left)
+    solution, result = matrix.new_zeros(len(matrix), matrix.shape[-1], 1), problems.missing.clone()
+    left = problems.law.slope(result).acts().nonzero().squeeze(-1)
+    gap, problems = result.index_select(0, left), problems.of(left)
     reached = solution
     for search in range(searches + 1):
-        found = problems.solved(solve, acting)
+        found = problems.solved(solve, gap)
         solution.index_copy_(0, left, found)
         if search == searches:
             break
-        acts = problems.acting(problems.gap(found))
-        changed = (acts != acting).any(-1).nonzero().squeeze(-1)
+        before, gap = gap, problems.gap(found)
+        result.index_copy_(0, left, gap)
+        changed = problems.law.slope(gap).differs(problems.law.slope(before)).nonzero().squeeze(-1)
         if not len(changed):
             break
-        left, found, acting = (part.index_select(0, changed) for part in (left, found, acts))
+        left, found, gap = (part.index_select(0, changed) for part in (left, found, gap))
         problems = problems.of(changed)
         if search > _WHOLE_STEPS:
             found = _descend(reached.index_select(0, changed), found, problems)
-            acting = problems.acting(problems.gap(found))
+            gap = problems.gap(found)
+            result.index_copy_(0, left, gap)
         reached = found
-        result.index_copy_(0, left, acting)
     return solution, result
 
 
@@ -176,7 +164,7 @@ def _descend(start: Tensor, goal: Tensor, problems: _Problems) -> Tensor:
     low, high = torch.zeros_like(square), torch.ones_like(square)
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
-        forces = forces_along(gap + middle.unsqueeze(-1) * slope, problems.stiffness, problems.strength)
+        forces = problems.law.forces(gap + middle.unsqueeze(-1) * slope)
         rises = first + middle * square - (forces * slope).sum(-1) > 0
         low, high = torch.where(rises, low, middle), torch.where(rises, middle, high)
     return start + high[:, None, None] * step

@@ -17,10 +17,10 @@ _SMALLEST = 1e-12
 """Share of the full depth below which a power of it has no slope that is a number."""
 
 
-NUMBERS = 9
+NUMBERS = 10
 """Of each constraint."""
 
-WEIGHT, FRICTION = 0, NUMBERS - 1
+WEIGHT, FRICTION = 0, 8
 """Where two of them stand."""
 
 
@@ -35,8 +35,8 @@ class Compliance(nn.Module):
 
     Attributes:
       shared: `(NUMBERS,)`: of all constraints; logarithms of `W`, `K`, `B`, logits of `d0` and `dwidth`, the logarithm
-        of `width`, the logit of `midpoint`, the logarithm of `power - 1`, and that of the friction, which contacts
-        alone have; each less its value before training.
+        of `width`, the logit of `midpoint`, the logarithm of `power - 1`, that of the friction, and that of
+        `impratio`; each less its value before training. Contacts alone have friction, elliptic cones `impratio`.
       own: `(constraints, NUMBERS)`: what is added to it.
     """
 
@@ -48,7 +48,7 @@ class Compliance(nn.Module):
         first, full, width, midpoint, power = _IMPEDANCE
         initial = (
             0.0, math.log(stiffness), math.log(damping), _logit(first), _logit(full), math.log(width),
-            _logit(midpoint), math.log(power - 1), 0.0,
+            _logit(midpoint), math.log(power - 1), 0.0, 0.0,
         )  # fmt: skip
         self.register_buffer("_initial", torch.tensor(initial), persistent=False)
         self.shared = nn.Parameter(torch.zeros(len(initial)))
@@ -70,7 +70,10 @@ class Compliance(nn.Module):
 
 
 class Impedances(NamedTuple):
-    """Numbers of constraints, `(n,)` each: `weight` is `W` over that before training, the rest in MuJoCo's words."""
+    """Numbers of constraints, `(n,)` each.
+
+    `weight` is `W` over that before training, `ratio` is `impratio`, and the rest has MuJoCo's words.
+    """
 
     weight: Tensor
     stiffness: Tensor
@@ -81,14 +84,15 @@ class Impedances(NamedTuple):
     midpoint: Tensor
     power: Tensor
     friction: Tensor
+    ratio: Tensor
 
     @classmethod
     def of(cls, learned: Tensor) -> "Impedances":
         """The numbers that the last dimension of `(n, NUMBERS)` stands for."""
-        weight, stiffness, damping, first, full, width, midpoint, power, friction = learned.unbind(-1)
+        weight, stiffness, damping, first, full, width, midpoint, power, friction, ratio = learned.unbind(-1)
         return cls(
             weight.exp(), stiffness.exp(), damping.exp(), first.sigmoid(), full.sigmoid(), width.exp(),
-            midpoint.sigmoid(), 1 + power.exp(), friction.exp(),
+            midpoint.sigmoid(), 1 + power.exp(), friction.exp(), ratio.exp(),
         )  # fmt: skip
 
     def at(self, depth: Tensor) -> tuple[Tensor, Tensor]:

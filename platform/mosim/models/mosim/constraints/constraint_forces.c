@@ -11,7 +11,9 @@
        a = L y
 
    The force along a row, -phi_r'(gap), is -D_r gap: of a row that only pushes where that is positive, else none; of
-   any other up to its strength in either direction.
+   any other up to its strength in either direction; and of the three rows of a cone, what of the cone is nearest to
+   that (see force_law.py). Where a contact slides, forces change along other axes than the rows: along the cone's edge,
+   and around it. These axes turn the rows, Q G, with a share of D along each.
 
    Vectors are GCC's and Clang's extension of C; for a processor whose own are narrower, the compiler takes several. */
 
@@ -27,6 +29,11 @@
 /* Newton's steps that are gone whole, which nearly always suffice; then, only as far as the objective falls. */
 #define WHOLE_STEPS 4
 #define HALVINGS 24
+
+/* Rows of a cone, which come first among those of a state; and how little the axes of its forces may turn in a step that
+   is the last. */
+#define CONE 3
+#define LEAST_TURN 3e-4f
 
 typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4 * LANES)));
 typedef int32_t masks __attribute__((vector_size(4 * LANES), aligned(4 * LANES)));
@@ -51,9 +58,8 @@ typedef struct {
     const float *target;                  /* (rows,): t */
     const float *stiffness;               /* (rows,): D */
     const float *strength;                /* (rows,): of the force, negative where a row only pushes; null where all do */
-    /* Found, then used for gradients: */
-    float *proportional;                  /* (rows,): whether each row's force is proportional to its gap, 1 or 0 */
-    float *spent;                         /* (rows,): force of those at their strength, else 0; null like `strength` */
+    const float *cone;                    /* (rows,): friction, at the first row of a cone, else 0; null without cones */
+    float *gap;                           /* (rows,): found, then used for gradients: where forces change as they do */
 } Problem;
 
 /* What sixteen states are worked on in. */
@@ -64,14 +70,17 @@ typedef struct {
     lanes *jacobian, *along;                  /* (rows, size): J, G */
     lanes *response, *factor;                 /* (rows, rows): G G^T; the factor of 1 + root(D) G G^T root(D) */
     lanes *missing, *stiffness;               /* (rows,): G z - t, D */
-    lanes *proportional, *root, *along_rows;  /* (rows,): 1 or 0; root(D) where a row is; room of its own */
-    lanes *strength, *spent, *offset;         /* (rows,): see Problem; G (z + G^T spent) - t */
+    lanes *share, *root, *along_rows;         /* (rows,): of D, along axes; root(share D); forces along acting rows */
+    lanes *strength, *spent, *offset;         /* (rows,): see Problem; forces at it; G (z + G^T spent) - t */
+    lanes *cone, *slide, *x, *y;              /* (rows,): see Problem; of a cone's first row whether it slides, 1 or 0,
+                                                 and in which direction what it misses points */
+    lanes *at;                                /* (rows,): the gap at which forces change as these say */
     lanes *gap, *goal, *slope;                /* (rows,): G w - t on the way to the least, after a step, and between */
     lanes *grad, *back, *further;             /* (size,): gradients of a, y and w, z */
     lanes *stress, *drag;                     /* (rows,): gradients of G along z's gradient and along w */
-    lanes *of_stiffness, *of_strength;        /* (rows,): gradients */
+    lanes *of_stiffness, *of_strength, *of_cone; /* (rows,): gradients */
     lanes *turn[4];                           /* (size,): room of their own */
-    int64_t *acting;                          /* (rows,): which rows act in some lane */
+    int64_t *acting;                          /* (rows,): which rows act in some lane; of a cone all or none */
 } Work;
 
 INLINE lanes square_root(lanes value)
@@ -193,9 +202,9 @@ INLINE void bring(const Problem *problem, Work *work, int64_t begin)
     memset(work->jacobian, 0, sizeof(lanes) * work->rows * size);
     memset(work->missing, 0, sizeof(lanes) * work->rows);
     memset(work->stiffness, 0, sizeof(lanes) * work->rows);
-    memset(work->proportional, 0, sizeof(lanes) * work->rows);
-    memset(work->spent, 0, sizeof(lanes) * work->rows);
-    memset(work->strength, 0, sizeof(lanes) * work->rows);
+    lanes *none[] = {work->strength, work->cone, work->share, work->spent, work->slide, work->x, work->y};
+    for (unsigned part = 0; part < sizeof(none) / sizeof(none[0]); part++)
+        memset(none[part], 0, sizeof(lanes) * work->rows);
     for (int64_t lane = 0; lane < LANES; lane++) {
         const int64_t state = state_of(problem, begin, lane), *place = problem->place + problem->start[state];
         for (int64_t row = 0; row < rows_of(problem, state); row++) {
@@ -203,11 +212,10 @@ INLINE void bring(const Problem *problem, Work *work, int64_t begin)
                 ((float *)(work->jacobian + row * size + j))[lane] = problem->jacobian[place[row] * size + j];
             ((float *)(work->missing + row))[lane] = -problem->target[place[row]];
             ((float *)(work->stiffness + row))[lane] = problem->stiffness[place[row]];
-            ((float *)(work->proportional + row))[lane] = problem->proportional[place[row]];
-            if (problem->strength) {
+            if (problem->strength)
                 ((float *)(work->strength + row))[lane] = problem->strength[place[row]];
-                ((float *)(work->spent + row))[lane] = problem->spent[place[row]];
-            }
+            if (problem->cone)
+                ((float *)(work->cone + row))[lane] = problem->cone[place[row]];
         }
     }
     for (int64_t row = 0; row < work->rows; row++) {
@@ -221,34 +229,89 @@ INLINE void bring(const Problem *problem, Work *work, int64_t begin)
     }
 }
 
-/* Factorises 1 + root(D) G G^T root(D) over the rows whose force is proportional in some lane. */
+/* How many rows there are in whole cones, if there are any. */
+INLINE int64_t of_cones(const Problem *problem, const Work *work)
+{
+    return problem->cone ? work->rows / CONE * CONE : 0;
+}
+
+/* Turns three numbers of a cone's rows, `stride` apart, to the axes of its forces, or back. `row` is its first one. */
+INLINE void turn(const Work *work, int64_t row, lanes *numbers, int64_t stride)
+{
+    const lanes slide = work->slide[row], stay = 1.0f - slide, x = work->x[row], y = work->y[row];
+    const lanes first = numbers[stride], second = numbers[2 * stride];
+    numbers[0] -= slide * work->cone[row] * (x * first + y * second);
+    numbers[stride] = stay * first + slide * (x * second - y * first);
+    numbers[2 * stride] = stay * second;
+}
+
+INLINE void turn_back(const Work *work, int64_t row, lanes *numbers)
+{
+    const lanes slide = work->slide[row], stay = 1.0f - slide, x = work->x[row], y = work->y[row];
+    const lanes along = slide * work->cone[row] * numbers[0], around = numbers[1], third = numbers[2];
+    numbers[1] = stay * around - along * x - slide * y * around;
+    numbers[2] = stay * third - along * y + slide * x * around;
+}
+
+/* Whether a row leads a cone in some lane. */
+INLINE int leads(const Problem *problem, const Work *work, int64_t row)
+{
+    return row < of_cones(problem, work) && row % CONE == 0 && total(work->cone[row]) > 0.0f;
+}
+
+/* Factorises 1 + root(D) Q G G^T Q^T root(D) over the rows whose force changes with their gap in some lane. */
 INLINE void factorise_rows(const Problem *problem, Work *work)
 {
     work->count = 0;
-    for (int64_t row = 0; row < work->rows; row++) {
-        work->root[row] = square_root(work->stiffness[row] * work->proportional[row]);
-        if (total(work->proportional[row]) > 0.0f)
-            work->acting[work->count++] = row;
+    for (int64_t row = 0; row < work->rows;) {
+        const int64_t size = leads(problem, work, row) ? CONE : 1;
+        lanes any = {0};
+        for (int64_t i = row; i < row + size; i++) {
+            work->root[i] = square_root(work->stiffness[i] * work->share[i]);
+            any += work->share[i];
+        }
+        if (total(any) > 0.0f)
+            for (int64_t i = row; i < row + size; i++)
+                work->acting[work->count++] = i;
+        row += size;
     }
+    for (int64_t i = 0; i < work->count; i++)
+        for (int64_t j = 0; j < work->count; j++)
+            if (j <= i || problem->cone)
+                work->factor[i * problem->most + j] =
+                    work->response[work->acting[i] * problem->most + work->acting[j]];
+    for (int64_t i = 0; problem->cone && i < work->count; i++)
+        if (leads(problem, work, work->acting[i])) {
+            for (int64_t j = 0; j < work->count; j++)
+                turn(work, work->acting[i], work->factor + i * problem->most + j, problem->most);
+            for (int64_t j = 0; j < work->count; j++)
+                turn(work, work->acting[i], work->factor + j * problem->most + i, 1);
+        }
     for (int64_t i = 0; i < work->count; i++) {
-        const int64_t row = work->acting[i];
         lanes *factor = work->factor + i * problem->most;
         for (int64_t j = 0; j <= i; j++)
-            factor[j] = work->root[row] * work->response[row * problem->most + work->acting[j]] *
-                        work->root[work->acting[j]];
+            factor[j] *= work->root[work->acting[i]] * work->root[work->acting[j]];
         factor[i] += 1.0f;
     }
     factorise(work->factor, work->count, problem->most);
 }
 
-/* `root(D) (1 + root(D) G G^T root(D))^-1 root(D) x` of acting rows: `x` is of all rows, the result of acting ones. */
+/* `Q^T root(D) (1 + root(D) Q G G^T Q^T root(D))^-1 root(D) Q x` of acting rows: `x` is of all, the result of these. */
 INLINE void respond(const Problem *problem, Work *work, const lanes *x, lanes *result)
 {
     for (int64_t i = 0; i < work->count; i++)
-        result[i] = work->root[work->acting[i]] * x[work->acting[i]];
+        result[i] = x[work->acting[i]];
+    for (int64_t i = 0; problem->cone && i < work->count; i++)
+        if (leads(problem, work, work->acting[i]))
+            turn(work, work->acting[i], result + i, 1);
+    for (int64_t i = 0; i < work->count; i++)
+        result[i] *= work->root[work->acting[i]];
     solve(work->factor, result, work->count, problem->most);
     for (int64_t i = 0; i < work->count; i++)
         result[i] *= work->root[work->acting[i]];
+    for (int64_t i = 0; problem->cone && i < work->count; i++)
+        if (leads(problem, work, work->acting[i]))
+            turn_back(work, work->acting[i], result + i);
 }
 
 /* Takes `G^T x` off a vector; `x` is of acting rows. */
@@ -275,32 +338,110 @@ INLINE void push(const Problem *problem, const Work *work, lanes *left)
                 left[j] += work->along[row * problem->size + j] * work->spent[row];
 }
 
-/* Whether the force of a row with such a gap is proportional to it; where it is at its strength, what it is. */
-INLINE masks yields(const Problem *problem, const Work *work, int64_t row, lanes gap, lanes *spent)
+/* The force of a row with such a gap; where it is at its strength, it is `spent`, too. */
+INLINE lanes force_of(const Problem *problem, const Work *work, int64_t row, lanes gap, lanes *spent)
 {
-    const lanes force = -work->stiffness[row] * gap;
-    if (!problem->strength) {
-        *spent = (lanes){0};
-        return (gap < 0.0f) & (work->stiffness[row] > 0.0f);
-    }
+    const lanes pull = -work->stiffness[row] * gap, push = choose(pull > 0.0f, pull, (lanes){0});
+    *spent = (lanes){0};
+    if (!problem->strength)
+        return push;
     const lanes strength = work->strength[row];
-    const masks holds = strength >= 0.0f, beyond = holds & ((force >= strength) | (force <= -strength));
-    *spent = choose(beyond, choose(force > 0.0f, strength, -strength), (lanes){0});
-    return ((holds & (force != 0.0f)) | (force > 0.0f)) & ~beyond;
+    const masks holds = strength >= 0.0f, beyond = holds & ((pull >= strength) | (pull <= -strength));
+    *spent = choose(beyond, choose(pull > 0.0f, strength, -strength), (lanes){0});
+    return choose(beyond, *spent, choose(holds, pull, push));
 }
 
-/* Sets which rows act where they have such gaps; returns whether that is another set than before, in any lane. */
+/* What the rows of a cone would pull, and whether its contact sticks or slides. */
+typedef struct { lanes friction, normal, x, y, across; masks here, sticks, slides; } Contact;
+
+INLINE Contact contact_of(const Work *work, int64_t row, const lanes *gap)
+{
+    Contact contact = {.friction = work->cone[row], .normal = -work->stiffness[row] * gap[0],
+                       .x = -work->stiffness[row + 1] * gap[1], .y = -work->stiffness[row + 2] * gap[2]};
+    contact.across = square_root(contact.x * contact.x + contact.y * contact.y);
+    contact.here = contact.friction > 0.0f;
+    contact.sticks = contact.here & (contact.across <= contact.friction * contact.normal);
+    contact.slides = contact.here & ~contact.sticks & (contact.friction * contact.across > -contact.normal);
+    return contact;
+}
+
+/* Forces of a cone's rows; those of lanes without a cone stay. */
+INLINE void force_of_cone(const Work *work, int64_t row, const lanes *gap, lanes *force)
+{
+    const Contact contact = contact_of(work, row, gap);
+    const lanes mu = contact.friction, normal = (contact.normal + mu * contact.across) / (1.0f + mu * mu);
+    const lanes along = choose(contact.slides, mu * normal / contact.across, (lanes){0});
+    const lanes slid[CONE] = {normal, along * contact.x, along * contact.y};
+    const lanes whole[CONE] = {contact.normal, contact.x, contact.y};
+    for (int i = 0; i < CONE; i++) {
+        const lanes inside = choose(contact.sticks, whole[i], choose(contact.slides, slid[i], (lanes){0}));
+        force[i] = choose(contact.here, inside, force[i]);
+    }
+}
+
+/* How the forces of a cone change. Returns whether they do so otherwise than before, in each lane. */
+INLINE masks slope_of_cone(Work *work, int64_t row, const lanes *gap)
+{
+    const Contact contact = contact_of(work, row, gap);
+    const lanes mu = contact.friction, square = 1.0f + mu * mu, slides = as_numbers(contact.slides);
+    const lanes length = choose(contact.slides, contact.across, 1.0f - (lanes){0});
+    lanes turning = mu * (mu * contact.across + contact.normal) / (square * length);
+    turning = choose(turning > 0.0f, turning, (lanes){0});
+    const lanes found[2 * CONE] = {
+        choose(contact.slides, 1.0f / square, as_numbers(contact.sticks)),
+        choose(contact.slides, turning, as_numbers(contact.sticks)),
+        as_numbers(contact.sticks),
+        slides, -slides * contact.x / length, -slides * contact.y / length,
+    };
+    lanes *place[2 * CONE] = {work->share + row, work->share + row + 1, work->share + row + 2,
+                              work->slide + row, work->x + row, work->y + row};
+    masks changed = {0};
+    for (int i = 0; i < 2 * CONE; i++) {
+        const lanes kept = choose(contact.here, found[i], i < CONE ? *place[i] : (lanes){0});
+        changed |= contact.here & ((kept - *place[i] > LEAST_TURN) | (*place[i] - kept > LEAST_TURN));
+        *place[i] = kept;
+    }
+    return changed;
+}
+
+/* Sets how forces change where rows have such gaps; returns whether that is otherwise than before, in any lane. */
 INLINE int act(const Problem *problem, Work *work, const lanes *gap)
 {
     masks changed = {0};
-    for (int64_t row = 0; row < work->rows; row++) {
-        lanes spent;
-        const lanes proportional = as_numbers(yields(problem, work, row, gap[row], &spent));
-        changed |= (proportional != work->proportional[row]) | (spent != work->spent[row]);
-        work->proportional[row] = proportional;
-        work->spent[row] = spent;
+    if (gap != work->at)
+        memcpy(work->at, gap, sizeof(lanes) * work->rows);
+    for (int64_t row = 0; row < work->rows;) {
+        const int64_t size = leads(problem, work, row) ? CONE : 1;
+        lanes before[CONE];
+        memcpy(before, work->share + row, sizeof(lanes) * size);
+        for (int64_t i = row; i < row + size; i++) {
+            lanes spent;
+            const lanes force = force_of(problem, work, i, gap[i], &spent);
+            work->share[i] = as_numbers((force != 0.0f) & (spent == 0.0f));
+            const masks alone = size == 1 ? ~(masks){0} : work->cone[row] <= 0.0f;
+            changed |= alone & ((work->share[i] != before[i - row]) | (spent != work->spent[i]));
+            work->spent[i] = choose(alone, spent, (lanes){0});
+        }
+        if (size == CONE) {
+            for (int64_t i = row; i < row + size; i++) /* So that what a cone's rows had is what it is compared with. */
+                work->share[i] = choose(work->cone[row] > 0.0f, before[i - row], work->share[i]);
+            changed |= slope_of_cone(work, row, gap + row);
+        }
+        row += size;
     }
     return total(as_numbers(changed)) > 0.0f;
+}
+
+/* Brings in the gaps that were found for sixteen states, and how forces change there. */
+INLINE void bring_gaps(const Problem *problem, Work *work, int64_t begin)
+{
+    memset(work->at, 0, sizeof(lanes) * work->rows);
+    for (int64_t lane = 0; lane < LANES; lane++) {
+        const int64_t state = state_of(problem, begin, lane), *place = problem->place + problem->start[state];
+        for (int64_t row = 0; row < rows_of(problem, state); row++)
+            ((float *)(work->at + row))[lane] = problem->gap[place[row]];
+    }
+    act(problem, work, work->at);
 }
 
 /* What acting rows miss before they push, into `offset`; what rows at their strength do is part of it. */
@@ -329,17 +470,18 @@ INLINE void descend(const Problem *problem, Work *work)
     for (int halving = 0; halving < HALVINGS; halving++) {
         const lanes middle = 0.5f * (low + high);
         lanes derivative = start + middle * square;
-        for (int64_t row = 0; row < work->rows; row++) {
-            const lanes gap = work->gap[row] + middle * work->slope[row];
-            lanes force = -work->stiffness[row] * gap;
-            if (problem->strength) {
-                const lanes strength = work->strength[row], pushed = choose(force > 0.0f, force, (lanes){0});
-                force = choose(force > strength, strength, choose(force < -strength, -strength, force));
-                force = choose(strength < 0.0f, pushed, force);
-            } else {
-                force = choose(force > 0.0f, force, (lanes){0});
+        for (int64_t row = 0; row < work->rows;) {
+            const int64_t size = leads(problem, work, row) ? CONE : 1;
+            lanes gap[CONE], force[CONE], spent;
+            for (int64_t i = 0; i < size; i++) {
+                gap[i] = work->gap[row + i] + middle * work->slope[row + i];
+                force[i] = force_of(problem, work, row + i, gap[i], &spent);
             }
-            derivative -= force * work->slope[row];
+            if (size == CONE)
+                force_of_cone(work, row, gap, force);
+            for (int64_t i = 0; i < size; i++)
+                derivative -= force[i] * work->slope[row + i];
+            row += size;
         }
         const lanes rises = as_numbers(derivative > 0.0f);
         high += rises * (middle - high);
@@ -425,13 +567,40 @@ INLINE void back_through_damping(const Problem *problem, Work *work, float *damp
     }
 }
 
-/* From the gradient of w to that of z and of the rows, by (1 + G^T D G) w = z + G^T D t + G'^T s over the rows G whose
-   force is proportional, and those, G', whose force s is at its strength.
+/* `Q^T share Q` times numbers of rows: how forces change with gaps, over D. */
+INLINE void change(const Problem *problem, const Work *work, lanes *numbers)
+{
+    for (int64_t row = 0; row < work->rows;) {
+        const int64_t size = leads(problem, work, row) ? CONE : 1;
+        if (size == CONE)
+            turn(work, row, numbers + row, 1);
+        for (int64_t i = row; i < row + size; i++)
+            numbers[i] *= work->share[i];
+        if (size == CONE)
+            turn_back(work, row, numbers + row);
+        row += size;
+    }
+}
 
-   `stress` becomes D (G w - t), or -s, and `drag` D G `further`. */
+/* The gradient of a cone's friction: of a contact that slides, at the gap that it has. `moved` is as below. */
+INLINE lanes of_friction(const Work *work, int64_t row, const lanes *moved)
+{
+    const Contact contact = contact_of(work, row, work->at + row);
+    const lanes mu = contact.friction, square = 1.0f + mu * mu;
+    const lanes normal = (contact.normal + mu * contact.across) / square;
+    const lanes rises = (contact.across - 2.0f * mu * normal) / square;
+    const lanes along = (contact.x * moved[1] + contact.y * moved[2]) / contact.across;
+    return choose(contact.slides, moved[0] * rises + along * (normal + mu * rises), (lanes){0});
+}
+
+/* From the gradient of w to that of z and of the rows, by (1 + G^T H G) w = z + G^T H t + G^T s, where forces change
+   with gaps by H, and s are those at their strength.
+
+   `stress` becomes H (G w - t) - s, the forces' negative, and `drag` H G `further`. */
 INLINE void back_through_rows(const Problem *problem, Work *work)
 {
     const int64_t size = problem->size;
+    lanes *missed = work->goal, *moved = work->slope, *changed = work->gap;
     for (int64_t i = 0; i < work->count; i++)
         work->stress[work->acting[i]] = inner(work->along + work->acting[i] * size, work->back, size, 1);
     respond(problem, work, work->stress, work->along_rows);
@@ -439,20 +608,23 @@ INLINE void back_through_rows(const Problem *problem, Work *work)
     take_off(problem, work, work->along_rows, work->further);
     memcpy(work->turn[2], work->force, sizeof(lanes) * size);
     memset(work->turn[3], 0, sizeof(lanes) * size);
-    memset(work->stress, 0, sizeof(lanes) * work->rows);
-    memset(work->drag, 0, sizeof(lanes) * work->rows);
-    memset(work->of_stiffness, 0, sizeof(lanes) * work->rows);
-    memset(work->of_strength, 0, sizeof(lanes) * work->rows);
-    for (int64_t i = 0; i < (problem->strength ? work->rows : work->count); i++) {
-        const int64_t row = problem->strength ? i : work->acting[i];
-        const lanes *along = work->along + row * size, *jacobian_row = work->jacobian + row * size;
-        const lanes acts = work->stiffness[row] * work->proportional[row], moved = inner(along, work->further, size, 1);
-        const lanes short_of = work->missing[row] - inner(along, work->smooth, size, 1) +
-                               inner(along, work->left, size, 1);
-        work->stress[row] = acts * short_of - work->spent[row];
-        work->drag[row] = acts * moved;
-        work->of_stiffness[row] = -moved * short_of * work->proportional[row];
-        work->of_strength[row] = moved * (as_numbers(work->spent[row] > 0.0f) - as_numbers(work->spent[row] < 0.0f));
+    memset(work->of_cone, 0, sizeof(lanes) * work->rows);
+    for (int64_t row = 0; row < work->rows; row++) {
+        const lanes *along = work->along + row * size;
+        moved[row] = changed[row] = inner(along, work->further, size, 1);
+        missed[row] = work->missing[row] - inner(along, work->smooth, size, 1) + inner(along, work->left, size, 1);
+    }
+    for (int64_t row = 0; row < of_cones(problem, work); row += CONE)
+        if (leads(problem, work, row))
+            work->of_cone[row] = of_friction(work, row, moved + row);
+    change(problem, work, changed);
+    change(problem, work, missed);
+    for (int64_t row = 0; row < work->rows; row++) {
+        const lanes spent = work->spent[row], *jacobian_row = work->jacobian + row * size;
+        work->stress[row] = work->stiffness[row] * missed[row] - spent;
+        work->drag[row] = work->stiffness[row] * changed[row];
+        work->of_stiffness[row] = -moved[row] * missed[row];
+        work->of_strength[row] = moved[row] * (as_numbers(spent > 0.0f) - as_numbers(spent < 0.0f));
         for (int64_t k = 0; k < size; k++) {
             work->turn[2][k] -= jacobian_row[k] * work->stress[row];
             work->turn[3][k] -= jacobian_row[k] * work->drag[row];
@@ -462,7 +634,7 @@ INLINE void back_through_rows(const Problem *problem, Work *work)
 
 /* Hands the gradients of sixteen states out to where they belong. */
 INLINE void hand_out(const Problem *problem, Work *work, int64_t begin, int64_t last, float *lower, float *force,
-                     float *jacobian, float *target, float *stiffness, float *strength)
+                     float *jacobian, float *target, float *stiffness, float *strength, float *cone)
 {
     const int64_t size = problem->size;
     lanes *pulled = work->grad, *moved = work->force; /* L `further` and L w, where a's gradient and f were. */
@@ -487,6 +659,8 @@ INLINE void hand_out(const Problem *problem, Work *work, int64_t begin, int64_t 
             stiffness[place[row]] = work->of_stiffness[row][lane];
             if (strength)
                 strength[place[row]] = work->of_strength[row][lane];
+            if (cone)
+                cone[place[row]] = work->of_cone[row][lane];
             for (int64_t i = 0; i < size; i++)
                 jacobian[place[row] * size + i] = -stress * pulled[i][lane] - drag * moved[i][lane];
         }
@@ -504,9 +678,10 @@ static int64_t furnish(const Problem *problem, Work *work, char *room)
         {&work->force, size}, {&work->smooth, size}, {&work->left, size}, {&work->result, size},
         {&work->grad, size}, {&work->back, size}, {&work->further, size},
         {&work->turn[0], size}, {&work->turn[1], size}, {&work->turn[2], size}, {&work->turn[3], size},
-        {&work->missing, most}, {&work->stiffness, most}, {&work->proportional, most}, {&work->root, most},
+        {&work->missing, most}, {&work->stiffness, most}, {&work->share, most}, {&work->root, most},
         {&work->strength, most}, {&work->spent, most}, {&work->offset, most}, {&work->goal, most},
-        {&work->of_stiffness, most}, {&work->of_strength, most},
+        {&work->cone, most}, {&work->slide, most}, {&work->x, most}, {&work->y, most}, {&work->at, most},
+        {&work->of_stiffness, most}, {&work->of_strength, most}, {&work->of_cone, most},
         {&work->along_rows, most}, {&work->stress, most}, {&work->drag, most},
         {&work->gap, most}, {&work->slope, most},
     };
@@ -574,10 +749,7 @@ void accelerations(const Problem *problem, int64_t first, int64_t last, char *ro
             for (int64_t i = 0; i < size; i++)
                 result[state * size + i] = work.grad[i][lane];
             for (int64_t row = 0; row < rows_of(problem, state); row++)
-                problem->proportional[place[row]] = work.proportional[row][lane];
-            if (problem->strength)
-                for (int64_t row = 0; row < rows_of(problem, state); row++)
-                    problem->spent[place[row]] = work.spent[row][lane];
+                problem->gap[place[row]] = work.at[row][lane];
         }
     }
 }
@@ -587,13 +759,15 @@ void accelerations(const Problem *problem, int64_t first, int64_t last, char *ro
    Each has the shape of what it is of; that of the damping is added to, state by state. */
 EXPORTED
 void gradients(const Problem *problem, int64_t first, int64_t last, char *room, const float *given, float *lower,
-               float *force, float *jacobian, float *target, float *stiffness, float *strength, float *damping)
+               float *force, float *jacobian, float *target, float *stiffness, float *strength, float *cone,
+               float *damping)
 {
     const int64_t size = problem->size;
     Work work;
     furnish(problem, &work, room);
     for (int64_t begin = first; begin < last; begin += LANES) {
         bring(problem, &work, begin);
+        bring_gaps(problem, &work, begin);
         factorise_rows(problem, &work);
         set_off(problem, &work);
         respond(problem, &work, work.offset, work.along_rows);
@@ -604,6 +778,6 @@ void gradients(const Problem *problem, int64_t first, int64_t last, char *room, 
                     begin + lane < last ? given[state_of(problem, begin, lane) * size + i] : 0.0f;
         back_through_damping(problem, &work, damping);
         back_through_rows(problem, &work);
-        hand_out(problem, &work, begin, last, lower, force, jacobian, target, stiffness, strength);
+        hand_out(problem, &work, begin, last, lower, force, jacobian, target, stiffness, strength, cone);
     }
 }

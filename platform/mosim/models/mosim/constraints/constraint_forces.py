@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mosim.models.mosim import compiled
-from mosim.models.mosim.constraints.rows import Rows, strengths
+from mosim.models.mosim.constraints.force_law import joined
+from mosim.models.mosim.constraints.rows import Rows
 
 _EXTENSION = "mosim.models.mosim._constraint_forces"
 """The shared library that is built when mosim is installed, where there is a C compiler."""
@@ -22,7 +23,7 @@ _LANES = 16
 
 _POINTERS = (
     "lower", "force", "damping", "order", "start", "place", "jacobian", "target", "stiffness", "strength",
-    "proportional", "spent",
+    "cone", "gap",
 )  # fmt: skip
 
 
@@ -52,15 +53,14 @@ def accelerations(lower: Tensor, force: Tensor, rows: list[Rows], damping: Tenso
       damping: `C`, `(n,)`, not negative: `w` becomes `(1 + L^T C L)^-1 w` before `a = L w`. None where there is none.
       searches: steps of the search for the rows that act, at most.
     """
-    jacobian, target, stiffness = (
+    jacobian, target = (
         _together([field.flatten(0, 1) for field in fields])
-        for fields in zip(*(part[1:4] for part in rows), strict=True)
+        for fields in zip(*((part.jacobian, part.target) for part in rows), strict=True)
     )
-    each = strengths(rows)
-    strength = None if each is None else _together([part.flatten() for part in each])
+    law = joined([part.law for part in rows], lambda values: _together([part.flatten() for part in values]))
     sample = _together([part.sample.unsqueeze(1).expand_as(part.target).flatten() for part in rows])
     order, start, place, most = _ordered_by_sample(sample, len(force))
-    given = (lower, force, damping, order, start, place, jacobian, target, stiffness, strength)
+    given = (lower, force, damping, order, start, place, jacobian, target, *law)
     if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in given):
         return _Accelerations.apply(*given, most, searches)
     return _solved(given, most, searches)[0]
@@ -70,8 +70,7 @@ def _solved(given: Sequence[Tensor | None], most: int, searches: int) -> tuple[T
     """The accelerations, and all that their gradients need."""
     tensors: list[Any] = [part if part is None else part.contiguous() for part in given]
     force, target = tensors[_POINTERS.index("force")], tensors[_POINTERS.index("target")]
-    tensors.append(torch.empty_like(target))  # Which rows' forces are proportional to what they miss,
-    tensors.append(None if tensors[_POINTERS.index("strength")] is None else torch.empty_like(target))  # and others'.
+    tensors.append(torch.empty_like(target))  # The gaps.
     problem, result = _problem(tensors, most, searches), torch.empty_like(force)
     compiled.run(_EXTENSION, "accelerations", problem, len(force), _LANES, lambda part: (result,))
     return result, tensors
@@ -114,20 +113,20 @@ class _Accelerations(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
         tensors = ctx.saved_tensors
-        lower, force, damping, _, _, _, *rows, strength, _, _ = tensors
+        lower, force, damping, _, _, _, *rows, strength, cone, _ = tensors
         problem, gradient = _problem(tensors, ctx.most, ctx.searches), gradient.contiguous()
         of_lower, of_force, *of_rows = (torch.empty_like(part) for part in (lower, force, *rows))
         of_damping = [
             None if damping is None else torch.zeros_like(damping) for _ in compiled.parts(len(force), _LANES)
         ]
-        of_strength = None if strength is None else torch.empty_like(strength)
+        of_strength, of_cone = (None if part is None else torch.empty_like(part) for part in (strength, cone))
 
         def told(part: int) -> tuple[Tensor | None, ...]:
-            return (gradient, of_lower, of_force, *of_rows, of_strength, of_damping[part])
+            return (gradient, of_lower, of_force, *of_rows, of_strength, of_cone, of_damping[part])
 
         compiled.run(_EXTENSION, "gradients", problem, len(force), _LANES, told)
         total = None if damping is None else sum(part for part in of_damping if part is not None)
-        return of_lower, of_force, total, None, None, None, *of_rows, of_strength, None, None
+        return of_lower, of_force, total, None, None, None, *of_rows, of_strength, of_cone, None, None
 
 
 def _problem(tensors: Any, most: int, searches: int) -> _Problem:

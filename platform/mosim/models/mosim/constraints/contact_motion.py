@@ -59,7 +59,7 @@ class ContactMotion(nn.Module):
     Attributes:
       gaps: all places where shapes can touch.
       planar: whether there is a direction in which neither the robot moves nor any contact pushes. Then there is one
-        direction of friction, else there are two.
+        direction of friction, else there are two; as there are in elliptic cones always.
     """
 
     _unit: Tensor
@@ -81,7 +81,7 @@ class ContactMotion(nn.Module):
         moved = unit * (moves[self.gaps.first] - moves[self.gaps.second])
         self.register_buffer("_unit", unit.clone(), persistent=False)
         self.register_buffer("_moved", moved.unsqueeze(1), persistent=False)
-        across = self._planar()
+        across = None if facts.skeleton.elliptic else self._planar()
         self.planar = across is not None
         self.register_buffer("_across", torch.zeros(3) if across is None else across, persistent=False)
         drawing = drawing_of(facts.skeleton, ())

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from mosim.models.mosim.constraints.compliance import Compliance
-from mosim.models.mosim.constraints.contact_motion import ContactMotion
+from mosim.models.mosim.constraints.compliance import Compliance, Impedances
+from mosim.models.mosim.constraints.contact_motion import ClosedContacts, ContactMotion
+from mosim.models.mosim.constraints.force_law import CONE, ForceLaw
 from mosim.models.mosim.constraints.rows import Rows
 from mosim.models.mosim.tree.mass_tree import InverseWeights
 from mosim.models.statistics import Statistics
@@ -12,7 +13,7 @@ from mosim.robots import SystemFacts
 
 
 class ContactRows(nn.Module):
-    """The deepest contacts: the edges of a friction pyramid each, four, or of a planar robot three."""
+    """The deepest contacts: of each the rows of a cone, or the edges of a friction pyramid, four, in a plane three."""
 
     _response: Tensor
     _sides: Tensor
@@ -20,6 +21,7 @@ class ContactRows(nn.Module):
 
     def __init__(self, facts: SystemFacts, statistics: Statistics, most: int) -> None:
         super().__init__()
+        self._elliptic = facts.skeleton.elliptic
         self._motion = ContactMotion(facts, statistics.acceleration_std, most)
         # A gap that never opens wide enough to be seen moving has no response; it is given the median.
         response = statistics.contact_response
@@ -31,7 +33,7 @@ class ContactRows(nn.Module):
         sides = [[1.0], [-1.0], [0.0]] if self.planar else [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]
         self.register_buffer("_sides", torch.tensor(sides), persistent=False)
         self.register_buffer("_share", torch.tensor([1.0, 1.0, 2.0] if self.planar else [1.0] * 4), persistent=False)
-        self.size, self._size = len(sides) * most, facts.nv
+        self.size, self._size = (CONE if self._elliptic else len(sides)) * most, facts.nv
         self.compliance = Compliance(self._motion.gaps.size)
 
     def weights(self, inverse: InverseWeights) -> Tensor:
@@ -46,15 +48,39 @@ class ContactRows(nn.Module):
 
     def forward(self, qpos: Tensor, qvel: Tensor) -> Rows:
         """The rows of a batch of states."""
-        sample, which, distance, jacobian, speed = self._motion(qpos, qvel)
-        numbers = self.compliance(sample, which)
+        closed = self._motion(qpos, qvel)
+        numbers = self.compliance(closed.sample, closed.which)
+        return self._cones(closed, numbers) if self._elliptic else self._pyramids(closed, numbers)
+
+    def _pyramids(self, closed: ClosedContacts, numbers: Impedances) -> Rows:
+        sample, which, distance, jacobian, speed = closed
         friction = (self._motion.gaps.friction[which] * numbers.friction).unsqueeze(-1)
         jacobian = jacobian[:, :1] + friction.unsqueeze(-1) * (self._sides @ jacobian[:, 1:])
         speed = speed[:, :1] + friction * (speed[:, 1:] @ self._sides.mT)
         stiffness, target = numbers.at(-distance)
         target = target.unsqueeze(-1) - numbers.damping.unsqueeze(-1) * speed
         stiffness = (stiffness / self._response[which]).unsqueeze(-1) / _pyramid(friction) * self._share
-        return Rows(sample, jacobian, target, stiffness)
+        return Rows(sample, jacobian, target, ForceLaw(stiffness))
+
+    def _cones(self, closed: ClosedContacts, numbers: Impedances) -> Rows:
+        """The normal and two directions of friction, so scaled that all have one stiffness, see `ForceLaw`.
+
+        Friction is softer than the normal by the square of itself over `impratio`, and wants no speed, however deep the
+        contact is (MuJoCo, documentation, "Computation", "Impedance").
+        """
+        sample, which, distance, jacobian, speed = closed
+        rubs = self._motion.gaps.friction[which]
+        friction = rubs * numbers.friction
+        cone = friction / numbers.ratio.sqrt()
+        # Without friction there is no cone, and its other rows are zero.
+        normal = torch.where(rubs > 0, cone, 1.0)
+        scale = torch.stack([normal, friction, friction], dim=-1)
+        stiffness, target = numbers.at(-distance)
+        wanted = torch.stack([target, torch.zeros_like(target), torch.zeros_like(target)], dim=-1)
+        wanted = scale * (wanted - numbers.damping.unsqueeze(-1) * speed)
+        stiffness = (stiffness / self._response[which] / normal.square()).unsqueeze(-1).expand_as(wanted)
+        heads = torch.stack([cone, torch.zeros_like(cone), torch.zeros_like(cone)], dim=-1)
+        return Rows(sample, scale.unsqueeze(-1) * jacobian, wanted, ForceLaw(stiffness, cone=heads))
 
 
 def _pyramid(friction: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from mosim.geometry import buffer, sum_matrix
 from mosim.models.mosim.constraints.compliance import Compliance
+from mosim.models.mosim.constraints.force_law import ForceLaw
 from mosim.models.mosim.constraints.rows import Rows, all_in_every_state
 from mosim.models.mosim.tree.mass_tree import InverseWeights
 from mosim.models.statistics import Statistics
@@ -52,4 +53,4 @@ class CouplingRows(nn.Module):
         target = -error.sign() * pull - numbers.damping * speed
         stiffness = (stiffness / self._response[which]).unsqueeze(1)
         strength = torch.full_like(stiffness, torch.inf)
-        return Rows(sample, self._jacobian[which].unsqueeze(1), target.unsqueeze(1), stiffness, strength)
+        return Rows(sample, self._jacobian[which].unsqueeze(1), target.unsqueeze(1), ForceLaw(stiffness, strength))

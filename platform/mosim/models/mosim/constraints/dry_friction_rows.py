@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from mosim.geometry import index_buffer
 from mosim.models.mosim.constraints.compliance import FRICTION, Compliance, Impedances
+from mosim.models.mosim.constraints.force_law import ForceLaw
 from mosim.models.mosim.constraints.rows import Rows, all_in_every_state
 from mosim.models.mosim.tree.mass_tree import InverseWeights
 from mosim.models.statistics import Statistics
@@ -64,4 +65,4 @@ class DryFrictionRows(nn.Module):
         stiffness, _ = numbers.at(torch.zeros_like(speed))
         parts = (-numbers.damping * speed, stiffness / self._response[which], self.scale[which] * numbers.friction)
         target, stiffness, strength = (part.unsqueeze(1) for part in parts)
-        return Rows(sample, self._jacobian[which].unsqueeze(1), target, stiffness, strength)
+        return Rows(sample, self._jacobian[which].unsqueeze(1), target, ForceLaw(stiffness, strength))

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from mosim.models.mosim.constraints.compliance import Compliance
+from mosim.models.mosim.constraints.force_law import ForceLaw
 from mosim.models.mosim.constraints.limit_motion import LimitMotion
 from mosim.models.mosim.constraints.rows import Rows
 from mosim.models.mosim.tree.mass_tree import InverseWeights
@@ -39,4 +40,4 @@ class LimitRows(nn.Module):
         stiffness, target = numbers.at(depth)
         target = target - numbers.damping * speed
         stiffness = stiffness / self._response[which]
-        return Rows(sample, jacobian.unsqueeze(1), target.unsqueeze(1), stiffness.unsqueeze(1))
+        return Rows(sample, jacobian.unsqueeze(1), target.unsqueeze(1), ForceLaw(stiffness.unsqueeze(1)))

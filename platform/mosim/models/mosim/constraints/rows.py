@@ -1,57 +1,36 @@
 """Rows of the constraint's Jacobian: as constraints give them, and put together by the states they are of."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-ONE_SIDED = -1.0
-"""Stands for the strength of a row that only pushes."""
+from mosim.models.mosim.constraints.force_law import ForceLaw, joined
 
 
 class Rows(NamedTuple):
     """Rows of the constraint's Jacobian that act, of a whole batch, and what they want.
 
-    The force along a row is `-D_r (J_r a - a_r)`: of a contact or limit where it pushes, else none; of any other row as
-    far as its strength goes. Rows of one contact come together; `edges` is how many.
+    The gap of a row is by how much its acceleration misses what it wants, `J_r a - a_r`, from which the force follows.
+    Rows of one contact come together; `edges` is how many.
 
     Attributes:
       sample: `(n,)`: the index in the batch of each constraint.
       jacobian: `(n, edges, nv)`, of accelerations in units of their standard deviation.
       target: `(n, edges)`: the acceleration along the row that it wants, `a_r`, in SI units.
-      stiffness: `(n, edges)`: `D_r`.
-      strength: `(n, edges)`: the largest force in either direction, in newtons or newton metres; infinite of an
-        equality. None of rows that only push, however hard.
+      law: of the forces, `(n, edges)` each, in newtons or newton metres.
     """
 
     sample: Tensor
     jacobian: Tensor
     target: Tensor
-    stiffness: Tensor
-    strength: Tensor | None = None
+    law: ForceLaw
 
     def mapped(self, function: Callable[[Tensor], Tensor]) -> "Rows":
         """The same rows with their numbers replaced."""
-        strength = None if self.strength is None else function(self.strength)
-        jacobian, target, stiffness = map(function, (self.jacobian, self.target, self.stiffness))
-        return Rows(self.sample, jacobian, target, stiffness, strength)
-
-
-def strengths(parts: Sequence[Rows]) -> list[Tensor] | None:
-    """Of all rows, `ONE_SIDED` where they only push; None where all do."""
-    if all(part.strength is None for part in parts):
-        return None
-    return [torch.full_like(part.target, ONE_SIDED) if part.strength is None else part.strength for part in parts]
-
-
-def forces_along(gap: Tensor, stiffness: Tensor, strength: Tensor | None) -> Tensor:
-    """The forces of rows whose accelerations miss what these want by `gap`; all of one shape."""
-    pushed = -stiffness * gap.clamp_max(0.0)
-    if strength is None:
-        return pushed
-    held = torch.minimum(torch.maximum(-stiffness * gap, -strength), strength)
-    return torch.where(strength < 0, pushed, held)
+        return Rows(self.sample, function(self.jacobian), function(self.target), self.law.mapped(function))
 
 
 def all_in_every_state(size: int, qpos: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,37 +39,40 @@ def all_in_every_state(size: int, qpos: Tensor) -> tuple[Tensor, Tensor]:
     return states.repeat_interleave(size), rows.repeat(len(qpos))
 
 
-def by_sample(
-    parts: Sequence[Rows], batch: int, few: Sequence[int]
-) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]]:
-    """Rows put together by the states that they are of; states with few rows apart from those with many.
+class RowsByState(NamedTuple):
+    """Rows put together by the states that they are of; where a state has fewer rows than another, the rest is zero.
+
+    Attributes:
+      touched: the indices of the states, `(states,)`.
+      jacobian: `(states, rows, nv)`.
+      target: `(states, rows)`.
+      law: of the forces, `(states, rows)` each.
+    """
+
+    touched: Tensor
+    jacobian: Tensor
+    target: Tensor
+    law: ForceLaw
+
+
+def by_sample(parts: Sequence[Rows], batch: int, few: Sequence[int]) -> Iterator[RowsByState]:
+    """Rows put together by states; states with few rows apart from those with many.
 
     Args:
       parts: rows of a batch of states.
       batch: how many states.
       few: increasing; states with at most so many rows, but more than the number before, are put together.
-
-    Yields:
-      The indices of states, `(states,)`, and these states' Jacobian, `(states, rows, nv)`, target, stiffness and
-      strength, `(states, rows)` each; where a state has fewer rows than another, the rest is zero.
     """
     counts, ranks = _ranks(parts, batch)
     start, groups = _layout(counts, few)
     places = [(start[part.sample].unsqueeze(-1) + rank).flatten() for part, rank in zip(parts, ranks, strict=True)]
-    lengths = [len(touched) * most for touched, most in groups]
-    fields = ([getattr(part, name) for part in parts] for name in ("jacobian", "target", "stiffness"))
-    jacobian, target, stiffness = (_placed(field, places, sum(lengths)).split(lengths) for field in fields)
-    each = strengths(parts)
-    strength = None if each is None else _placed(each, places, sum(lengths)).split(lengths)
-    for number, (touched, most) in enumerate(groups):
-        shape = (len(touched), most)
-        yield (
-            touched,
-            jacobian[number].unflatten(0, shape),
-            target[number].unflatten(0, shape),
-            stiffness[number].unflatten(0, shape),
-            None if strength is None else strength[number].unflatten(0, shape),
-        )
+    placed = partial(_placed, places, sum(len(touched) * most for touched, most in groups))
+    jacobian, target = placed([part.jacobian for part in parts]), placed([part.target for part in parts])
+    law, first = joined([part.law for part in parts], placed), 0
+    for touched, most in groups:
+        grouped = partial(_grouped, first, len(touched), most)
+        yield RowsByState(touched, grouped(jacobian), grouped(target), law.mapped(grouped))
+        first += len(touched) * most
 
 
 def rank_within(sample: Tensor, counts: Tensor) -> Tensor:
@@ -127,7 +109,11 @@ def _layout(counts: Tensor, few: Sequence[int]) -> tuple[Tensor, list[tuple[Tens
     return start, groups
 
 
-def _placed(values: Sequence[Tensor], places: Sequence[Tensor], size: int) -> Tensor:
+def _grouped(first: int, states: int, most: int, rows: Tensor) -> Tensor:
+    return rows[first : first + states * most].unflatten(0, (states, most))
+
+
+def _placed(places: Sequence[Tensor], size: int, values: Sequence[Tensor]) -> Tensor:
     """Values of rows, `(n, edges, ...)` each, at places of their own among `size`; zero elsewhere."""
     placed = values[0].new_zeros(size, *values[0].shape[2:])
     for part, place in zip(values, places, strict=True):

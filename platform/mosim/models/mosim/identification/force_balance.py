@@ -45,7 +45,7 @@ class ForceBalance:
     """
 
     def __init__(self, predictor: ArticulatedPredictor) -> None:
-        self._predictor = predictor
+        self.predictor = predictor
         self.links, self.size = len(predictor.tree.motion.carriers), len(predictor.tree.scale)
         controls = predictor.actuation.controls.shape[-1] if predictor.actuation is not None else 0
         self.own = GEAR + controls
@@ -67,7 +67,7 @@ class ForceBalance:
           damped: `(batch, nv)`: the velocity that damping sees.
           control: `(batch, nu)`, in actuator units.
         """
-        tree, joints, actuation = self._predictor.tree, self._predictor.joints, self._predictor.actuation
+        tree, joints, actuation = self.predictor.tree, self.predictor.joints, self.predictor.actuation
         placement = tree.motion(qpos)
         masses, guess = self._of_masses(placement, tree.motion.accelerations(placement, qvel, tree.gravity, qacc))
         own = qacc.new_zeros(*qacc.shape, self.own)
@@ -89,18 +89,18 @@ class ForceBalance:
 
     def of_inertia(self, qpos: Tensor, qacc: Tensor) -> Equations:
         """The same of `M(q) qacc` alone."""
-        tree = self._predictor.tree
+        tree = self.predictor.tree
         placement = tree.motion(qpos)
         still, none = torch.zeros_like(qacc), torch.zeros_like(tree.gravity)
         masses, guess = self._of_masses(placement, tree.motion.accelerations(placement, still, none, qacc))
         own = qacc.new_zeros(*qacc.shape, self.own)
-        own[..., ARMATURE] = tree.scale * qacc / self._predictor.joints.force_scale
+        own[..., ARMATURE] = tree.scale * qacc / self.predictor.joints.force_scale
         none = qacc.new_zeros(*qacc.shape, 2 * self.tendons)
         return Equations(torch.cat([masses, none], dim=-1), own, guess)
 
     def mechanics(self, unknowns: Tensor) -> Mechanics:
         """What unknowns, `(unknowns,)`, masses first, stand for; not necessarily physical."""
-        tree, joints, actuation = self._predictor.tree, self._predictor.joints, self._predictor.actuation
+        tree, joints, actuation = self.predictor.tree, self.predictor.joints, self.predictor.actuation
         more, tendons, own = self.split(unknowns)
         identity = torch.eye(4, dtype=more.dtype)
         none = own[:, GEAR:]
@@ -118,8 +118,11 @@ class ForceBalance:
 
     def learned(self) -> Tensor:
         """The unknowns that the predictor has, `(unknowns,)`."""
-        tree, joints, actuation = self._predictor.tree, self._predictor.joints, self._predictor.actuation
-        mechanics = self._predictor.mechanics()
+        return self.unknowns_of(self.predictor.mechanics())
+
+    def unknowns_of(self, mechanics: Mechanics) -> Tensor:
+        """The reverse of `mechanics`."""
+        tree, joints, actuation = self.predictor.tree, self.predictor.joints, self.predictor.actuation
         into_units = torch.linalg.inv(tree.guess)
         more = into_units @ mechanics.pseudo_inertia @ into_units.mT - torch.eye(4).to(into_units)
         own = [
@@ -160,10 +163,10 @@ class ForceBalance:
         return more[:, _ROWS, _COLUMNS] * _WEIGHTS.to(more)
 
     def _of_masses(self, placement, accelerations: Tensor) -> tuple[Tensor, Tensor]:
-        tree = self._predictor.tree
+        tree = self.predictor.tree
         half = placement.frames @ tree.guess
         moved = twist_matrices(placement.screws).unsqueeze(-3) @ half.unsqueeze(-4)
         each = moved.mT @ (accelerations @ half).unsqueeze(-4)
-        each = each * (tree.motion.moves.mT / self._predictor.joints.force_scale.unsqueeze(-1))[..., None, None]
+        each = each * (tree.motion.moves.mT / self.predictor.joints.force_scale.unsqueeze(-1))[..., None, None]
         twice = each[..., _ROWS, _COLUMNS] + each[..., _COLUMNS, _ROWS]
         return (twice * (_WEIGHTS.to(each) / 2)).flatten(-2), each.diagonal(dim1=-2, dim2=-1).sum((-2, -1))

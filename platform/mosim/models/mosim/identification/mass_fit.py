@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mosim.core.threads import single_threaded
-from mosim.models.mosim.identification.force_balance import Equations, ForceBalance
+from mosim.models.mosim.identification.force_balance import DAMPING, Equations, ForceBalance
 from mosim.models.mosim.identification.free_rows import Combination, FreeRows, coupled_motion, uncoupled
 from mosim.models.mosim.identification.linear_estimate import LinearEstimate
 from mosim.models.mosim.identification.mechanical_belief import MechanicalBelief
@@ -50,9 +50,11 @@ _STILL = 1e-12
 _EXACT = 1e-5
 """Share of squared accelerations, or forces, up to which what is left unexplained is rounding."""
 
-_WEIGHINGS, _ALIKE, _FAR_OFF = 8, 3.0, 0.01
-"""How often the noise of balances is found at most; by how much it may differ from what is left of them; and what may
-be left anyway, in units of the forces that act."""
+_WEIGHINGS, _ALIKE = 8, 1.5
+"""How often the noise of balances is found at most, and by how much it may differ from what is left of them."""
+
+_SAMPLED = 64
+"""States in which it is looked at by how much velocities that are off make balances miss."""
 
 _SCALE_WEIGHT = 10.0
 """Of the size of all forces, over all other equations together."""
@@ -152,7 +154,7 @@ def _estimate(predictor: ArticulatedPredictor, transitions: "Transitions") -> "_
         if not (correction - before).square().mean().sqrt() > _CORRECTED * scale:
             break
         found = _solve(balance, transitions, transitions.rates - correction)
-        if found.estimate.noise > best.estimate.noise:
+        if found.left > best.left:
             break
         best = found
         predictor.assign(balance.mechanics(best.unknowns))
@@ -238,22 +240,28 @@ class _Found(NamedTuple):
 def _solve(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> _Found:
     """What the balance at given accelerations says, and what is likely anyway.
 
-    Impossible numbers may fit as well as any, such as negative dampings that make up for no masses. Where the likeliest
-    leave far more, the balances are less exact than such numbers let them seem.
+    Balances differ in how exact they are: in that of a joint with strong damping, rounding of velocities is much. So
+    each is weighed by what the likeliest numbers leave of it.
     """
     triangles, sizes = _compressed(balance, transitions, rates)
-    count = int(transitions.usable.sum())
-    equations, belief = torch.cat(triangles), MechanicalBelief(balance, rates)
-    weight = _SCALE_WEIGHT * (equations[:, :-1] * belief.spread).norm()
-    noise, every = transitions.rounding, torch.cat([equations, weight * sizes])
+    counts, amplitudes = transitions.usable.sum(0), _amplitudes(balance, transitions)
+    belief, least = MechanicalBelief(balance, rates), transitions.rounding
+    noises = torch.full((len(triangles),), least, dtype=rates.dtype)
     for _ in range(_WEIGHINGS):
-        estimate = LinearEstimate(every, count, belief, noise)
+        weighed = torch.cat([least / noise * triangle for noise, triangle in zip(noises, triangles, strict=True)])
+        weight = _SCALE_WEIGHT * (weighed[:, :-1] * belief.spread).norm()
+        estimate = LinearEstimate(torch.cat([weighed, weight * sizes]), int(counts.sum()), belief, least)
         unknowns = estimate.most_likely()
-        missed = equations[:, :-1] @ unknowns - equations[:, -1]
-        noise = float(missed.square().sum() / max(count, 1)) ** 0.5
-        if noise < _FAR_OFF or estimate.noise / _ALIKE < noise < _ALIKE * estimate.noise:
+        left = torch.stack([_missed(part, unknowns).square().sum() for part in triangles])
+        before, noises = noises, (left / counts.clamp_min(1)).sqrt().clamp_min(least)
+        if bool((torch.maximum(before / noises, noises / before) < _ALIKE).all()):
             break
-    return _Found(unknowns, estimate, noise)
+        sizes = _amplitudes_kept(balance, transitions, amplitudes, unknowns, left / noises.square())
+    return _Found(unknowns, estimate, float((left.sum() / counts.sum().clamp_min(1)).sqrt()))
+
+
+def _missed(equations: Tensor, unknowns: Tensor) -> Tensor:
+    return equations[:, :-1] @ unknowns - equations[:, -1]
 
 
 def _compressed(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -282,21 +290,62 @@ def _compressed(balance: ForceBalance, transitions: Transitions, rates: Tensor) 
         moved = coupled_motion(rates[chunk], transitions.balances) * whole[chunk]
         along += torch.einsum("bj,bjk->jk", moved, torch.cat([inertia.shared, inertia.own], dim=-1))
     shared, trees = balance.shared, balance.trees
-
-    def own(dof: int) -> slice:
-        return slice(shared + dof * balance.own, shared + (dof + 1) * balance.own)
-
     sizes = rates.new_zeros(int(trees.max()) + 1, balance.unknowns + 1)
     for dof in range(balance.size):
         sizes[trees[dof], :shared] += along[dof, :shared]
-        sizes[trees[dof], own(dof)] = along[dof, shared:]
-    wide = [triangle.new_zeros(len(triangle), balance.unknowns + 1) for triangle in triangles]
-    for combination, triangle, rows in zip(transitions.balances, triangles, wide, strict=True):
-        of_all, *of_each, right = triangle.split([shared, *[balance.own] * len(combination.dofs), 1], dim=-1)
-        rows[:, :shared], rows[:, -1:] = of_all, right
-        for dof, of_one in zip(combination.dofs, of_each, strict=True):
-            rows[:, own(dof)] = of_one
+        sizes[trees[dof], _own(balance, dof)] = along[dof, shared:]
+    wide = [_widened(balance, each, rows) for each, rows in zip(transitions.balances, triangles, strict=True)]
     return wide, sizes / sizes.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(sizes.dtype).tiny)
+
+
+def _amplitudes(balance: ForceBalance, transitions: Transitions) -> Tensor:
+    """By how much a balance misses when the velocity after a step is off, times the timestep.
+
+    Returns:
+      `[matrix, right]`, `(balances, unknowns + 1)`: `matrix @ x - right`, in the mean over states.
+    """
+    some = slice(None, None, max(1, len(transitions.qpos) // _SAMPLED))
+    qpos, joints, found = transitions.qpos[some], balance.predictor.joints, []
+    every = torch.ones(len(qpos), dtype=torch.bool)
+    for combination in transitions.balances:
+        off = torch.zeros(balance.size, dtype=qpos.dtype)
+        off[list(combination.dofs)] = off.new_tensor(combination.weights)
+        equations = balance.of_inertia(qpos, off.expand(len(qpos), -1))
+        damping = balance.predictor.implicit_timestep * joints.damping_scale * off / joints.force_scale
+        equations.own[..., DAMPING] = damping
+        rows = combined(equations, combination, balance.force_scale, every)
+        found.append(_widened(balance, combination, rows.mean(0, keepdim=True)))
+    return torch.cat(found)
+
+
+def _amplitudes_kept(
+    balance: ForceBalance, transitions: Transitions, amplitudes: Tensor, unknowns: Tensor, misses: Tensor
+) -> Tensor:
+    """Equations of the trees, `(trees, unknowns + 1)`, that keep how much noise makes their balances miss.
+
+    A balance of smaller forces misses by less, though it is no more exact. What `misses`, `(balances,)`, squares in
+    units of noise, gain that way is what this takes from them.
+    """
+    weights = misses / _missed(amplitudes, unknowns)
+    rows = weights.unsqueeze(-1) * amplitudes
+    rows[:, -1] += misses
+    first = torch.tensor([combination.dofs[0] for combination in transitions.balances])
+    sizes = rows.new_zeros(int(balance.trees.max()) + 1, rows.shape[1]).index_add(0, balance.trees[first], rows)
+    return sizes / sizes[:, :-1].norm(dim=-1, keepdim=True).clamp_min(torch.finfo(sizes.dtype).tiny)
+
+
+def _own(balance: ForceBalance, dof: int) -> slice:
+    return slice(balance.shared + dof * balance.own, balance.shared + (dof + 1) * balance.own)
+
+
+def _widened(balance: ForceBalance, combination: Combination, rows: Tensor) -> Tensor:
+    """`[matrix, right]` of all unknowns, `(m, unknowns + 1)`, of a combination's own ones."""
+    of_all, *of_each, right = rows.split([balance.shared, *[balance.own] * len(combination.dofs), 1], dim=-1)
+    wide = rows.new_zeros(len(rows), balance.unknowns + 1)
+    wide[:, : balance.shared], wide[:, -1:] = of_all, right
+    for dof, of_one in zip(combination.dofs, of_each, strict=True):
+        wide[:, _own(balance, dof)] = of_one
+    return wide
 
 
 def combined(equations: Equations, combination: Combination, force_scale: Tensor, states: Tensor) -> Tensor:

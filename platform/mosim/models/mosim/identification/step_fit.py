@@ -24,6 +24,7 @@ from mosim.models.mosim.identification.force_balance import ForceBalance
 from mosim.models.mosim.identification.robust_least_squares import cauchy_weights, sizes
 from mosim.models.mosim.identification.squares import Squares, by_learned_weights
 from mosim.models.mosim.identification.step_sensitivity import StepSensitivity
+from mosim.models.mosim.identification.tree_scales import TreeScales
 from mosim.models.mosim.neural_simulator import NeuralSimulator
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 
@@ -147,8 +148,8 @@ def _fit(simulator: NeuralSimulator, problem: "_Problem") -> StepFit:
 class _Problem:
     """Single steps of a copy of the simulator, in double precision.
 
-    Unknowns are the weights of masses, forces and gears, if these are looked for; what all contacts share, all limits,
-    and all couplings; and what each constraint that was seen adds to it.
+    Unknowns are the weights of masses, forces and gears, if these are looked for, or else the scales of several trees;
+    what all contacts share, all limits, and all couplings; and what each constraint that was seen adds to it.
     """
 
     def __init__(
@@ -170,6 +171,7 @@ class _Problem:
         self._scale = simulator.facts.timestep * std
         self._sensitivity, self._balance = StepSensitivity(copied, std, self._parts), ForceBalance(copied)
         self._weights = _mechanical_weights(copied) if mechanics else []
+        self._tree_scales = TreeScales(copied)
         owners = [torch.full((len(part.compliance.own),), number) for number, part in enumerate(parts)]
         share = nn.functional.one_hot(torch.cat([self._seen[:0], *owners])[self._seen], max(len(parts), 1)).double()
         self._by_shared = torch.kron(share, torch.eye(NUMBERS).double())[:, : NUMBERS * len(parts)]
@@ -178,7 +180,8 @@ class _Problem:
         for part, own in zip(parts, self._unseen.split([len(part.compliance.own) for part in parts]), strict=True):
             if isinstance(part, DryFrictionRows):  # Whose strength the balance of forces tells.
                 own[:, FRICTION] = part.compliance.own[:, FRICTION].detach()
-        learned = torch.cat([self._scale[:0], *(weight.flatten() for weight in self._weights)])
+        scales = self._scale.new_zeros(0 if mechanics else self._tree_scales.size)
+        learned = torch.cat([scales, *(weight.flatten() for weight in self._weights)])
         shared = torch.zeros(len(parts) * NUMBERS, dtype=torch.float64)
         self._sizes = [len(learned), len(shared), NUMBERS * self.seen]
         self.expected = torch.cat([learned, shared, self._unseen[self._seen].flatten()])
@@ -213,6 +216,8 @@ class _Problem:
             weights = _mechanical_weights(_articulated(simulator))
             for weight, value in zip(weights, mechanics.split([weight.numel() for weight in weights]), strict=True):
                 weight.copy_(value.view_as(weight))
+        else:
+            self._tree_scales.assign(_articulated(simulator), mechanics)
         parts, own = _constrained_parts(simulator), self._unseen.clone()
         own[self._seen] = seen.view(-1, NUMBERS)
         each = own.split([len(part.compliance.own) for part in parts])
@@ -230,16 +235,19 @@ class _Problem:
     def equations(self, unknowns: Tensor, cut: float) -> tuple[Tensor, Tensor]:
         """See `robust_least_squares.Problem`.
 
-        The gradient is exact, the Hessian off a little: combinations of errors may stand for all, and of a step that
-        asks for several accelerations it is the mean of theirs.
+        The gradient is exact, but for scales of trees. The Hessian is off a little: combinations of errors may stand
+        for all, and of a step that asks for several accelerations it is the mean of theirs.
         """
         self.assign(unknowns, self._model)
         weights = [
             *self._weights,
             *(getattr(part.compliance, name) for name in ("shared", "own") for part in self._parts),
         ]
-        by_weights = _derivatives(self._balance, self._weights).mT.to_sparse()
-        mixed = self._combinations()
+        looked_for = bool(self._sizes[0])
+        by_unknowns = _derivatives(self._balance, self._weights)
+        if looked_for and not self.mechanics:
+            by_unknowns = self._tree_scales.derivatives(self._balance, unknowns[: self._sizes[0]])
+        by_weights, mixed = by_unknowns.mT.to_sparse(), self._combinations()
         gradient, squares = torch.zeros_like(unknowns), Squares(self._sizes[0], self.seen, unknowns)
         for chunk in self._chunks:
             with torch.enable_grad(), _learning(weights):
@@ -250,7 +258,10 @@ class _Problem:
             gradient += self._joined(slopes)
             roots = (counts / len(asked)).sqrt().unsqueeze(-1)
             for qpos, qvel in asked:
-                found = self._sensitivity(qpos, qvel, self._model.scaled(chunk[1]), chunk[1], self.mechanics)
+                found = self._sensitivity(qpos, qvel, self._model.scaled(chunk[1]), chunk[1], looked_for)
+                if looked_for and not self.mechanics:
+                    weighed = (counts * errors.detach() / len(asked)).unsqueeze(-2) @ found.mechanics
+                    gradient[: self._sizes[0]] += (weighed @ by_unknowns).sum((0, 1))
                 squares.add(
                     by_learned_weights(mixed @ (roots * found.mechanics), by_weights),
                     torch.einsum("ij,bjkl->bikl", mixed, roots.unsqueeze(-1) * found.numbers),
@@ -280,11 +291,12 @@ class _Problem:
         return (size / _COMBINATIONS) ** 0.5 * turned[:_COMBINATIONS]
 
     def _joined(self, slopes: Sequence[Tensor]) -> Tensor:
-        """The gradient by unknowns of that by weights."""
+        """The gradient by unknowns of that by weights; zero by the scales of trees."""
         mechanics, rest = slopes[: len(self._weights)], slopes[len(self._weights) :]
+        none = self._scale.new_zeros(0 if self.mechanics else self._sizes[0])
         shared, own = rest[: len(self._parts)], rest[len(self._parts) :]
         seen = torch.cat([self._unseen[:0], *own])[self._seen]
-        return torch.cat([self._scale[:0], *(part.flatten() for part in (*mechanics, *shared, seen))])
+        return torch.cat([none, *(part.flatten() for part in (*mechanics, *shared, seen))])
 
 
 def _derivatives(balance: ForceBalance, weights: Sequence[Tensor]) -> Tensor:

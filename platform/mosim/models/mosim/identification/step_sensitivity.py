@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from mosim.models.mosim.constraints import active_set
-from mosim.models.mosim.constraints.compliance import FRICTION, NUMBERS, Compliance, Impedances
+from mosim.models.mosim.constraints.compliance import NUMBERS, Compliance, Impedances
 from mosim.models.mosim.constraints.constrained_motion import ConstraintRows
-from mosim.models.mosim.constraints.rows import Rows, forces_along, rank_within
+from mosim.models.mosim.constraints.rows import Rows, rank_within
 from mosim.models.mosim.identification.force_balance import DAMPING, ForceBalance
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 
@@ -68,18 +68,18 @@ class StepSensitivity:
         predictor, unit = self._predictor, self._unit
         lower, bias = predictor.tree.factor_and_bias(qpos, qvel, unit)
         force = (predictor.applied_force(qpos, qvel, action) - bias) * unit
-        found = [_rows(part, qpos, qvel) for part in self._parts]
-        rows = [of_part for of_part, _ in found]
+        found = [_by_numbers(part, qpos, qvel) for part in self._parts]
+        rows = [of_part.rows.mapped(Tensor.detach) for of_part in found]
         if rows:
             undamped = active_set.accelerations(lower, force, rows, None, _SEARCHES)
         else:
             undamped = (lower @ (lower.mT @ force.unsqueeze(-1))).squeeze(-1)
-        acting = [_acting(of_part, undamped) for of_part in rows]
         # In z = L^-1 a, where the inertia is the identity.
         stiff = torch.eye(len(unit)).to(lower).expand_as(lower).clone()
-        for of_part, (pushes, _) in zip(rows, acting, strict=True):
-            along = of_part.jacobian @ lower[of_part.sample]
-            stiff.index_add_(0, of_part.sample, along.mT @ ((pushes * of_part.stiffness).unsqueeze(-1) * along))
+        for of_part in rows:
+            slope = of_part.law.slope(_gap(of_part, undamped))
+            along = slope.turned(of_part.jacobian @ lower[of_part.sample])
+            stiff.index_add_(0, of_part.sample, along.mT @ (slope.stiffness.unsqueeze(-1) * along))
         resistance = predictor.implicit_timestep * predictor.joints.damping * unit.square()
         damped = torch.eye(len(unit)).to(lower) + lower.mT @ (resistance.unsqueeze(-1) * lower)
         outer = torch.linalg.solve(damped, lower.mT).mT
@@ -88,13 +88,13 @@ class StepSensitivity:
         if mechanics:
             rates = (outer @ torch.linalg.solve_triangular(lower, undamped.unsqueeze(-1), upper=False)).squeeze(-1)
             by_mechanics = self._of_mechanics(whole @ lower.mT, outer @ lower.mT, qpos, qvel, undamped, rates, control)
-        by_numbers = [
-            _of_numbers(of_part, slopes, acts, undamped, lower, whole)
-            for (of_part, slopes), acts in zip(found, acting, strict=True)
-        ]
+        by_numbers = []
+        for of_part in found:
+            sample = of_part.rows.sample
+            by_numbers.append(whole[sample] @ (lower[sample].mT @ _of_push(of_part, undamped)))
         before, which = 0, []
-        for part, (_, slopes) in zip(self._parts, found, strict=True):
-            which.append(slopes.which + before)
+        for part, of_part in zip(self._parts, found, strict=True):
+            which.append(of_part.which + before)
             before += len(part.compliance.own)
         samples = [of_part.sample for of_part in rows]
         return Sensitivity(by_mechanics, *_by_state(samples, by_numbers, which, undamped))
@@ -132,63 +132,54 @@ class _Recorded(Compliance):
         return Impedances.of(self.numbers)
 
 
-class _Slopes(NamedTuple):
-    """Derivatives of rows, `(n, edges, NUMBERS)` each, and which constraint each is of, `(n,)`."""
+class _ByNumbers(NamedTuple):
+    """Rows with their graph, and what they are differentiated by.
 
+    Attributes:
+      rows: of constraints that act.
+      numbers: of each, `(n, NUMBERS)`.
+      which: constraint each is, `(n,)`.
+    """
+
+    rows: Rows
+    numbers: Tensor
     which: Tensor
-    target: Tensor
-    stiffness: Tensor
-    strength: Tensor
 
 
-def _rows(part: ConstraintRows, qpos: Tensor, qvel: Tensor) -> tuple[Rows, _Slopes]:
+@torch.enable_grad()
+def _by_numbers(part: ConstraintRows, qpos: Tensor, qvel: Tensor) -> _ByNumbers:
     compliance = part.compliance
     recorded = _Recorded(compliance.learned().detach())
     part.compliance = recorded
     try:
-        with torch.enable_grad():
-            rows = part(qpos, qvel)
-            none = torch.zeros_like(rows.target) if rows.strength is None else rows.strength
-            derivatives = [_by_edge(value, recorded.numbers) for value in (rows.target, rows.stiffness, none)]
+        rows = part(qpos, qvel)
     finally:
         part.compliance = compliance
-    return rows.mapped(Tensor.detach), _Slopes(recorded.which, *derivatives)
+    return _ByNumbers(rows, recorded.numbers, recorded.which)
 
 
-def _by_edge(values: Tensor, numbers: Tensor) -> Tensor:
-    """Derivatives of `(n, edges)`, each by its own row of `(n, NUMBERS)`; zero of what depends on none."""
-    if not values.requires_grad:
-        return torch.zeros_like(values).unsqueeze(-1) * numbers.unsqueeze(1).detach()
-    slopes = [
-        torch.autograd.grad(edge.sum(), numbers, retain_graph=True, materialize_grads=True)[0]
-        for edge in values.unbind(1)
+def _gap(rows: Rows, accelerations: Tensor) -> Tensor:
+    """By how much accelerations miss what rows want, `(n, edges)`."""
+    return (rows.jacobian @ accelerations[rows.sample].unsqueeze(-1)).squeeze(-1) - rows.target
+
+
+@torch.enable_grad()
+def _of_push(found: _ByNumbers, accelerations: Tensor) -> Tensor:
+    """Derivatives of the forces on degrees of freedom by the numbers of each constraint, `(n, nv, NUMBERS)`.
+
+    Accelerations stay as they are. There are more degrees of freedom than numbers, so this goes forward, one number at
+    a time, which is backward twice.
+    """
+    rows, numbers = found.rows, found.numbers
+    forces = rows.law.forces(_gap(rows, accelerations)).unsqueeze(-1)
+    push = (rows.jacobian.mT @ forces).squeeze(-1)
+    weights = torch.zeros_like(push).requires_grad_()
+    slopes = torch.autograd.grad((push * weights).sum(), numbers, create_graph=True, materialize_grads=True)[0]
+    columns = [
+        torch.autograd.grad(slope.sum(), weights, retain_graph=True, materialize_grads=True)[0]
+        for slope in slopes.unbind(-1)
     ]
-    return torch.stack(slopes, dim=1)
-
-
-def _acting(rows: Rows, accelerations: Tensor) -> tuple[Tensor, Tensor]:
-    """Which rows' forces are proportional to what they miss, and the sign of those at their strength, else zero."""
-    gap = (rows.jacobian @ accelerations[rows.sample].unsqueeze(-1)).squeeze(-1) - rows.target
-    force = forces_along(gap, rows.stiffness, rows.strength)
-    spent = torch.zeros_like(force) if rows.strength is None else force.sign() * (force.abs() == rows.strength)
-    return (force != 0) & (spent == 0), spent
-
-
-def _of_numbers(
-    rows: Rows, slopes: _Slopes, acting: tuple[Tensor, Tensor], accelerations: Tensor, lower: Tensor, whole: Tensor
-) -> Tensor:
-    """Derivatives of accelerations by the numbers of each constraint that acts, `(n, nv, NUMBERS)`."""
-    a = accelerations[rows.sample].unsqueeze(-1)
-    pushing, spent = (part.unsqueeze(-1) for part in acting)
-    stiffness = pushing * rows.stiffness.unsqueeze(-1)
-    gap = rows.jacobian @ a - rows.target.unsqueeze(-1)
-    along = stiffness * slopes.target - pushing * gap * slopes.stiffness + spent * slopes.strength
-    # Friction turns the edges: each is the normal, which they have in common, and a share of friction's directions.
-    turned = rows.jacobian - rows.jacobian.mean(1, keepdim=True)
-    along[..., FRICTION] -= (stiffness * (turned @ a)).squeeze(-1)
-    push = rows.jacobian.mT @ along
-    push[..., FRICTION] -= (turned.mT @ (stiffness * gap)).squeeze(-1)
-    return whole[rows.sample] @ (lower[rows.sample].mT @ push)
+    return torch.stack(columns, dim=-1)
 
 
 def _by_state(
