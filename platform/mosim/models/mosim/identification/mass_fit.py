@@ -194,9 +194,10 @@ class Transitions:
         self.usable = torch.stack([self.free[:, list(each.dofs)].all(-1) for each in self.balances], dim=-1)
         self._start = qpos[kept], qvel[kept]
         self.rates = (next_qvel - qvel)[kept] / simulator.facts.timestep
-        size = self.rates.square().mean(0).clamp_min(_STILL).sqrt()
-        share = next_qvel[kept].square().mean(0).sqrt() / simulator.facts.timestep / size
-        self.rounding = max(rounding * float(share.mean()) if len(kept) else 0.0, _LEAST_NOISE)
+        speeds = next_qvel[kept].square().mean(0).sqrt() if len(kept) else torch.zeros_like(predictor.tree.scale)
+        share = speeds / simulator.facts.timestep * predictor.tree.scale / predictor.joints.force_scale
+        first = [balance.dofs[0] for balance in self.balances]
+        self.rounding = (rounding * share[first]).clamp_min(_LEAST_NOISE)
         self.qpos = (qpos if exact else middle)[kept]
         self.qvel = (qvel if exact else 0.5 * (qvel + next_qvel))[kept]
         self.damped = (next_qvel if exact else 0.5 * (qvel + next_qvel))[kept]
@@ -245,15 +246,15 @@ def _solve(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> _F
     """
     triangles, sizes = _compressed(balance, transitions, rates)
     counts, amplitudes = transitions.usable.sum(0), _amplitudes(balance, transitions)
-    belief, least = MechanicalBelief(balance, rates), transitions.rounding
-    noises = torch.full((len(triangles),), least, dtype=rates.dtype)
+    belief, noises = MechanicalBelief(balance, rates), transitions.rounding
+    least = float(noises.min())
     for _ in range(_WEIGHINGS):
         weighed = torch.cat([least / noise * triangle for noise, triangle in zip(noises, triangles, strict=True)])
         weight = _SCALE_WEIGHT * (weighed[:, :-1] * belief.spread).norm()
         estimate = LinearEstimate(torch.cat([weighed, weight * sizes]), int(counts.sum()), belief, least)
         unknowns = estimate.most_likely()
         left = torch.stack([_missed(part, unknowns).square().sum() for part in triangles])
-        before, noises = noises, (left / counts.clamp_min(1)).sqrt().clamp_min(least)
+        before, noises = noises, torch.maximum((left / counts.clamp_min(1)).sqrt(), transitions.rounding)
         if bool((torch.maximum(before / noises, noises / before) < _ALIKE).all()):
             break
         sizes = _amplitudes_kept(balance, transitions, amplitudes, unknowns, left / noises.square())
