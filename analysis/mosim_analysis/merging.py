@@ -9,6 +9,7 @@ import pandas as pd
 
 from mosim_analysis import names
 from mosim_analysis.errors import AnalysisError
+from mosim_analysis.metric_names import HORIZON_CURVE
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -137,8 +138,8 @@ def _chosen(runs: "Sequence[Run]", by_id: "dict[str, Run]", owners: dict[str, st
 
 
 def _is_baselines(run: "Run") -> bool:
-    curves = [metric for metric in run.data.metrics if metric.startswith("horizon_mse/")]
-    return bool(curves) and all(curve.removeprefix("horizon_mse/") in names.BASELINES for curve in curves)
+    curves = [metric for metric in run.data.metrics if metric.startswith(HORIZON_CURVE)]
+    return bool(curves) and all(curve.removeprefix(HORIZON_CURVE) in names.BASELINES for curve in curves)
 
 
 def _merged(root: "Run", family: "list[Run]", by_id: "dict[str, Run]") -> Merged:
@@ -157,7 +158,7 @@ def _merged(root: "Run", family: "list[Run]", by_id: "dict[str, Run]") -> Merged
         name=root.info.run_name or root.info.run_id,
         phase=_phase(root),
         task=task,
-        variant=sweep or root.data.tags.get(_VARIANT) or _variant(root, task),
+        variant=sweep or root.data.tags.get(_VARIANT, ""),
         sweep=sweep,
         seed=_seed(root, parameters),
         baselines=_is_baselines(root),
@@ -187,18 +188,7 @@ def _task(root: "Run", parent: "Run | None", parameters: dict[str, str]) -> str:
         return tags[_TASK]
     above = {} if parent is None else parent.data.params
     known = parameters.get("task") or parameters.get("system") or above.get("sweep.task")
-    # Runs of before tasks were tagged: a study's are named by them.
-    return known or (
-        (root.info.run_name or "").split(" ")[0] if _phase(root) == "study run" else tags.get("system", "")
-    )
-
-
-def _variant(root: "Run", task: str) -> str:
-    """A study's name of what it tries, from a run's name of before variants were tagged."""
-    if _phase(root) != "study run":
-        return ""
-    words = (root.info.run_name or "").removeprefix(f"{task} ").split(" ")
-    return " ".join(word for word in words if not word.startswith("seed-"))
+    return known or tags.get("system", "")
 
 
 def _seed(root: "Run", parameters: dict[str, str]) -> int | None:

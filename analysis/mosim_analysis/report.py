@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from mosim_analysis import figures, names
+from mosim_analysis import figures, metric_names, names
 from mosim_analysis.differences import differences
 from mosim_analysis.headline import Finding, horizon_findings, return_findings
 from mosim_analysis.importance import importance
+from mosim_analysis.metric_names import COST_HORIZON
 from mosim_analysis.names import Style
-from mosim_analysis.results import COST_HORIZON, Results
+from mosim_analysis.results import Results
 from mosim_analysis.task_frames import TaskFrames, task_frames
 
 _LEADS = {
@@ -130,27 +131,27 @@ def _dimensions(frames: TaskFrames) -> Section:
 def _losses(frames: TaskFrames, styles: dict[str, Style]) -> Section:
     title = "Training loss"
     if not (frames.training["loss"] > 0).any():
-        return Section("loss", title, excuse="No run has logged losses (train/loss).")
+        return Section("loss", title, excuse=f"No run has logged losses ({metric_names.LOSS}).")
     return Section("loss", title, _LEADS["loss"], figures.loss_curves(frames.training, styles))
 
 
 def _costs(frames: TaskFrames, styles: dict[str, Style]) -> Iterator[Section]:
     for cost, title, metric in (
-        ("samples", "Error against training samples", "train/samples"),
-        ("seconds", "Error against training time", "train/seconds"),
+        ("samples", "Error against training samples", metric_names.SAMPLES),
+        ("seconds", "Error against training time", metric_names.TRAIN_SECONDS),
     ):
         rows = frames.costs(cost)
         if len(rows):
             yield Section(cost, title, _LEADS["cost"], figures.error_over_cost(rows, cost, COST_HORIZON, styles))
         else:
-            excuse = f"No run has logged both {metric} and validation/horizon_mse_{COST_HORIZON}."
+            excuse = f"No run has logged both {metric} and {metric_names.validation_error()}."
             yield Section(cost, title, excuse=excuse)
 
 
 def _speed(frames: TaskFrames, styles: dict[str, Style]) -> Section:
     title = "Error against speed"
     if not len(frames.speeds):
-        return Section("speed", title, excuse="No run has logged rollout_steps_per_second and a horizon error.")
+        return Section("speed", title, excuse=f"No run has logged {metric_names.ROLLOUT_SPEED} and a horizon error.")
     drawn = figures.error_over_speed(frames.speeds, frames.horizon, styles)
     return Section("speed", title, _LEADS["speed"], drawn)
 

@@ -8,31 +8,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mosim_analysis import metric_names
 from mosim_analysis.errors import AnalysisError
 from mosim_analysis.grouping import group_runs
 from mosim_analysis.merging import Merged, merge
 from mosim_analysis.store import Progress, Store, finite_or_infinite
 
-_CURVE, _STAGE = "horizon_mse/", "train/stage"
 _DIMENSION = re.compile(r"state_mse_(\d+)/(.+)")
 _RETURNS = {
-    "return/simulated": "simulated",
-    "return/true_mean": "true",
-    "policy/return_simulated": "simulated",
-    "policy/return_true_mean": "true",
-    "wall_seconds": "seconds",
+    metric_names.RETURN_SIMULATED: "simulated",
+    metric_names.RETURN_TRUE: "true",
+    metric_names.WALL_SECONDS: "seconds",
 }
 _TRAINING = {
-    "train/loss": "loss",
-    _STAGE: "stage",
-    "train/samples": "samples",
-    "train/seconds": "seconds",
-    "validation/horizon_mse_16": "error",
+    metric_names.LOSS: "loss",
+    metric_names.STAGE: "stage",
+    metric_names.SAMPLES: "samples",
+    metric_names.TRAIN_SECONDS: "seconds",
+    metric_names.validation_error(): "error",
 }
-COST_HORIZON = 16
-"""At which every training measures itself, at the ends of stages; a sweep's trials with every report."""
-
-_SPEEDS = ("rollout_steps_per_second", "train/rollout_steps_per_second")
 _EXPECTED = {
     "run": ("curves", "training", "returns"),
     "train": ("training",),
@@ -63,7 +57,7 @@ class Results:
       curves: `run, model, step, mse`; baselines too, as models of `names.BASELINES`.
       dimensions: `run, dimension, horizon, mse`.
       training: `run, step, stage, loss, samples, seconds, error`; nan where a report does not have it; the error is
-        that at `COST_HORIZON`, on validation episodes.
+        that at `metric_names.COST_HORIZON`, on validation episodes.
       returns: `run, policy, step, simulated, true, seconds`.
     """
 
@@ -127,12 +121,18 @@ def read_results(
 
 def _wanted(metric: str, last: float) -> bool:
     # Whose last stage is the first was never in another.
-    return metric.startswith(_CURVE) or metric in _RETURNS or (metric in _TRAINING and (metric, last) != (_STAGE, 0))
+    return (
+        metric.startswith(metric_names.HORIZON_CURVE)
+        or metric in _RETURNS
+        or (metric in _TRAINING and (metric, last) != (metric_names.STAGE, 0))
+    )
 
 
 def _curves(histories: pd.DataFrame) -> pd.DataFrame:
-    rows = histories[histories["metric"].str.startswith(_CURVE)]
-    rows = rows.assign(model=rows["metric"].str.removeprefix(_CURVE)).rename(columns={"value": "mse"})
+    rows = histories[histories["metric"].str.startswith(metric_names.HORIZON_CURVE)]
+    rows = rows.assign(model=rows["metric"].str.removeprefix(metric_names.HORIZON_CURVE)).rename(
+        columns={"value": "mse"}
+    )
     return rows[["run", "model", "step", "mse"]].reset_index(drop=True)
 
 
@@ -150,17 +150,12 @@ def _dimensions(merged: Sequence[Merged]) -> pd.DataFrame:
 
 def _training(histories: pd.DataFrame) -> pd.DataFrame:
     wide = _wide(histories, _TRAINING, ["run", "step"])
-    # Runs of before these were logged: their times from the clock, and their samples from their rates.
-    clock = histories[histories["metric"] == "train/loss"].set_index(["run", "step"])["time"]
-    wide["time"] = clock.reindex(pd.MultiIndex.from_frame(wide[["run", "step"]])).to_numpy(float)
-    seconds = wide["time"] - wide.groupby("run")["time"].transform("min")
-    wide["seconds"] = wide["seconds"].fillna(seconds)
     wide["stage"] = wide["stage"].where(wide.groupby("run")["stage"].transform("count") > 0, 0.0)
     return wide[["run", "step", "stage", "loss", "samples", "seconds", "error"]]
 
 
 def _returns(histories: pd.DataFrame) -> pd.DataFrame:
-    evaluated = histories[histories["part"].isin(histories.loc[histories["metric"].isin(list(_RETURNS)[:4]), "part"])]
+    evaluated = histories[histories["part"].isin(histories.loc[histories["metric"].isin(list(_RETURNS)[:2]), "part"])]
     wide = _wide(evaluated, _RETURNS, ["run", "policy", "step"])
     wide = wide[["run", "policy", "step", "simulated", "true", "seconds"]].dropna(subset=["true"])
     # Trainings say their last evaluation again with every report.
@@ -181,7 +176,7 @@ def _row(each: Merged, frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     metrics = {name: value for part in each.parts for name, value in part.run.data.metrics.items()}
     expected = _EXPECTED.get(each.phase, ()) if each.status == "FINISHED" and not each.baselines else ()
     missing = [_SAID[frame] for frame in expected if not (frames[frame]["run"] == each.id).any()]
-    speeds = finite_or_infinite(metrics[name] for name in _SPEEDS if name in metrics)
+    speeds = finite_or_infinite(metrics[name] for name in [metric_names.ROLLOUT_SPEED] if name in metrics)
     return {
         "run": each.id,
         "name": each.name,

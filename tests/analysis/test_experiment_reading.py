@@ -170,17 +170,3 @@ def test_what_has_ended_is_asked_for_once(database: Path, monkeypatch: pytest.Mo
     second = read_results(whole, "mosim")
     assert set(asked) == {running.id}
     assert second.curves.equals(first.curves)
-
-
-def test_runs_of_before_tasks_and_variants_were_tagged_are_read(database: Path) -> None:
-    parent = Logged("study old", tags={"phase": "study", "task": "old"})
-    run = simulator("hopper-hop no corrector seed-4", "", 4, 1e-3, task="hopper-hop", parent=parent.id)
-    run.tags, run.parameters = {"phase": "study run"}, {"system": "hopper-hop"}
-    run.metrics = {
-        name: values for name, values in run.metrics.items() if name not in ("train/samples", "train/seconds")
-    }
-    results = read_results(Store(write_experiment(database, [parent, run])), "mosim")
-    [row] = results.runs.to_dict("records")
-    assert (row["task"], row["group"], row["seed"]) == ("hopper-hop", "no corrector", 4)
-    assert results.training["seconds"].tolist() == pytest.approx([0.01 * place for place in range(10)])
-    assert results.training["samples"].isna().all()

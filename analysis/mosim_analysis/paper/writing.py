@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 
 from mosim_analysis import names
 from mosim_analysis.importance import importance
+from mosim_analysis.metric_names import COST_HORIZON
 from mosim_analysis.names import Style
 from mosim_analysis.paper import figures
 from mosim_analysis.paper.drawing import save
-from mosim_analysis.results import COST_HORIZON, Results
+from mosim_analysis.results import Results
 from mosim_analysis.task_frames import COSTS, TaskFrames, task_frames
 
 _ODD = re.compile(r"[^\w.]+")

@@ -32,6 +32,7 @@ from mosim.models import DynamicsModel, MujocoDynamics
 from mosim.rendering import NoOpenGLError
 from mosim.tasks import Task, load_task
 from mosim.training import read_checkpoint
+from mosim_analysis import metric_names
 
 RESULT, VIDEO = "plan.json", "plan.mp4"
 
@@ -93,7 +94,7 @@ def main(arguments: Sequence[str]) -> None:
         found = {name: _evaluate(name, options, task, each, policy) for name, each in models.items()}
         random = random_return(task, options.episodes, action_repeat=options.config.action_repeat).mean
         table = _table(options.config, found, random)
-        tracked.log_metrics({"return/true_mean": found[IN_SIMULATOR].returns.mean}, step=0)
+        tracked.log_metrics({metric_names.RETURN_TRUE: found[IN_SIMULATOR].returns.mean}, step=0)
         tracked.describe(note(table))
         content = {name: _numbers(each) for name, each in found.items()}
         write_json(out / RESULT, {"random": random, "planner": options.config.model_dump(mode="json"), **content})

@@ -24,7 +24,7 @@ from mosim.experiments.pipeline.training import model_tags
 from mosim.robots import System
 from mosim.tracking import TrackedRun
 from mosim.training import load_simulator, read_checkpoint
-from mosim_analysis import names
+from mosim_analysis import metric_names, names
 
 _MODELS = 3
 """The simulator, persistence and the chaos floor."""
@@ -82,7 +82,7 @@ def measure_simulator(
     track_dimensions(pd.read_csv(out / HORIZON_DIMENSIONS), tracked)
     with torch_threads(threads):
         speed = rollout_speed(model, trajectories.states, trajectories.actions, device)
-    tracked.log_metrics({"rollout_steps_per_second": speed}, step=0)
+    tracked.log_metrics({metric_names.ROLLOUT_SPEED: speed}, step=0)
     track_horizons(result.table, tracked)
     tracked.describe(note(horizon_summary(result.table)))
     for file in result.files:
@@ -97,7 +97,11 @@ def track_curve(curve: pd.DataFrame, tracked: TrackedRun) -> None:
     for row in curve.to_dict("records"):
         model = row["model"]
         tracked.log_metrics(
-            {f"horizon_mse/{model}": row["mse"], f"horizon_mse_at/{model}": row["mse_at"]}, step=row["step"]
+            {
+                f"{metric_names.HORIZON_CURVE}{model}": row["mse"],
+                f"{metric_names.HORIZON_CURVE_AT}{model}": row["mse_at"],
+            },
+            step=row["step"],
         )
 
 
@@ -121,7 +125,7 @@ def track_horizons(table: pd.DataFrame, tracked: TrackedRun) -> None:
     """Tracks the simulator's errors of `horizon.csv`, a metric a horizon: MLflow's tables show one number a metric."""
     rows = table.loc[table["model"] == MODEL_NAME]
     errors = zip(rows["horizon"], rows["mse"], strict=True)
-    tracked.log_metrics({f"heldout/horizon_mse_{horizon}": error for horizon, error in errors}, step=0)
+    tracked.log_metrics({metric_names.held_out_error(horizon): error for horizon, error in errors}, step=0)
 
 
 def horizon_summary(rows: pd.DataFrame) -> Table:

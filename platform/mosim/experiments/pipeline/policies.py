@@ -23,6 +23,7 @@ from mosim.jobs.ray_cluster import started
 from mosim.rendering import NoOpenGLError
 from mosim.tasks import Task
 from mosim.tracking import TrackedRun
+from mosim_analysis import metric_names
 
 ZERO_SHOT, TRUE_TRAINED = "zero-shot", "true-trained"
 """Names of the two trainings that are compared: in the simulator alone, and in the true task."""
@@ -127,9 +128,9 @@ class _Evaluations:
         rows = read_returns(self._returns)
         for row in rows[self._count :]:
             values = {
-                "return/simulated": row.return_simulated,
-                "return/true_mean": row.return_true_mean,
-                "return/true_std": row.return_true_std,
+                metric_names.RETURN_SIMULATED: row.return_simulated,
+                metric_names.RETURN_TRUE: row.return_true_mean,
+                metric_names.RETURN_TRUE_STD: row.return_true_std,
             }
             self._tracked.log_metrics(values, step=row.steps)
         self._count = len(rows)
@@ -165,10 +166,10 @@ def _status(progress: PolicyProgress) -> str:
 
 def _metrics(progress: PolicyProgress) -> dict[str, float]:
     values = {
-        "return/training": progress.return_training,
+        metric_names.RETURN_TRAINING: progress.return_training,
         "episodes": progress.divergences.episodes,
         "divergences": progress.divergences.total,
-        "wall_seconds": progress.wall_seconds,
+        metric_names.WALL_SECONDS: progress.wall_seconds,
     }
     values |= {f"diverged_first/{name}": count for name, count in progress.divergences.first_in.items()}
     return {name: float(value) for name, value in values.items() if value is not None}

@@ -18,6 +18,7 @@ from mosim.models import ModelConfig
 from mosim.robots import SystemFacts, require_fit
 from mosim.tracking import TrackedRun
 from mosim.training import Recipe, Report, Trainer, TrainingData, read_checkpoint, train_data_parallel
+from mosim_analysis import metric_names
 
 _BAR_GRAIN = 1000
 """Parts of a stage's bar; stages are measured in steps or in minutes, bars in neither."""
@@ -145,15 +146,15 @@ def _show(report: Report, progress: Progress, bars: list[TaskID], tracked: Track
 def track_report(report: Report, tracked: TrackedRun) -> None:
     """Tracks losses, rates and cost by gradient step, and the stage."""
     metrics = {
-        "train/loss": report.loss,
-        "train/learning_rate": report.learning_rate,
-        "train/samples_per_second": report.samples_per_second,
-        "train/calls_per_physics_step": report.calls_per_step,
-        "train/stage": report.stage,
-        "train/samples": report.samples,
-        "train/seconds": report.seconds,
+        metric_names.LOSS: report.loss,
+        metric_names.LEARNING_RATE: report.learning_rate,
+        metric_names.SAMPLES_PER_SECOND: report.samples_per_second,
+        metric_names.CALLS_PER_PHYSICS_STEP: report.calls_per_step,
+        metric_names.STAGE: report.stage,
+        metric_names.SAMPLES: report.samples,
+        metric_names.TRAIN_SECONDS: report.seconds,
     }
     if report.validation is not None:
-        metrics["validation/horizon_mse_16"] = report.validation
+        metrics[metric_names.validation_error()] = report.validation
     tracked.log_metrics(metrics, step=report.step)
     tracked.set_tags({"stage": report.name})

@@ -15,7 +15,7 @@ from mosim.experiments.pipeline import model_tags, track_curve, track_dimensions
 from mosim.experiments.study.jobs import RESULT_FILE, Job, JobEvent, TrainingJob
 from mosim.experiments.study.runner import Failure
 from mosim.tracking import TrackedRun
-from mosim_analysis import names
+from mosim_analysis import metric_names, names
 
 _BAR_GRAIN = 1000
 """Parts of a run's bar."""
@@ -75,7 +75,7 @@ class StudyWatcher:
             track_dimensions(pd.read_csv(job.out / HORIZON_DIMENSIONS), run)
             if isinstance(job, TrainingJob):
                 speed = read_json(job.out / RESULT_FILE)["rollout_steps_per_second"]
-                run.log_metrics({"rollout_steps_per_second": speed}, step=0)
+                run.log_metrics({metric_names.ROLLOUT_SPEED: speed}, step=0)
             track_horizons(pd.read_csv(job.out / HORIZON_TABLE), run)
             run.finish()
         else:

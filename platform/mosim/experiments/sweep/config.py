@@ -14,6 +14,7 @@ from mosim.core.frozen import Frozen
 from mosim.data import StandardData
 from mosim.experiments.sweep.dimensions import Dimension, Scalar
 from mosim.experiments.sweep.strategies import NoScheduler, Pbt, RandomSearch, Scheduler, Search
+from mosim_analysis.metric_names import HORIZON_CURVE
 
 Trained = Literal["simulator", "policy"]
 
@@ -32,8 +33,8 @@ class Metric(NamedTuple):
 
 
 METRICS = {
-    "horizon_mse/16": Metric("simulator", "min", "horizon error at 16 physics steps, on the validation episodes"),
-    "horizon_mse/100": Metric("simulator", "min", "horizon error at 100 physics steps, on the validation episodes"),
+    f"{HORIZON_CURVE}16": Metric("simulator", "min", "horizon error at 16 physics steps, on the validation episodes"),
+    f"{HORIZON_CURVE}100": Metric("simulator", "min", "horizon error at 100 physics steps, on the validation episodes"),
     "samples_per_second": Metric("simulator", "max", "physics steps of training data per second"),
     "rollout_steps_per_second": Metric("simulator", "max", "physics steps predicted per second, open loop"),
     "true_return": Metric("policy", "max", "mean return in the true task"),

@@ -18,6 +18,7 @@ from mosim.experiments.tune.watcher import result_rows
 from mosim.pyfunc import save_model
 from mosim.robots import label_of
 from mosim.tracking import TrackedRun
+from mosim_analysis import metric_names
 
 BEST_FOLDER, BEST_RECIPE, _MODELS = "best", "best.yaml", "models"
 """Of the output folder: the best trial's checkpoint, its recipe at full length, and models as MLflow takes them."""
@@ -74,7 +75,7 @@ def conclude(
     scores = {name: best.report[name] for name in sweep.metric}
     tracked.log_metrics({f"best/{name}": score for name, score in scores.items()}, step=len(results))
     for step, error in enumerate(best.report.get(CURVE) or [], 1):
-        tracked.log_metrics({"horizon_mse/validation": error}, step=step)
+        tracked.log_metrics({metric_names.VALIDATION_CURVE: error}, step=step)
     if isinstance(plan, SimulatorPlan) and folder is not None:
         # A trial that was the best when the sweep was interrupted has another model once it has gone on.
         model = save_model(folder, out / _MODELS / f"{best.trial}-{sha256(folder / _CHECKPOINT)[:8]}")

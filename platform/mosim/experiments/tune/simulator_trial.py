@@ -32,6 +32,7 @@ from mosim.experiments.tune.failures import lasting_failure
 from mosim.experiments.tune.predictors import SharedPredictors
 from mosim.experiments.tune.working_folder import working_folder
 from mosim.training import Report, Trainer, TrainingData, read_checkpoint
+from mosim_analysis.metric_names import HORIZON_CURVE
 
 _HORIZONS = (16, 100)
 
@@ -192,9 +193,9 @@ class _Trial:
         """The median over the seeds of each horizon error, their curve, and where there are several seeds, theirs."""
         curves = {seed: _horizon_curve(run.trainer) for seed, run in self._runs.items()}
         medians = [statistics.median(curve[step] for curve in curves.values()) for step in range(1, _CURVE_STEPS + 1)]
-        errors: dict[str, Any] = {f"horizon_mse/{horizon}": medians[horizon - 1] for horizon in _HORIZONS}
+        errors: dict[str, Any] = {f"{HORIZON_CURVE}{horizon}": medians[horizon - 1] for horizon in _HORIZONS}
         for seed, curve in curves.items() if len(curves) > 1 else ():
-            errors |= {f"horizon_mse/{horizon}/seed-{seed}": curve[horizon] for horizon in _HORIZONS}
+            errors |= {f"{HORIZON_CURVE}{horizon}/seed-{seed}": curve[horizon] for horizon in _HORIZONS}
         return errors | {CURVE: medians}
 
 

@@ -15,19 +15,20 @@ from mosim.experiments.tune.events import TrialEvent
 from mosim.experiments.tune.results import TrialResult, best_first, shown_draw
 from mosim.robots import label_of
 from mosim.tracking import TrackedRun
+from mosim_analysis import metric_names
 
 _SHOWN_FINISHED = 5
 """Of the trials that have ended, the best so many are shown while others run."""
 
 _TRACKED_NAMES = {
-    "loss": "train/loss",
-    "samples_per_second": "train/samples_per_second",
-    "rollout_steps_per_second": "rollout_steps_per_second",
-    "stage": "train/stage",
-    "true_return": "return/true_mean",
-    "simulated_return": "return/simulated",
-    TRAIN_SECONDS: "train/seconds",
-    WALL_SECONDS: "train/wall_seconds",
+    "loss": metric_names.LOSS,
+    "samples_per_second": metric_names.SAMPLES_PER_SECOND,
+    "rollout_steps_per_second": metric_names.ROLLOUT_SPEED,
+    "stage": metric_names.STAGE,
+    "true_return": metric_names.RETURN_TRUE,
+    "simulated_return": metric_names.RETURN_SIMULATED,
+    TRAIN_SECONDS: metric_names.TRAIN_SECONDS,
+    WALL_SECONDS: metric_names.TRAIN_WALL_SECONDS,
 }
 """What reports are called in MLflow: as other commands call the same."""
 
@@ -131,7 +132,7 @@ def track_trial(run: TrackedRun, report: Mapping[str, Any]) -> None:
 def end_trial(run: TrackedRun, result: TrialResult) -> None:
     """Tracks a trial's end: its horizon curve by physics step, and what became of it."""
     for step, error in enumerate(result.report.get(CURVE) or [], 1):
-        run.log_metrics({"horizon_mse/validation": error}, step=step)
+        run.log_metrics({metric_names.VALIDATION_CURVE: error}, step=step)
     run.set_tags({"status": result.status})
     run.finish("FAILED" if result.failure else "FINISHED", result.failure)
 
@@ -162,9 +163,9 @@ def _status(event: TrialEvent) -> Any:
 
 
 def _tracked_name(name: str) -> str:
-    if name.startswith("horizon_mse/"):
-        return "validation/" + name.replace("horizon_mse/", "horizon_mse_", 1)
-    return _TRACKED_NAMES.get(name, f"train/{name}")
+    if name.startswith(metric_names.HORIZON_CURVE):
+        return metric_names.validation_error(name.removeprefix(metric_names.HORIZON_CURVE))
+    return _TRACKED_NAMES.get(name, f"{metric_names.TRAINING}{name}")
 
 
 def _figure(value: Any) -> str:
