@@ -20,8 +20,8 @@ _SMALLEST = 1e-12
 NUMBERS = 10
 """Of each constraint."""
 
-WEIGHT, FRICTION = 0, 8
-"""Where two of them stand."""
+WEIGHT, SHAPE, FRICTION = 0, slice(3, 8), 8
+"""Where the weight stands, how the impedance rises with depth, and the friction."""
 
 
 class Compliance(nn.Module):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mosim.core.threads import single_threaded
-from mosim.models.mosim.constraints.compliance import FRICTION, NUMBERS, WEIGHT
+from mosim.models.mosim.constraints.compliance import FRICTION, NUMBERS, SHAPE, WEIGHT
 from mosim.models.mosim.constraints.constrained_motion import ConstraintRows
 from mosim.models.mosim.constraints.dry_friction_rows import DryFrictionRows
 from mosim.models.mosim.identification import robust_least_squares
@@ -198,13 +198,18 @@ class _Problem:
     def freed(self) -> list[Tensor]:
         """Which unknowns are looked for, one set after the other.
 
-        Most robots' constraints have all but friction in common, and what is common is found from few transitions.
+        Most robots' constraints have all but friction in common, and what is common is found from few transitions. How
+        impedances rise with depth comes after how stiff and damped constraints are: while these are far off, it would
+        make up for them.
         """
-        others, own = torch.ones(sum(self._sizes[:2])).bool(), torch.zeros(self.seen, NUMBERS).bool()
+        learned = torch.ones(self._sizes[0]).bool()
+        shared, own = torch.ones(len(self._parts), NUMBERS).bool(), torch.zeros(self.seen, NUMBERS).bool()
+        shared[:, SHAPE] = False
         sets = []
         for column in (FRICTION, WEIGHT, slice(None)):
             own[:, column] = True
-            sets.append(torch.cat([others, own.flatten()]))
+            sets.append(torch.cat([learned, shared.flatten(), own.flatten()]))
+            shared[:] = True
         # Masses are looked for where there is noise, behind which what else a constraint has of its own does not show.
         return sets[1:2] if self.mechanics else sets
 
