@@ -28,7 +28,8 @@ from mosim.models.mosim.identification.tree_scales import TreeScales
 from mosim.models.mosim.neural_simulator import NeuralSimulator
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 
-_CHUNK = 512
+_CHUNK, _ENTRIES = 512, 10_000_000
+"""Transitions that are taken at a time, and how many derivatives of accelerations by masses and forces at most."""
 
 _MOST_PUSHED, _MOST = 3000, 12_000
 """Transitions that are taken at most: of those in which constraints act, and with those in which none does. The ones
@@ -163,13 +164,14 @@ class _Problem:
         self.seen = len(self._seen)
         self._random = torch.Generator().manual_seed(0)
         self._places = torch.full((self.constraints,), self.seen).index_copy(0, self._seen, torch.arange(self.seen))
-        rows = [part[kept].double().split(_CHUNK) for part in (states, actions, next_states)]
-        self._chunks = list(zip(*rows, strict=True)) if len(kept) else []
         self._model = deepcopy(simulator).double().requires_grad_(False)
         copied, self._parts = _articulated(self._model), _constrained_parts(self._model)
         std = simulator.statistics.acceleration_std.double()
         self._scale = simulator.facts.timestep * std
         self._sensitivity, self._balance = StepSensitivity(copied, std, self._parts), ForceBalance(copied)
+        size = min(_CHUNK, max(1, _ENTRIES // (self._balance.size * self._balance.unknowns)))
+        rows = [part[kept].double().split(size) for part in (states, actions, next_states)]
+        self._chunks = list(zip(*rows, strict=True)) if len(kept) else []
         self._weights = _mechanical_weights(copied) if mechanics else []
         self._tree_scales = TreeScales(copied)
         owners = [torch.full((len(part.compliance.own),), number) for number, part in enumerate(parts)]
