@@ -126,13 +126,14 @@ def _fit(simulator: NeuralSimulator, problem: "_Problem") -> StepFit:
     before = problem.residuals(start)
     if not len(before):
         return StepFit(0, problem.mechanics, problem.constraints, 0, 0.0, 0.0, 0.0)
-    *some, every = problem.freed()
-    for free, least_gain in (*((free, _ROUGH) for free in some), (every, _FINE)):
-        solution = robust_least_squares.solve(problem, start, free, least_gain)
-        start = solution.unknowns
-        errors = sizes(solution.residuals)
-        if (errors > solution.cut).double().mean() < _EXPLAINED and errors.median() < _EXACT:
+    found: list[robust_least_squares.Solution] = []
+    for sets in problem.paths():
+        found.append(_solved(problem, start, sets))
+        if _explained(found[-1]):
             break
+    solution = min(found, key=_left)
+    if not _explained(solution) and (further := problem.further()):
+        solution = _solved(problem, solution.unknowns, further)
     problem.assign(solution.unknowns, simulator)
     after = sizes(solution.residuals)
     return StepFit(
@@ -144,6 +145,33 @@ def _fit(simulator: NeuralSimulator, problem: "_Problem") -> StepFit:
         after=float(after.median()),
         unexplained=float((after > solution.cut).double().mean()),
     )
+
+
+def _solved(problem: "_Problem", start: Tensor, sets: Sequence[Tensor]) -> robust_least_squares.Solution:
+    """With one set of unknowns looked for after the other, as long as transitions stay unexplained."""
+    first, *others = sets
+    solution = _solved_for(problem, start, first)
+    for free in others:
+        if _explained(solution):
+            break
+        solution = _solved_for(problem, solution.unknowns, free)
+    return solution
+
+
+def _solved_for(problem: "_Problem", start: Tensor, free: Tensor) -> robust_least_squares.Solution:
+    # With masses among the unknowns, nothing comes after.
+    last = problem.mechanics or bool(free.all())
+    return robust_least_squares.solve(problem, start, free, _FINE if last else _ROUGH)
+
+
+def _explained(solution: robust_least_squares.Solution) -> bool:
+    errors = sizes(solution.residuals)
+    return bool((errors > solution.cut).double().mean() < _EXPLAINED and errors.median() < _EXACT)
+
+
+def _left(solution: robust_least_squares.Solution) -> float:
+    """What a solution leaves unexplained, large errors counting little more than those that are not exact."""
+    return float(torch.log1p((sizes(solution.residuals) / _EXACT).square()).mean())
 
 
 class _Problem:
@@ -197,23 +225,30 @@ class _Problem:
         deviations = [torch.full_like(learned, _MECHANICS), torch.full_like(shared, _SHARED), own.repeat(self.seen)]
         self.precision = torch.cat(deviations) ** -2
 
-    def freed(self) -> list[Tensor]:
-        """Which unknowns are looked for, one set after the other.
+    def paths(self) -> list[list[Tensor]]:
+        """Which unknowns are looked for first, one set after the other, and other ways to begin.
 
         Most robots' constraints have all but friction in common, and what is common is found from few transitions. How
-        impedances rise with depth comes after how stiff and damped constraints are: while these are far off, it would
-        make up for them.
+        impedances rise with depth may come after how stiff and damped constraints are: while these are far off, it
+        makes up for them. Or with them: stiffness found for the wrong rise may be far off itself.
         """
-        learned = torch.ones(self._sizes[0]).bool()
-        shared, own = torch.ones(len(self._parts), NUMBERS).bool(), torch.zeros(self.seen, NUMBERS).bool()
-        shared[:, SHAPE] = False
-        sets = []
-        for column in (FRICTION, WEIGHT, slice(None)):
+        if self.mechanics:  # Behind noise, what else a constraint has of its own does not show.
+            return [[self._looked_for(FRICTION, WEIGHT)]]
+        together = self._looked_for(FRICTION)
+        before = together.clone()
+        before[self._sizes[0] : sum(self._sizes[:2])].view(-1, NUMBERS)[:, SHAPE] = False
+        return [[before, together], [together]]
+
+    def further(self) -> list[Tensor]:
+        """Which are looked for if transitions stay unexplained."""
+        return [] if self.mechanics else [self._looked_for(FRICTION, WEIGHT), self._looked_for(slice(None))]
+
+    def _looked_for(self, *columns: int | slice) -> Tensor:
+        """All that constraints share, and such numbers of their own."""
+        own = torch.zeros(self.seen, NUMBERS).bool()
+        for column in columns:
             own[:, column] = True
-            sets.append(torch.cat([learned, shared.flatten(), own.flatten()]))
-            shared[:] = True
-        # Masses are looked for where there is noise, behind which what else a constraint has of its own does not show.
-        return sets[1:2] if self.mechanics else sets
+        return torch.cat([torch.ones(sum(self._sizes[:2])).bool(), own.flatten()])
 
     @torch.no_grad()
     def assign(self, unknowns: Tensor, simulator: NeuralSimulator) -> None:
