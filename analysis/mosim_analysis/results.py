@@ -176,7 +176,6 @@ def _row(each: Merged, frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     metrics = {name: value for part in each.parts for name, value in part.run.data.metrics.items()}
     expected = _EXPECTED.get(each.phase, ()) if each.status == "FINISHED" and not each.baselines else ()
     missing = [_SAID[frame] for frame in expected if not (frames[frame]["run"] == each.id).any()]
-    speeds = finite_or_infinite(metrics[name] for name in [metric_names.ROLLOUT_SPEED] if name in metrics)
     return {
         "run": each.id,
         "name": each.name,
@@ -191,6 +190,6 @@ def _row(each: Merged, frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         "failure": each.failure,
         "missing": ", ".join(missing),
         "started": each.started,
-        "speed": speeds[0] if len(speeds) else np.nan,
+        "speed": finite_or_infinite([metrics.get(metric_names.ROLLOUT_SPEED, np.nan)])[0],
         "random_return": metrics.get("return_true.random", np.nan),
     }

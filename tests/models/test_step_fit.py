@@ -1,5 +1,7 @@
 """Contacts and limits: MuJoCo's own numbers give MuJoCo's rows, and single steps give those numbers."""
 
+from pathlib import Path
+
 import mujoco
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from mosim.geometry import ContactGaps
 from mosim.models import NeuralSimulator, Statistics, fit_constraints, identify
 from mosim.models.mosim.constraints.compliance import FRICTION, WEIGHT, Compliance, Impedances
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
+from mosim.robots import System
 from mosim.tasks import load_system, load_task
 from physics_steps import CONFIG, transitions, with_true_masses
 
@@ -128,10 +131,14 @@ SLED = """
 """
 
 
-def test_elliptic_cones_have_mujoco_s_friction_and_its_ratio(tmp_path) -> None:
-    path = tmp_path / "sled.xml"
-    path.write_text(SLED)
-    system = load_system(str(path))
+def written(mjcf: str, folder: Path) -> System:
+    path = folder / "robot.xml"
+    path.write_text(mjcf)
+    return load_system(str(path))
+
+
+def test_elliptic_cones_have_mujoco_s_friction_and_its_ratio(tmp_path: Path) -> None:
+    system = written(SLED, tmp_path)
     rows = transitions(system, episodes=4, steps=250)
     simulator = with_true_masses(system, Statistics.of(system.facts, rows[0].numpy(), rows[2].numpy()))
     fit = fit_constraints(simulator, *rows)
@@ -142,11 +149,14 @@ def test_elliptic_cones_have_mujoco_s_friction_and_its_ratio(tmp_path) -> None:
     assert constraints is not None
     assert constraints.contacts is not None
     numbers = Impedances.of(constraints.contacts.compliance.learned())
+    kinds = set()
     for place, pair in enumerate(ContactGaps(system.facts.skeleton).pairs):
         if simulator.statistics.contact_share[place] > 0.01:
             kind = system.facts.skeleton.shapes[pair.second].kind
+            kinds.add(kind)
             assert numbers.friction[place].item() == pytest.approx(0.9 if kind == "capsule" else 0.6, rel=0.01)
             assert numbers.ratio[place].item() == pytest.approx(3.0, rel=0.05)
+    assert kinds == {"box", "capsule"}
 
 
 BUMPERS = """
@@ -163,10 +173,8 @@ BUMPERS = """
 """
 
 
-def test_contacts_between_trees_give_the_ratio_of_their_masses(tmp_path) -> None:
-    path = tmp_path / "bumpers.xml"
-    path.write_text(BUMPERS)
-    system = load_system(str(path))
+def test_contacts_between_trees_give_the_ratio_of_their_masses(tmp_path: Path) -> None:
+    system = written(BUMPERS, tmp_path)
     rows = transitions(system, episodes=4, steps=400)
     simulator = NeuralSimulator(system.facts, CONFIG, Statistics.of(system.facts, rows[0].numpy(), rows[2].numpy()))
     assert identify(simulator, *rows).exact

@@ -203,9 +203,7 @@ def _collides(model: mujoco.MjModel, geom: int) -> bool:
 
 
 def _may_touch(model: mujoco.MjModel, first: int, second: int) -> bool:
-    """MuJoCo's own rules: contacts on, no two planes, masks, welded bodies, a parent and its child, excluded pairs."""
-    if model.geom_type[first] == model.geom_type[second] == mujoco.mjtGeom.mjGEOM_PLANE:
-        return False
+    """MuJoCo's own rules: contacts on at all, masks, welded bodies, a parent and its child, excluded pairs."""
     if model.opt.disableflags & (mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT):
         return False
     masks = (model.geom_contype[first] & model.geom_conaffinity[second]) or (

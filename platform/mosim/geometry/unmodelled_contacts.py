@@ -42,7 +42,7 @@ class UnmodelledContacts(nn.Module):
         with_plane = [pair for pair in left if "plane" in (shapes[pair.first].kind, shapes[pair.second].kind)]
         between = [pair for pair in left if pair not in with_plane]
         self.pairs = (*with_plane, *between)
-        self.size, self._planes = len(left), len(with_plane)
+        self.size = len(left)
         index_buffer(self, "first", [shapes[pair.first].frame.link % (world + 1) for pair in self.pairs])
         index_buffer(self, "second", [shapes[pair.second].frame.link % (world + 1) for pair in self.pairs])
         ordered = [sorted((pair.first, pair.second), key=lambda i: shapes[i].kind != "plane") for pair in with_plane]

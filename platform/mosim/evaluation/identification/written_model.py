@@ -204,9 +204,10 @@ def _write_contacts(spec: mujoco.MjSpec, simulator: NeuralSimulator, model: mujo
             _mix(pair, model, ids)
         pair.friction = np.array([value, value, *pair.friction[2:]])
     if simulator.predictor.constrained:
-        yield (
-            "only the friction of contacts is written; solref and solimp of contacts and limits are those of the model"
-        )
+        kept = "solref and solimp of contacts and limits are"
+        if simulator.facts.skeleton.elliptic:
+            kept = "solref and solimp of contacts and limits, and impratio, are"
+        yield f"only the friction of contacts is written; {kept} those of the model"
 
 
 def _mix(pair: mujoco.MjsPair, model: mujoco.MjModel, geoms: list[int]) -> None:

@@ -5,11 +5,12 @@ The smooth acceleration `a0 = M(q) [b(q, v) + tau(u)]` becomes the one that mini
     1/2 |a - a0|^2 in the metric of the inertia  +  1/2 sum_r D_r min(0, J_r a - a_r)^2,    a_r = -B_r J_r v - K_r d_r
 
 over the rows of closed contacts (edges of a friction pyramid each) and of joints beyond their limits; of couplings,
-which pull as well, so that all that they miss counts; and of dry friction, which holds up to a strength. This is the
-convex contact model that MuJoCo solves (Todorov, "Convex and analytically-invertible dynamics with contacts and
-constraints", ICRA 2014). The distances `d` and Jacobians `J` follow from the geometry; the inverse inertia `M`, the
-stiffness `K`, the damping `B`, the impedance `D` and the friction are learned. Joint damping that the step takes
-implicitly, `v' = v + h (M^-1 + h C)^-1 M^-1 a`, is the predictor's.
+which pull as well, so that all that they miss counts; of dry friction, which holds up to a strength; and of contacts
+with elliptic cones, whose three rows have one force together (see `ForceLaw`). This is the convex contact model that
+MuJoCo solves (Todorov, "Convex and analytically-invertible dynamics with contacts and constraints", ICRA 2014). The
+distances `d` and Jacobians `J` follow from the geometry; the inverse inertia `M`, the stiffness `K`, the damping `B`,
+the impedance `D` and the friction are learned. Joint damping that the step takes implicitly, `v' = v + h (M^-1 + h
+C)^-1 M^-1 a`, is the predictor's.
 """
 
 import torch

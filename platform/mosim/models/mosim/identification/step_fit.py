@@ -24,19 +24,13 @@ from mosim.models.mosim.identification.force_balance import ForceBalance
 from mosim.models.mosim.identification.robust_least_squares import cauchy_weights, sizes
 from mosim.models.mosim.identification.squares import Squares, by_learned_weights
 from mosim.models.mosim.identification.step_sensitivity import StepSensitivity
+from mosim.models.mosim.identification.taken_transitions import taken
 from mosim.models.mosim.identification.tree_scales import TreeScales
 from mosim.models.mosim.neural_simulator import NeuralSimulator
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 
 _CHUNK, _ENTRIES = 512, 10_000_000
 """Transitions that are taken at a time, and how many derivatives of accelerations by masses and forces at most."""
-
-_MOST_PUSHED, _MOST = 3000, 12_000
-"""Transitions that are taken at most: of those in which constraints act, and with those in which none does. The ones
-with the constraints that are seen least come first."""
-
-_WORK = 4e10
-"""Products that a Hessian may take: with many unknowns fewer transitions are taken, whose equations are many still."""
 
 _COMBINATIONS = 9
 """Of the errors of a transition that the Hessian is made of, where these are more; others in every step."""
@@ -188,7 +182,7 @@ class _Problem:
         predictor, parts = _articulated(simulator), _constrained_parts(simulator)
         self.constraints = sum(len(part.compliance.own) for part in parts)
         weights = sum(weight.numel() for weight in _mechanical_weights(predictor)) if mechanics else 0
-        kept, self._seen = _taken(simulator, parts, states, weights)
+        kept, self._seen = taken(simulator, parts, states, weights, _COMBINATIONS)
         self.seen = len(self._seen)
         self._random = torch.Generator().manual_seed(0)
         self._places = torch.full((self.constraints,), self.seen).index_copy(0, self._seen, torch.arange(self.seen))
@@ -379,43 +373,6 @@ def _mechanical_weights(predictor: ArticulatedPredictor) -> list[Tensor]:
 def _constrained_parts(simulator: NeuralSimulator) -> list[ConstraintRows]:
     constraints = simulator.predictor.constraints
     return [] if constraints is None else constraints.parts
-
-
-def _taken(
-    simulator: NeuralSimulator, parts: Sequence[ConstraintRows], states: Tensor, weights: int
-) -> tuple[Tensor, Tensor]:
-    """Which transitions are taken, and which constraints act in them; with `weights` also some in which none does."""
-    single = states.to(next(simulator.parameters()).dtype)
-    acting = torch.cat([_acting(simulator, parts, chunk) for chunk in single.split(_CHUNK)])
-    kept = _rarest_first(acting)[:_MOST_PUSHED]
-    seen = acting[kept].any(0).nonzero().squeeze(-1)
-    if weights:
-        unknowns = weights + NUMBERS * len(seen)
-        most = max(_MOST_PUSHED, min(_MOST, int(_WORK / (_COMBINATIONS * unknowns**2))))
-        free = (~acting.any(-1)).nonzero().squeeze(-1)
-        kept = torch.cat([kept, free[torch.linspace(0, len(free) - 1, min(len(free), most - len(kept))).long()]])
-    return kept, seen
-
-
-@torch.no_grad()
-def _acting(simulator: NeuralSimulator, parts: Sequence[ConstraintRows], states: Tensor) -> Tensor:
-    """Which constraints act, `(n, constraints)`."""
-    qpos, _ = simulator.space.split(states)
-    found = [torch.zeros(len(states), 0, dtype=torch.bool)]
-    for part in parts:
-        acts = torch.zeros(len(states), len(part.compliance.own), dtype=torch.bool)
-        acts[part.acting(qpos)] = True
-        found.append(acts)
-    return torch.cat(found, dim=-1)
-
-
-def _rarest_first(acting: Tensor) -> Tensor:
-    """States in which constraints act: first one of each constraint, then a second, and so on."""
-    some = acting.any(-1)
-    if not bool(some.any()):
-        return some.nonzero().squeeze(-1)
-    number = acting.cumsum(0).masked_fill(~acting, len(acting) + 1).amin(-1)
-    return number.argsort(stable=True)[: int(some.sum())]
 
 
 def _weights_of_masses(predictor: ArticulatedPredictor, parts: Sequence[ConstraintRows]) -> Tensor:
