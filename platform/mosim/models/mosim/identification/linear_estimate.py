@@ -10,15 +10,21 @@ _ROUNDING = 1e-12
 
 _LEAST_NOISE = 1e-9
 
-_POWERS = (*range(-3, 7), 6, 6, 6)
-"""Of ten: how much more certain than the belief equations are taken at most, one after the other. Double precision can
-add both up with the last of them."""
+_POWERS = (*range(-3, 7), 8, 10, 12, 14, 16)
+"""Of ten: how much more certain than the belief equations are taken at most, one after the other."""
 
 _NEWTON_STEPS = 30
 _SHORTEST = 1e-9
 """Share of Newton's step below which none is gone."""
 
-_DECREMENT = 1e-6
+_EXCHANGES, _PATIENCE = 500, 3
+"""Sets of unknowns held at zero that are tried at most for a step; and how many in which no fewer are wrong before
+these are changed one by one."""
+
+_MISSED = 1e-3
+"""Root of the change of the negative logarithm of likelihood up to which an unknown may be on the wrong side."""
+
+_DECREMENT = 1e-5
 """Square of Newton's decrement at which a minimum is found."""
 
 
@@ -83,40 +89,46 @@ class LinearEstimate:
     def most_likely(self) -> Tensor:
         """The unknowns, `(n,)`, that equations and belief together make the most likely.
 
-        By projected Newton steps (Bertsekas, "Projected Newton methods for optimization problems with simple
-        constraints", 1982), from no unknowns at all, as the equations come to weigh more and more.
+        By Newton steps, each to the minimum of a quadratic function among the unknowns that can be, from no unknowns at
+        all, as the equations come to weigh more and more.
         """
-        found, targets = torch.zeros_like(self._spread), self._targets.clone()
-        certain = self._precision > 10.0 ** _POWERS[-1]
-        for before, power in zip((None, *_POWERS), _POWERS, strict=False):
-            if power == before:  # What is more certain than could be taken is asked for by as much more as it lacks.
-                targets += torch.where(certain, self._targets - self.directions @ found, 0.0)
-            found = self._minimise(found, self._precision.clamp_max(10.0**power), targets)
+        found = torch.zeros_like(self._spread)
+        for power in _POWERS:
+            found = self._minimise(found, self._precision.clamp_max(10.0**power).sqrt())
         return self._spread * found
 
-    def _minimise(self, scaled: Tensor, precision: Tensor, targets: Tensor) -> Tensor:
-        """Goes to the minimum of the negative logarithm of likelihood, from unknowns over their spread."""
-        spread, directions, belief = self._spread, self.directions, self._belief
-        curvature = directions.mT @ (precision.unsqueeze(-1) * directions)
+    def _minimise(self, scaled: Tensor, certainty: Tensor) -> Tensor:
+        """Goes to the minimum of the negative logarithm of likelihood, from unknowns over their spread.
+
+        `certainty`, `(n,)`, is one over the standard deviation of what the directions' equations say.
+        """
+        spread, belief = self._spread, self._belief
+        by_equations = certainty.unsqueeze(-1) * self.directions
+
+        def missed(at: Tensor) -> Tensor:
+            return certainty * (self.directions @ at - self._targets)
 
         def value(at: Tensor) -> float:
-            rest = directions @ at - targets
-            return 0.5 * float((precision * rest.square()).sum()) + belief.value(spread * at)
+            return 0.5 * float(missed(at).square().sum()) + belief.value(spread * at)
 
         for _ in range(_NEWTON_STEPS):
             gradient, hessian = belief.derivatives(spread * scaled)
-            gradient = spread * gradient + directions.mT @ (precision * (directions @ scaled - targets))
-            hessian = curvature + spread.unsqueeze(-1) * hessian * spread
-            at_zero = belief.positive & (scaled <= 0)
-            step = _newton_step(gradient, hessian, at_zero)
-            if step is None or -float(gradient @ step) < _DECREMENT:
+            # Both parts are squares of residuals, in whose terms a step loses only half of the digits.
+            factor, failed = torch.linalg.cholesky_ex(spread.unsqueeze(-1) * hessian * spread)
+            if bool(failed):
+                break
+            of_belief = torch.linalg.solve_triangular(factor, (spread * gradient).unsqueeze(-1), upper=False)
+            rows = torch.cat([by_equations, factor.mT])
+            residuals = torch.cat([missed(scaled), of_belief.squeeze(-1)])
+            step = _newton_step(scaled, rows, residuals, belief.positive)
+            if step is None or (gain := -float(residuals @ (rows @ step))) < _DECREMENT:
                 break
             now, moved = value(scaled), scaled
             size = min(1.0, belief.reach(spread * scaled, spread * step))
             while size > _SHORTEST:
                 moved = scaled + size * step
-                moved = torch.where(belief.positive, moved.clamp_min(0.0), moved)
-                if value(moved) <= now - 0.1 * max(float(gradient @ (scaled - moved)), 0.0):
+                moved = torch.where(belief.positive, moved.clamp_min(0.0), moved)  # But for rounding, it is.
+                if value(moved) <= now - 0.1 * size * gain:
                     break
                 size /= 2
             if size <= _SHORTEST:
@@ -125,16 +137,34 @@ class LinearEstimate:
         return scaled
 
 
-def _newton_step(gradient: Tensor, hessian: Tensor, at_zero: Tensor) -> Tensor | None:
-    """The step of unknowns, `(n,)`, of which none at zero becomes negative; None where rounding hides the belief."""
-    held = at_zero & (gradient > 0)
-    while True:
-        kept = hessian.masked_fill(held | held.unsqueeze(-1), 0.0) + torch.diag(held.to(hessian))
-        factor, failed = torch.linalg.cholesky_ex(kept)
-        if bool(failed):
+def _newton_step(at: Tensor, rows: Tensor, residuals: Tensor, positive: Tensor) -> Tensor | None:
+    """The step to the least squares of `residuals + rows @ step` where none of the positive unknowns is negative.
+
+    By block principal pivoting (Judice and Pires, "A block principal pivoting algorithm for large-scale strictly
+    monotone linear complementarity problems", 1994). None where rounding hides the belief.
+    """
+    lengths = rows.norm(dim=0)
+    held = positive & (at <= 0) & (residuals @ rows > 0)
+    fewest, patience = len(at) + 1, _PATIENCE
+    step = torch.zeros_like(at)
+    for _ in range(_EXCHANGES):
+        step = torch.where(held, -at, 0.0)
+        outer, triangle = torch.linalg.qr(rows[:, ~held])
+        if not bool(triangle.diagonal().all()):
             return None
-        step = -torch.cholesky_solve(gradient.masked_fill(held, 0.0).unsqueeze(-1), factor).squeeze(-1)
-        blocked = at_zero & (step < 0)
-        if not bool(blocked.any()):
-            return step
-        held = held | blocked  # Cutting their steps off afterwards could undo what the others gain.
+        left = outer.mT @ (residuals + rows @ step)
+        step[~held] = -torch.linalg.solve_triangular(triangle, left.unsqueeze(-1), upper=True).squeeze(-1)
+        negative = ~held & ((at + step) * lengths < -_MISSED)
+        wanting = held & ((residuals + rows @ step) @ rows / lengths < -_MISSED)
+        wrong = positive & (negative | wanting)
+        count = int(wrong.sum())
+        if not count:
+            break
+        if count < fewest:
+            fewest, patience = count, _PATIENCE
+        elif patience:
+            patience -= 1
+        else:  # One at a time, by Murty's rule, which always comes to an end.
+            wrong = wrong & (torch.arange(len(at)) == int(wrong.nonzero().max()))
+        held = held ^ wrong
+    return torch.where(positive, (at + step).clamp_min(0.0) - at, step)
