@@ -76,6 +76,30 @@ WELDED_AND_MASSLESS = """
 """
 
 
+IN_A_FLUID = """
+<mujoco>
+  <option timestep="0.002" density="100" viscosity="0.1" wind="0.2 -0.1 0.3"><flag contact="disable"/></option>
+  <worldbody>
+    <body name="trunk" pos="0 0 1">
+      <freejoint name="root"/>
+      <geom type="ellipsoid" size=".04 .1 .06"/>
+      <geom type="box" size=".02 .06 .03" pos=".03 .05 .01" euler="20 0 10"/>
+      <body name="tail" pos="0 -.1 0" euler="0 0 20">
+        <joint name="swing" axis="0 0 1" damping=".01"/>
+        <geom name="mark" type="sphere" size=".01" pos="0 -.1 0" mass="0"/>
+        <geom name="blade" type="ellipsoid" size=".005 .05 .03" pos="0 -.06 .01" euler="0 10 0"/>
+        <body name="tip" pos="0 -.1 0">
+          <joint name="twist" type="ball"/>
+          <geom type="capsule" fromto="0 0 0 .02 -.06 0" size=".01"/>
+        </body>
+      </body>
+    </body>
+  </worldbody>
+  <actuator><motor joint="swing" gear=".05" ctrllimited="true" ctrlrange="-1 1"/></actuator>
+</mujoco>
+"""
+
+
 ACTUATORS = """
 <mujoco>
   <option timestep="0.005"><flag contact="disable"/></option>

@@ -1,5 +1,6 @@
 """Steps of true physics, and a simulator with MuJoCo's own masses, for the tests of what is found from steps."""
 
+import mujoco
 import numpy as np
 import torch
 
@@ -18,6 +19,23 @@ def transitions(task, episodes: int, steps: int) -> tuple[torch.Tensor, torch.Te
         for parts in zip(*((item.states[:-1], item.states[1:], item.actions) for item in found), strict=True)
     )
     return torch.from_numpy(states), torch.from_numpy(actions), torch.from_numpy(nexts)
+
+
+def single_steps(model: mujoco.MjModel, count: int, seed: int = 0, spread: float = 1.0) -> tuple[torch.Tensor, ...]:
+    """States, actions and next states: one step each from random states, many of them in the floor or in limits."""
+    data, random = mujoco.MjData(model), np.random.default_rng(seed)
+    lower, upper = np.where(model.actuator_ctrllimited[:, None], model.actuator_ctrlrange, (-1.0, 1.0)).T
+    rows: tuple[list[np.ndarray], ...] = ([], [], [])
+    for _ in range(count):
+        mujoco.mj_resetData(model, data)
+        mujoco.mj_integratePos(model, data.qpos, random.normal(size=model.nv), spread)
+        data.qvel[:] = 3 * random.normal(size=model.nv)
+        data.ctrl[:] = random.uniform(lower, upper)
+        rows[0].append(np.concatenate([data.qpos, data.qvel]))
+        rows[1].append(data.ctrl.copy())
+        mujoco.mj_step(model, data)
+        rows[2].append(np.concatenate([data.qpos, data.qvel]))
+    return tuple(torch.from_numpy(np.array(part)) for part in rows)
 
 
 def with_true_masses(task, statistics: Statistics) -> NeuralSimulator:

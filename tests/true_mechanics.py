@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 import torch
 
+from mosim.evaluation.identification.mjcf_mechanics import fluid_drag
 from mosim.geometry import fixed_tendons, rotation_of
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor, Mechanics
 from mosim.robots import SystemFacts
@@ -34,6 +35,7 @@ def true_mechanics(model: mujoco.MjModel, facts: SystemFacts, predictor: Articul
         stiffness=torch.from_numpy(model.jnt_stiffness[ids].copy()),
         gear=torch.from_numpy(_gear(model)),
         tendon_stiffness=torch.from_numpy(model.tendon_stiffness[tendons].copy()),
+        drag=torch.from_numpy(fluid_drag(model, facts)),
         tendon_damping=torch.from_numpy(model.tendon_damping[tendons].copy()),
         dry_friction=torch.from_numpy(model.dof_frictionloss.copy()),
     )

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mechanisms import EVERY_JOINT, PENDULUM, WELDED_AND_MASSLESS, compiled
+from mechanisms import EVERY_JOINT, IN_A_FLUID, PENDULUM, WELDED_AND_MASSLESS, compiled
 from mosim.models import ConstraintsConfig, NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 from mosim.robots import SystemFacts, read_facts
@@ -15,7 +15,12 @@ from mosim.tasks import load_task
 from true_mechanics import true_mechanics
 
 CONFIG = NeuralSimulatorConfig(predictor="articulated", correctors=())
-MECHANISMS = {"every joint": EVERY_JOINT, "pendulum": PENDULUM, "welded and massless": WELDED_AND_MASSLESS}
+MECHANISMS = {
+    "every joint": EVERY_JOINT,
+    "pendulum": PENDULUM,
+    "welded and massless": WELDED_AND_MASSLESS,
+    "in a fluid": IN_A_FLUID,
+}
 FAST_TASKS = ("cartpole-swingup", "cheetah-run", "humanoid-walk", "stacker-stack_2")
 SLOW_TASKS = (
     "acrobot-swingup", "ball_in_cup-catch", "finger-spin", "fish-swim", "hopper-hop", "humanoid_CMU-run", "lqr-lqr_6_2",
@@ -86,8 +91,11 @@ def test_far_from_the_origin_no_digit_is_lost() -> None:
     torch.testing.assert_close(matrices[1], matrices[0], rtol=0, atol=2e-3)
 
 
-# Without friction, tendons, drag and equalities, free motion is all that a tree says.
-@pytest.mark.parametrize("name", [*MECHANISMS, "acrobot-swingup", "cheetah-run", "humanoid-walk", "pendulum-swingup"])
+# Without friction, tendons and equalities, free motion is all that a tree says.
+@pytest.mark.parametrize(
+    "name",
+    [*MECHANISMS, "acrobot-swingup", "cheetah-run", "humanoid-walk", "pendulum-swingup", "swimmer-swimmer6"],
+)
 def test_with_mujocos_numbers_a_free_step_is_mujocos(name: str) -> None:
     model, facts = load(name)
     model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONSTRAINT)
@@ -116,7 +124,7 @@ def test_constraints_that_do_not_act_change_nothing(name: str) -> None:
     torch.testing.assert_close(held.step(state, action), free.step(state, action), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["cheetah-run", "every joint", "finger-spin", "quadruped-walk"])
+@pytest.mark.parametrize("name", ["cheetah-run", "every joint", "finger-spin", "in a fluid", "quadruped-walk"])
 def test_the_first_model_reads_no_number_of_mass_or_force(name: str) -> None:
     model, facts = load(name)
     config = CONFIG.model_copy(update={"constraints": ConstraintsConfig()})
@@ -133,6 +141,7 @@ def test_the_first_model_reads_no_number_of_mass_or_force(name: str) -> None:
         values = getattr(model, field)
         # Where there is any dry friction is told.
         values[:] = values * random.uniform(0.5, 2.0, values.shape) + 0.01 * (field != "dof_frictionloss")
+    model.opt.density, model.opt.viscosity = 3 * model.opt.density, 2 * model.opt.viscosity
     changed = read_facts(model, facts.name)
     assert changed.physics != facts.physics
     second = simulator(changed, config).state_dict()

@@ -7,7 +7,15 @@ from mosim.geometry.jacobians import Jacobians
 from mosim.geometry.joints import DOF_WIDTH, QPOS_WIDTH, JointFacts, JointKind
 from mosim.geometry.kinematics import Kinematics, Points, Poses, Velocities
 from mosim.geometry.skeleton import WORLD, Frame, Link, Pair, Shape, Skeleton, Vector, read_skeleton
-from mosim.geometry.spatial import buffer, index_buffer, rotation_matrices, rotation_of, twist_matrices, wrenches
+from mosim.geometry.spatial import (
+    buffer,
+    cross_product,
+    index_buffer,
+    rotation_matrices,
+    rotation_of,
+    twist_matrices,
+    wrenches,
+)
 from mosim.geometry.tendons import Coupling, FixedTendon, fixed_tendons, sum_matrix, tendon_weights
 from mosim.geometry.tree_motion import Placement, TreeMotion
 from mosim.geometry.unmodelled_contacts import UnmodelledContacts
@@ -39,6 +47,7 @@ __all__ = [
     "Velocities",
     "buffer",
     "contact_frames",
+    "cross_product",
     "fixed_tendons",
     "index_buffer",
     "read_skeleton",

@@ -13,7 +13,7 @@ from mosim.geometry.tendons import Coupling, FixedTendon, read_couplings, read_t
 Vector = tuple[float, float, float]
 
 WORLD = -1
-"""The parent of a link that hangs on nothing."""
+"""The parent of a link that hangs on nothing, and the body that stands still."""
 
 _IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
 
@@ -72,12 +72,14 @@ class Shape(Frozen):
 
     Attributes:
       frame: where it is; a plane's normal and a capsule's long axis are the frame's z.
+      body: that it is on, as an index into the skeleton's, or `WORLD`.
       kind: which shape.
       size: half extents in metres; a sphere's, a capsule's and a cylinder's first is the radius, of the latter two the
         second half the length.
     """
 
     frame: Frame
+    body: int
     kind: ShapeKind
     size: Vector
 
@@ -171,6 +173,7 @@ def _read_shape(model: mujoco.MjModel, geom: int, frames: list[tuple[int, np.nda
     place = _compose(frames[model.geom_bodyid[geom]], model.geom_pos[geom], model.geom_quat[geom])
     return Shape(
         frame=_frame(model.geom(geom).name or f"geom{geom}", place),
+        body=int(model.geom_bodyid[geom]) - 1,
         kind=_SHAPE_KINDS[int(model.geom_type[geom])],
         size=model.geom_size[geom].tolist(),
     )

@@ -20,6 +20,7 @@ from mosim.models.mosim.identification.excitation import Excitation
 from mosim.models.mosim.identification.mass_fit import MassFit, identify
 from mosim.models.mosim.identification.measurement_noise import MeasurementNoise, smoothed_positions
 from mosim.models.mosim.identification.mechanical_parameters import (
+    DRAG,
     INERTIAL,
     MechanicalParameters,
     Parameter,
@@ -29,12 +30,14 @@ from mosim.models.mosim.identification.mechanical_parameters import (
 from mosim.models.mosim.identification.step_fit import StepFit, fit_constraints, fit_steps
 from mosim.models.mosim.neural_simulator import NeuralSimulator
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor, Mechanics
+from mosim.models.mosim.tree.drag_places import DragPlace, common_axes, drag_places, first_alike, pose_of
 from mosim.models.mujoco_dynamics import ChaosFloor, MujocoDynamics
 from mosim.models.parts.integrators import Integrator, IntegratorConfig, make_integrator
 from mosim.models.parts.networks import NetworkConfig
 from mosim.models.statistics import Statistics
 
 __all__ = [
+    "DRAG",
     "INERTIAL",
     "STATE_LIMIT",
     "AnyModelConfig",
@@ -45,6 +48,7 @@ __all__ = [
     "ChaosFloor",
     "ConstraintsConfig",
     "CorrectorConfig",
+    "DragPlace",
     "DynamicsModel",
     "EnsembleConfig",
     "Excitation",
@@ -77,6 +81,9 @@ __all__ = [
     "base_parameters",
     "centre_and_inertia",
     "certainty_of",
+    "common_axes",
+    "drag_places",
+    "first_alike",
     "fit_constraints",
     "fit_steps",
     "flat_carry",
@@ -84,6 +91,7 @@ __all__ = [
     "identify",
     "make_integrator",
     "map_carry",
+    "pose_of",
     "smoothed_positions",
     "unflat_carry",
 ]

@@ -56,6 +56,8 @@ class SystemFacts(Frozen):
       integrator: MuJoCo's integrator.
       gravity: in the world's frame, metres a second squared; zero where it is switched off. Like the floor, it is of
         the place that a robot stands in, and no number of the robot's own.
+      wind: velocity of the fluid that bodies move in, in the world's frame, metres a second; of that place too. None
+        without a fluid; how dense and viscous one is, is not told.
       joints: in MuJoCo's order.
       activations: internal states of actuators, in MuJoCo's order; most systems have none.
       control_lower, control_upper: of shape `(nu,)`, in actuator units.
@@ -77,6 +79,7 @@ class SystemFacts(Frozen):
     timestep: float
     integrator: IntegratorName
     gravity: Vector
+    wind: Vector | None
     joints: tuple[JointFacts, ...]
     activations: tuple[ActivationFacts, ...] = ()
     control_lower: tuple[float, ...]
@@ -188,6 +191,7 @@ def read_facts(model: mujoco.MjModel, name: str, varying: Mapping[str, np.ndarra
         timestep=model.opt.timestep,
         integrator=get_args(IntegratorName)[model.opt.integrator],
         gravity=(0.0, 0.0, 0.0) if model.opt.disableflags & _NO_GRAVITY else tuple(model.opt.gravity.tolist()),
+        wind=tuple(model.opt.wind.tolist()) if model.opt.density > 0 or model.opt.viscosity > 0 else None,
         joints=tuple(_read_joints(model)),
         activations=tuple(_read_activations(model)),
         control_lower=tuple(np.where(limited, model.actuator_ctrlrange[:, 0], -UNLIMITED_CONTROL).tolist()),

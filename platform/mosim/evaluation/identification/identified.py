@@ -15,6 +15,7 @@ from mosim.evaluation.identification.force_scale import gear_name, gear_row, kno
 from mosim.evaluation.identification.identified_numbers import CERTAIN, NEGLIGIBLE, Change, Identified, Number
 from mosim.evaluation.identification.mjcf_mechanics import MjcfMechanics
 from mosim.models import (
+    DRAG,
     INERTIAL,
     ArticulatedPredictor,
     BaseParameters,
@@ -48,7 +49,7 @@ _CENTRE = ("ipos[0]", "ipos[1]", "ipos[2]")
 _FULL = tuple(f"fullinertia[{index}]" for index in range(6))
 _DIAGONAL = tuple(f"diaginertia[{index}]" for index in range(3))
 
-_OWN = ("gear", "damping", "stiffness", "constant", "frictionloss", "tendon stiffness", "tendon damping")
+_OWN = ("gear", "damping", "stiffness", "constant", "frictionloss", "tendon stiffness", "tendon damping", "drag")
 
 
 class Identification(NamedTuple):
@@ -113,6 +114,7 @@ def identification(
             *numbers.of_bodies(),
             *numbers.of_joints(),
             *numbers.of_tendons(),
+            *numbers.of_fluid(),
             *numbers.of_gears(),
             *contact_numbers(simulator, model),
         ),
@@ -203,6 +205,11 @@ class _Numbers:
         for tendon, name in enumerate(self.parameters.tendons):
             yield self._one(f"tendon {name}", "stiffness", self.parameters.of_tendon("tendon stiffness", tendon))
             yield self._one(f"tendon {name}", "damping", self.parameters.of_tendon("tendon damping", tendon))
+
+    def of_fluid(self) -> Iterator[Number]:
+        """What a fluid does to each body, and where."""
+        for (place, number), at in zip(self.parameters.dragged, self.parameters.of_fluid, strict=True):
+            yield self._one(f"fluid on {place}", DRAG[number][0], at)
 
     def of_gears(self) -> Iterator[Number]:
         """Gear of each actuator that acts on joints; of others, and without an MJCF, force by degree of freedom."""

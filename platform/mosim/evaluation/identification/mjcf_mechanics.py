@@ -8,7 +8,7 @@ import torch
 
 from mosim.core.errors import MismatchError
 from mosim.geometry import WORLD, Frame, fixed_tendons, rotation_of, sum_matrix, tendon_weights
-from mosim.models import Mechanics
+from mosim.models import Mechanics, common_axes, drag_places, first_alike, pose_of
 from mosim.robots import System, SystemFacts
 
 _NOTHING = 1e-14
@@ -57,7 +57,8 @@ class MjcfMechanics(NamedTuple):
 def mjcf_mechanics(system: System) -> MjcfMechanics:
     """Reads what a predictor of the same robot would learn, were it exact.
 
-    Springs of tendons along paths in space, gravity compensation, fluids and equality constraints are not part of it.
+    Springs of tendons along paths in space, gravity compensation, ellipsoids in fluids (`fluidshape`) and equality
+    constraints are not part of it.
     """
     model, facts = system.model, system.facts
     drives, others = _drives(model)
@@ -100,9 +101,47 @@ def mjcf_mechanics(system: System) -> MjcfMechanics:
         gear=torch.from_numpy(_gear(model)),
         tendon_stiffness=torch.from_numpy(tendon_stiffness),
         tendon_damping=torch.from_numpy(tendon_damping),
+        drag=torch.from_numpy(fluid_drag(model, facts)),
         dry_friction=torch.from_numpy(model.dof_frictionloss.copy()),
     )
     return MjcfMechanics(system.source, mechanics, drives, others)
+
+
+def fluid_drag(model: mujoco.MjModel, facts: SystemFacts) -> np.ndarray:
+    """What a fluid does to a model's inertia boxes, `(numbers,)`: see `FluidDrag`.
+
+    By the formulas of "Fluid forces" in MuJoCo's documentation. A body whose inertia's frame is none of its places is
+    dragged at the one for all of its shapes.
+    """
+    places = () if facts.wind is None else tuple(drag_places(facts.skeleton))
+    density, viscosity, drag = model.opt.density, model.opt.viscosity, np.zeros((len(places), 8))
+    for body in sorted({place.body for place in places}):
+        box, pose = _inertia_box(model, body + 1), _inertial_pose(model, body + 1, facts.skeleton.bodies[body])
+        squares, diameter = box**4, box.mean()
+        turning = density * box * (squares.sum() - squares) / 64
+        sliding = density * box.prod() / box / 2
+        at = [index for index, place in enumerate(places) if place.body == body]
+        axes = [common_axes(places[index].pose, pose) for index in at]
+        place, order = next(((i, order) for i, order in zip(at, axes, strict=True) if order is not None), (at[0], None))
+        if order is None:
+            order = np.abs(places[place].pose[:3, :3].T @ pose[:3, :3]).argmax(-1)
+        viscous = np.pi * viscosity * np.array([diameter**3, 3 * diameter])
+        drag[place] = [*turning[order], *sliding[order], *viscous]
+    first = first_alike(places).flatten()
+    return np.bincount(first, drag.flatten(), drag.size)[np.unique(first)].astype(np.float64)
+
+
+def _inertia_box(model: mujoco.MjModel, body: int) -> np.ndarray:
+    """Edges of the box, `(3,)`, that has a body's mass and inertia."""
+    inertia, mass = model.body_inertia[body], model.body_mass[body]
+    return np.sqrt(np.maximum(mujoco.mjMINVAL, inertia.sum() - 2 * inertia) / mass * 6) if mass else np.zeros(3)
+
+
+def _inertial_pose(model: mujoco.MjModel, index: int, body: Frame) -> np.ndarray:
+    """Of a body's inertia in the frame of its link, `(4, 4)`."""
+    own = np.eye(4)
+    own[:3, :3], own[:3, 3] = rotation_of(model.body_iquat[index]), model.body_ipos[index]
+    return pose_of(body) @ own
 
 
 def require_same_drawing(found: SystemFacts, wanted: SystemFacts, what: str) -> None:
@@ -186,9 +225,5 @@ def _pseudo_inertias(model: mujoco.MjModel, facts: SystemFacts) -> np.ndarray:
 
 
 def _of_body(model: mujoco.MjModel, index: int, body: Frame) -> np.ndarray:
-    frame, own = np.eye(4), np.eye(4)
-    frame[:3, :3], frame[:3, 3] = rotation_of(body.quaternion), body.position
-    own[:3, :3], own[:3, 3] = rotation_of(model.body_iquat[index]), model.body_ipos[index]
-    mass, inertia = model.body_mass[index], model.body_inertia[index]
-    moments = np.diag([*(inertia.sum() / 2 - inertia), mass])
-    return frame @ own @ moments @ own.T @ frame.T
+    pose, mass, inertia = _inertial_pose(model, index, body), model.body_mass[index], model.body_inertia[index]
+    return pose @ np.diag([*(inertia.sum() / 2 - inertia), mass]) @ pose.T

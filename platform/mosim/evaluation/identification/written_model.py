@@ -228,7 +228,7 @@ def _kept(model: mujoco.MjModel) -> Iterator[str]:
     for name, values in (
         ("springs and damping of tendons", np.delete([model.tendon_stiffness, model.tendon_damping], fixed, axis=1)),
         ("gravity compensation", model.body_gravcomp),
-        ("fluid", np.array([model.opt.density, model.opt.viscosity])),
+        ("density and viscosity of the fluid", np.array([model.opt.density, model.opt.viscosity])),
         ("equality constraints", np.ones(model.neq)),
     ):
         if np.any(values):

@@ -23,8 +23,8 @@ class Equations(NamedTuple):
     """`shared @ x + own @ y = -guess`: of each state and degree of freedom, in units of the latter's force.
 
     Attributes:
-      shared: `(batch, nv, 10 * carriers + 2 * tendons)`: coefficients of unknowns that several degrees of freedom
-        share: what masses are more than the guess, then the stiffness and the damping of tendons.
+      shared: `(batch, nv, shared)`: coefficients of unknowns that several degrees of freedom share: what masses are
+        more than the guess, ten a link, then the stiffness and the damping of tendons, and the fluid's drag.
       own: `(batch, nv, own)`: of the degree of freedom's own unknowns; of dry friction, as if it slid.
       guess: `(batch, nv)`: the force that the guess needs.
     """
@@ -34,14 +34,30 @@ class Equations(NamedTuple):
     guess: Tensor
 
 
+class Unknowns(NamedTuple):
+    """The unknowns of a balance by what they are of, in its order.
+
+    Attributes:
+      masses: `(carriers, 4, 4)`: what pseudo-inertias are more than the guess.
+      tendons: `(2, tendons)`: stiffness and damping.
+      drag: `(numbers,)`: of the fluid.
+      own: `(nv, own)`: of each degree of freedom.
+    """
+
+    masses: Tensor
+    tendons: Tensor
+    drag: Tensor
+    own: Tensor
+
+
 class ForceBalance:
     """What masses need for their acceleration is what springs, dampers and actuators give.
 
     Linear in the ten numbers of each link (Atkeson, An and Hollerbach, "Estimation of inertial parameters of
     manipulator loads and links", IJRR 1986), here in pseudo-inertias: the force that a link asks of a degree of freedom
     is the sum of products of its pseudo-inertia with one matrix of four rows. In armature, damping, stiffness, a
-    constant and gears, and in what tendons have of these, it is linear anyway. Unknowns are in the units of the
-    predictor's learned numbers.
+    constant and gears, in what tendons have of these and in a fluid's drag, it is linear anyway. Unknowns are in the
+    units of the predictor's learned numbers.
     """
 
     def __init__(self, predictor: ArticulatedPredictor) -> None:
@@ -54,7 +70,8 @@ class ForceBalance:
         self._rubs = none if friction is None else none.index_fill(0, friction.dofs, 1.0)
         self.trees, self.force_scale = predictor.tree.motion.trees, predictor.joints.force_scale
         self.masses, self.tendons = MASS_UNKNOWNS * self.links, len(predictor.joints.tendons)
-        self.shared = self.masses + 2 * self.tendons
+        self.drag = 0 if predictor.fluid is None else predictor.fluid.log_strength.numel()
+        self.shared = self.masses + 2 * self.tendons + self.drag
         self.unknowns = self.shared + self.own * self.size
 
     def __call__(self, qpos: Tensor, qvel: Tensor, qacc: Tensor, damped: Tensor, control: Tensor) -> Equations:
@@ -85,6 +102,9 @@ class ForceBalance:
                 (joints.tendon_damping_scale, qvel @ joints.tendons.mT),  # Damping of tendons is never implicit.
             )
         ]
+        if (fluid := self.predictor.fluid) is not None:
+            scale = fluid.strength_scale / joints.force_scale.unsqueeze(-1)
+            pulls.append(fluid.columns(placement, qvel) * scale)
         return Equations(torch.cat([masses, *pulls], dim=-1), own / joints.force_scale.unsqueeze(-1), guess)
 
     def of_inertia(self, qpos: Tensor, qacc: Tensor) -> Equations:
@@ -95,13 +115,13 @@ class ForceBalance:
         masses, guess = self._of_masses(placement, tree.motion.accelerations(placement, still, none, qacc))
         own = qacc.new_zeros(*qacc.shape, self.own)
         own[..., ARMATURE] = tree.scale * qacc / self.predictor.joints.force_scale
-        none = qacc.new_zeros(*qacc.shape, 2 * self.tendons)
+        none = qacc.new_zeros(*qacc.shape, self.shared - self.masses)
         return Equations(torch.cat([masses, none], dim=-1), own, guess)
 
     def mechanics(self, unknowns: Tensor) -> Mechanics:
         """What unknowns, `(unknowns,)`, masses first, stand for; not necessarily physical."""
         tree, joints, actuation = self.predictor.tree, self.predictor.joints, self.predictor.actuation
-        more, tendons, own = self.split(unknowns)
+        more, tendons, drag, own = self.split(unknowns)
         identity = torch.eye(4, dtype=more.dtype)
         none = own[:, GEAR:]
         return Mechanics(
@@ -113,6 +133,7 @@ class ForceBalance:
             gear=none if actuation is None else actuation.spread_out(none) * actuation.scale,
             tendon_stiffness=tendons[0] * joints.tendon_stiffness_scale,
             tendon_damping=tendons[1] * joints.tendon_damping_scale,
+            drag=drag if self.predictor.fluid is None else drag * self.predictor.fluid.strength_scale,
             dry_friction=own[:, FRICTION] * joints.force_scale,
         )
 
@@ -137,12 +158,19 @@ class ForceBalance:
             mechanics.tendon_stiffness / joints.tendon_stiffness_scale,
             mechanics.tendon_damping / joints.tendon_damping_scale,
         ])  # fmt: skip
-        return self.join(more, tendons, torch.stack(own, dim=-1))
+        drag = mechanics.drag if self.predictor.fluid is None else mechanics.drag / self.predictor.fluid.strength_scale
+        return self.join(Unknowns(more, tendons, drag, torch.stack(own, dim=-1)))
 
-    def split(self, unknowns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What masses are more than the guess, `(carriers, 4, 4)`; those of tendons, `(2, tendons)`; the others."""
-        masses, tendons, own = unknowns.split([self.masses, 2 * self.tendons, self.own * self.size])
-        return self.split_masses(masses), tendons.view(2, -1), own.unflatten(0, (self.size, self.own))
+    def split(self, unknowns: Tensor) -> Unknowns:
+        """The unknowns, `(unknowns,)`, by what they are of."""
+        sizes = [self.masses, 2 * self.tendons, self.drag, self.own * self.size]
+        masses, tendons, drag, own = unknowns.split(sizes)
+        return Unknowns(
+            self.split_masses(masses),
+            tendons.view(2, -1),
+            drag,
+            own.view(self.size, self.own),
+        )
 
     @staticmethod
     def split_masses(masses: Tensor) -> Tensor:
@@ -153,9 +181,10 @@ class ForceBalance:
         more[:, _COLUMNS, _ROWS] = entries
         return more
 
-    def join(self, more: Tensor, tendons: Tensor, own: Tensor) -> Tensor:
+    def join(self, unknowns: Unknowns) -> Tensor:
         """The reverse of `split`."""
-        return torch.cat([self.join_masses(more).flatten(), tendons.flatten(), own.flatten()])
+        masses, *others = unknowns
+        return torch.cat([self.join_masses(masses).flatten(), *(part.flatten() for part in others)])
 
     @staticmethod
     def join_masses(more: Tensor) -> Tensor:

@@ -21,6 +21,9 @@ inertia, or a spring from gravity, the likelier is taken: that there is none."""
 _TENDONS = (1.0, 10.0)
 """The same of tendons: stiffness, damping."""
 
+_DRAG = 10.0
+"""The same of a fluid's drag."""
+
 _FALL = 0.9
 """Of a pseudo-inertia in any direction, the share that one step may take away."""
 
@@ -52,8 +55,9 @@ class MechanicalBelief:
             own[:, place : place + 1 if place != GEAR else None] = size
         positive[:, list(_NEVER_NEGATIVE)] = True
         tendons = like.new_tensor(_TENDONS).repeat_interleave(balance.tendons)
-        none, all_of_them = torch.zeros(self._masses).bool(), torch.ones(len(tendons)).bool()
-        self.spread = torch.cat([like.new_ones(self._masses), tendons, own.flatten()])
+        others = torch.cat([tendons, like.new_full((balance.drag,), _DRAG)])
+        none, all_of_them = torch.zeros(self._masses).bool(), torch.ones(len(others)).bool()
+        self.spread = torch.cat([like.new_ones(self._masses), others, own.flatten()])
         self.positive = torch.cat([none, all_of_them, positive.flatten()])
         self._signed = torch.cat([none, ~all_of_them, ~positive.flatten()])
         self._basis = balance.split_masses(torch.eye(MASS_UNKNOWNS, dtype=like.dtype).flatten())

@@ -17,10 +17,11 @@ from mosim.models.mosim.identification.force_balance import (
     ForceBalance,
 )
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor, Mechanics
+from mosim.models.mosim.tree.drag_places import NUMBERS
 from mosim.robots import SystemFacts
 
 Kind = Literal[
-    "mass", "inertia", "tendon stiffness", "tendon damping", "armature", "damping", "stiffness", "constant",
+    "mass", "inertia", "tendon stiffness", "tendon damping", "drag", "armature", "damping", "stiffness", "constant",
     "frictionloss", "gear",
 ]  # fmt: skip
 
@@ -30,6 +31,14 @@ INERTIAL = 10
 _FIRST_MOMENTS = ("mass*x", "mass*y", "mass*z")
 _INERTIAS = ("Ixx", "Iyy", "Izz", "Ixy", "Ixz", "Iyz")
 _PLACES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+
+DRAG = (
+    *((f"turning drag {axis}", "N m s2") for axis in "xyz"),
+    *((f"drag {axis}", "N s2/m2") for axis in "xyz"),
+    ("turning viscosity", "N m s"),
+    ("viscosity", "N s/m"),
+)
+"""Names and units of what a fluid does at one place, along its own axes."""
 
 _SMALLEST = 1e-6
 """Metres: of a link without size, by which its moments are measured."""
@@ -52,7 +61,7 @@ class Parameter(NamedTuple):
 
 
 class MechanicalParameters:
-    """The linear parameters: ten of each link, then those of tendons, of joints, and gears.
+    """The linear parameters: ten of each link, then those of tendons, of a fluid's drag, of joints, and gears.
 
     A link's ten are those of Atkeson, An and Hollerbach (IJRR 1986): mass, first moments and inertia matrix about the
     origin of its frame, which is that of its first body; bodies welded to it count as one with it.
@@ -65,6 +74,7 @@ class MechanicalParameters:
       sprung, rubbed: the degrees of freedom that can have a spring, and those that have dry friction.
       tendons: names of the fixed tendons.
       pulls: `(tendons, nv)`: generalised forces of a unit of pull.
+      dragged: where a fluid drags bodies, and which number of `DRAG` it is, one pair after the other.
       geared: degrees of freedom and the controls that act on them, one pair after the other.
       links, size: how many carriers and degrees of freedom there are.
     """
@@ -81,6 +91,9 @@ class MechanicalParameters:
         friction = None if predictor.constraints is None else predictor.constraints.friction
         self.rubbed = () if friction is None else tuple(friction.dofs.tolist())
         self.tendons, self.pulls = tuple(tendon.name for tendon in facts.skeleton.tendons), joints.tendons
+        fluid = predictor.fluid
+        dragged = () if fluid is None else (divmod(index, NUMBERS) for index in fluid.acting.tolist())
+        self.dragged = tuple((fluid.places[place].name, number) for place, number in dragged) if fluid else ()
         self._positions, self._force_scale = facts.nq, joints.force_scale
         self.dofs = tuple(name.removeprefix("qvel/") for name in facts.layout.names[facts.layout.qvel])
         self.each = tuple(self._names(facts))
@@ -90,6 +103,7 @@ class MechanicalParameters:
         own = (
             joints.tendon_stiffness_scale,
             joints.tendon_damping_scale,
+            none if fluid is None else fluid.strength_scale,
             tree.scale,
             joints.damping_scale,
             joints.stiffness_scale,
@@ -113,14 +127,15 @@ class MechanicalParameters:
         tendons = (mechanics.tendon_stiffness, mechanics.tendon_damping)
         rubbed = mechanics.dry_friction[list(self.rubbed)]
         joints = (mechanics.armature, mechanics.damping, mechanics.stiffness, mechanics.constant, rubbed)
-        return torch.cat([*inertial, *tendons, *joints, mechanics.gear[self._geared]]).to(self.scale)
+        others = (*tendons, mechanics.drag, *joints, mechanics.gear[self._geared])
+        return torch.cat([*inertial, *others]).to(self.scale)
 
     def mechanics(self, values: Tensor) -> Mechanics:
         """The reverse of `of`."""
         tendons = [len(self.tendons)] * 2
         joints = [self.size, self.size, len(self.sprung), self.size, len(self.rubbed)]
-        inertial, *of_tendons, armature, damping, stiffness, constant, rubbed, gear = values.split(
-            [INERTIAL * self.links, *tendons, *joints, len(self.geared)]
+        inertial, *of_tendons, drag, armature, damping, stiffness, constant, rubbed, gear = values.split(
+            [INERTIAL * self.links, *tendons, len(self.dragged), *joints, len(self.geared)]
         )
         return Mechanics(
             pseudo_inertia=torch.stack([_pseudo_inertia(row) for row in inertial.unflatten(0, (-1, INERTIAL))]),
@@ -131,6 +146,7 @@ class MechanicalParameters:
             gear=gear.new_zeros(self.size, self._controls).index_put(self._geared, gear),
             tendon_stiffness=of_tendons[0],
             tendon_damping=of_tendons[1],
+            drag=drag,
             dry_friction=torch.zeros_like(armature).index_copy(0, torch.tensor(self.rubbed).long(), rubbed),
         )
 
@@ -150,13 +166,19 @@ class MechanicalParameters:
         """
         springs = 2 * self.size + len(self.sprung)
         before = {"armature": 0, "damping": self.size, "stiffness": 2 * self.size, "constant": springs}
-        at = before.get(kind, springs + self.size) + 2 * len(self.tendons)
+        at = before.get(kind, springs + self.size) + 2 * len(self.tendons) + len(self.dragged)
         among = {"stiffness": self.sprung, "frictionloss": self.rubbed}.get(kind, range(self.size))
         return INERTIAL * self.links + at + among.index(dof)
 
     def of_tendon(self, kind: Literal["tendon stiffness", "tendon damping"], tendon: int) -> int:
         """Where the stiffness or damping of a tendon stands."""
         return INERTIAL * self.links + tendon + (len(self.tendons) if kind == "tendon damping" else 0)
+
+    @property
+    def of_fluid(self) -> range:
+        """Where the numbers of `dragged` stand."""
+        first = INERTIAL * self.links + 2 * len(self.tendons)
+        return range(first, first + len(self.dragged))
 
     def tree_of(self, dof: int) -> int:
         """The number of the tree that a degree of freedom is of."""
@@ -174,13 +196,13 @@ class MechanicalParameters:
         return rows * self._force_scale[dof]
 
     def _rows(self, equations: Equations) -> Tensor:
-        masses, tendons = equations.shared.split([self._balance.masses, 2 * len(self.tendons)], dim=-1)
+        masses, others = equations.shared.tensor_split([self._balance.masses], dim=-1)
         inertial = torch.einsum("bjlu,lup->bjlp", masses.unflatten(-1, (self.links, -1)), self._unknowns).flatten(-2)
         at = inertial.shape[-1]
         rows = inertial.new_zeros(*inertial.shape[:-1], len(self))
         rows[..., :at] = inertial * self.scale[:at]
-        rows[..., at : at + tendons.shape[-1]] = tendons
-        at += tendons.shape[-1]
+        rows[..., at : at + others.shape[-1]] = others
+        at += others.shape[-1]
         every = torch.arange(self.size)
         for place, dofs in (
             (ARMATURE, every),
@@ -209,6 +231,11 @@ class MechanicalParameters:
             for tendon, name in zip(facts.skeleton.tendons, self.tendons, strict=True):
                 tree = int(motion.trees[facts.skeleton.links[tendon.links[0]].dof_address])
                 yield Parameter(f"{kind} of {name}", kind, unit, tree)
+        fluid = self._predictor.fluid
+        links = [] if fluid is None else fluid.links.tolist()
+        for (place, number), link in zip(self.dragged, links, strict=True):
+            name, unit = DRAG[number]
+            yield Parameter(f"{name} of {place}", "drag", unit, int(motion.trees[motion.moves[link].argmax()]))
         turns = _turning(facts)
         units: dict[Kind, tuple[str, str]] = {
             "armature": ("kg", "kg m2"),

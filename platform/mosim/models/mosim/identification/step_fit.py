@@ -366,7 +366,7 @@ def _articulated(simulator: NeuralSimulator) -> ArticulatedPredictor:
 
 def _mechanical_weights(predictor: ArticulatedPredictor) -> list[Tensor]:
     """What masses, forces and gears are learned by."""
-    parts = (predictor.tree, predictor.joints, predictor.actuation)
+    parts = (predictor.tree, predictor.joints, predictor.actuation, predictor.fluid)
     return [weight for part in parts if part is not None for weight in part.parameters()]
 
 

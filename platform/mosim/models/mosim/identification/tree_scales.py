@@ -22,6 +22,7 @@ class TreeScales:
         self.size = int(self._trees.max()) + 1 if bool((self._trees > 0).any()) else 0
         self._of_links = self._trees[predictor.tree.motion.moves.to(torch.long).argmax(-1)]
         self._springs = predictor.joints.springs
+        self._of_drag = None if predictor.fluid is None else self._of_links[predictor.fluid.links]
         self._of_tendons = (
             self._trees[predictor.joints.tendons.abs().argmax(-1)] if len(predictor.joints.tendons) else None
         )
@@ -52,5 +53,6 @@ class TreeScales:
             gear=mechanics.gear * of_dofs.unsqueeze(-1),
             tendon_stiffness=mechanics.tendon_stiffness * of_tendons,
             tendon_damping=mechanics.tendon_damping * of_tendons,
+            drag=mechanics.drag if self._of_drag is None else mechanics.drag * factors[self._of_drag],
             dry_friction=mechanics.dry_friction * of_dofs,
         )

@@ -11,6 +11,7 @@ from mosim.models.mosim.constraints.constrained_motion import constraints_of
 from mosim.models.mosim.constraints.dry_friction_rows import DryFrictionRows
 from mosim.models.mosim.tree import spatial_inertia
 from mosim.models.mosim.tree.actuation import Actuation
+from mosim.models.mosim.tree.fluid_drag import FluidDrag
 from mosim.models.mosim.tree.joint_forces import JointForces
 from mosim.models.mosim.tree.mass_tree import SMALLEST_SHARE, MassTree
 from mosim.models.statistics import Statistics
@@ -26,6 +27,7 @@ class Mechanics(NamedTuple):
       stiffness: `(springs,)`: of hinges and slides, in the order of the joints.
       gear: `(nv, nu)`: generalised force of a unit of control.
       tendon_stiffness, tendon_damping: `(tendons,)`: of fixed tendons.
+      drag: `(numbers,)`: of the fluid, see `FluidDrag`; none without one.
       dry_friction: `(nv,)`: by which each degree of freedom is held; zero without constraints.
     """
 
@@ -37,6 +39,7 @@ class Mechanics(NamedTuple):
     gear: Tensor
     tendon_stiffness: Tensor
     tendon_damping: Tensor
+    drag: Tensor
     dry_friction: Tensor
 
 
@@ -50,6 +53,7 @@ class ArticulatedPredictor(nn.Module):
       tree: masses and armature.
       joints: damping, springs and constant forces.
       actuation: what controls do; None where there are none.
+      fluid: what drags bodies; None where there is no fluid.
       constraints: contacts, limits and couplings; None where there are none, or the config wants none.
     """
 
@@ -65,6 +69,10 @@ class ArticulatedPredictor(nn.Module):
         self.tree = MassTree(facts)
         self.joints = JointForces(facts, statistics, self.tree.scale)
         self.actuation = Actuation(facts, self.joints.force_scale) if facts.nu else None
+        self.fluid = None
+        if facts.wind is not None:
+            given = self.tree.motion, facts.wind, self.tree.scale.new_zeros(facts.nq), self.joints.force_scale
+            self.fluid = FluidDrag(facts.skeleton, *given, statistics)
         if (friction := self._friction) is not None:
             friction.scale.copy_(self.joints.force_scale[friction.dofs])
         # MuJoCo's RK4 takes damping as it takes every force; its other integrators take it at the end of the step.
@@ -101,7 +109,10 @@ class ArticulatedPredictor(nn.Module):
         matrix, constant = self.joints.matrix, self.joints.constant
         if self.actuation is not None:
             matrix, constant = torch.cat([matrix, self.actuation.matrix]), constant + self.actuation.constant
-        return torch.cat(given, dim=-1).to(matrix.dtype) @ matrix + constant
+        force = torch.cat(given, dim=-1).to(matrix.dtype) @ matrix + constant
+        if self.fluid is None:
+            return force
+        return force - self.fluid(self.tree.motion(qpos.to(matrix.dtype)), qvel.to(matrix.dtype))
 
     def smooth_acceleration(self, qpos: Qpos, qvel: Qvel, action: Action) -> Tensor:
         """Accelerations without constraints but dry friction, as if all slid, `(..., nv)`; SI units, double.
@@ -141,6 +152,7 @@ class ArticulatedPredictor(nn.Module):
             gear=none if self.actuation is None else self.actuation.gear,
             tendon_stiffness=self.joints.tendon_stiffness,
             tendon_damping=self.joints.tendon_damping,
+            drag=none.new_zeros(0) if self.fluid is None else self.fluid.strength,
             dry_friction=self.dry_friction,
         )
 
@@ -154,7 +166,9 @@ class ArticulatedPredictor(nn.Module):
         into_units = torch.linalg.inv(self.tree.guess)
         inertia = into_units @ mechanics.pseudo_inertia.to(into_units) @ into_units.mT
         self.tree.inertia.copy_(spatial_inertia.parameters_of(inertia))
+        drag = () if self.fluid is None else ((self.fluid.log_strength, mechanics.drag, self.fluid.strength_scale),)
         for weight, value, scale in (
+            *drag,
             (self.tree.log_armature, mechanics.armature, self.tree.scale),
             (self.joints.log_damping, mechanics.damping, self.joints.damping_scale),
             (self.joints.log_stiffness, mechanics.stiffness, self.joints.stiffness_scale),

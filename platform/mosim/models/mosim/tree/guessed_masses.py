@@ -25,7 +25,7 @@ def guessed_pseudo_inertias(skeleton: Skeleton, carriers: Sequence[int]) -> np.n
     of_shapes = {link: np.zeros((4, 4)) for link in carriers}
     for shape in skeleton.shapes:
         if shape.kind != "plane" and shape.frame.link in of_shapes:
-            of_shapes[shape.frame.link] += _of_shape(shape)
+            of_shapes[shape.frame.link] += pseudo_inertia_of(shape, _ROUNDING)
     known = [matrix[3, 3] for matrix in of_shapes.values() if matrix[3, 3] > 0]
     mass = float(np.exp(np.mean(np.log(known)))) if known else _DENSITY * 4 / 3 * np.pi * _BALL**3
     for link, matrix in of_shapes.items():
@@ -36,7 +36,11 @@ def guessed_pseudo_inertias(skeleton: Skeleton, carriers: Sequence[int]) -> np.n
     return np.stack([of_shapes[link] for link in carriers])
 
 
-def _of_shape(shape: Shape) -> np.ndarray:
+def pseudo_inertia_of(shape: Shape, rounding: float = 0.0) -> np.ndarray:
+    """Of a shape that is not a plane, filled with water, `(4, 4)`, in its link's frame.
+
+    `rounding` is the share of its second moments that is spread over all directions.
+    """
     first, second, third = shape.size
     if shape.kind == "box":
         volume, moments = 8 * first * second * third, np.square(shape.size) / 3
@@ -52,7 +56,7 @@ def _of_shape(shape: Shape) -> np.ndarray:
         ends = first**2 / 5 + length**2 + 0.75 * length * first  # Half a ball's middle is 3/8 of its radius away.
         along = (ball * ends + cylinder * length**2 / 3) / volume
         moments = np.array([across, across, along])
-    moments = (1 - _ROUNDING) * moments + _ROUNDING * moments.sum() / 3
+    moments = (1 - rounding) * moments + rounding * moments.sum() / 3
     return _placed(rotation_of(shape.frame.quaternion), np.array(shape.frame.position), _DENSITY * volume, moments)
 
 
