@@ -67,7 +67,10 @@ def main(
         held_out = Dataset.open(folder.parent / "data" / folder.name / "held_out").load()
         simulator = load_simulator(find_checkpoint(folder / variant / f"seed-{seed}"))
         rows.append(measured(folder.name, simulator, held_out, episodes, steps, starts))
-        print({key: rows[-1][key] for key in ("system", "mujoco", "simulator", "error_growth")}, flush=True)
+        print(
+            {key: rows[-1][key] for key in ("system", "exponent_mujoco", "exponent_simulator", "error_growth")},
+            flush=True,
+        )
     write_rows(out, rows)
     draw(rows, plot)
     print_table(rows)
@@ -98,7 +101,11 @@ def measured(
 
 def columns(name: str, found: LyapunovExponent) -> dict[str, float]:
     """The columns of an exponent."""
-    return {name: round(found.mean, 4), f"{name}_error": round(found.error, 4), f"{name}_starts": found.starts}
+    return {
+        f"exponent_{name}": round(found.mean, 4),
+        f"error_{name}": round(found.error, 4),
+        f"starts_{name}": found.starts,
+    }
 
 
 def error_growth(simulator: DynamicsModel, held_out: Trajectories, steps: int, starts: int) -> tuple[float, float]:
@@ -126,15 +133,19 @@ def error_growth(simulator: DynamicsModel, held_out: Trajectories, steps: int, s
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Draws exponents and growth of errors, a point a system."""
     figure, axes = plt.subplots(figsize=(6.0, 4.2), layout="constrained")
-    known = np.array([row["mujoco"] for row in rows])
+    known = np.array([row["exponent_mujoco"] for row in rows])
     for name, marker, label in (
-        ("simulator", "o", "exponent of the simulator"),
+        ("exponent_simulator", "o", "exponent of the simulator"),
         ("error_growth", "x", "growth of the simulator's error"),
     ):
         axes.plot(known, [row[name] for row in rows], marker, label=label)
     for row in rows:
         axes.annotate(
-            row["system"], (row["mujoco"], row["simulator"]), fontsize=6, xytext=(4, -8), textcoords="offset points"
+            row["system"],
+            (row["exponent_mujoco"], row["exponent_simulator"]),
+            fontsize=6,
+            xytext=(4, -8),
+            textcoords="offset points",
         )
     lowest, highest = min(0.0, float(known.min())), float(known.max())
     axes.plot([lowest, highest], [lowest, highest], color="0.6", linewidth=0.8)
@@ -150,8 +161,8 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     """Prints the table as Markdown, the most chaotic system last."""
     print("\n| system | exponent of MuJoCo | of the simulator | growth of its error | seen for |")
     print("| --- | ---: | ---: | ---: | ---: |")
-    for row in sorted(rows, key=lambda row: row["mujoco"]):
-        exponents = [f"{row[name]:.2f} ± {row[f'{name}_error']:.2f}" for name in ("mujoco", "simulator")]
+    for row in sorted(rows, key=lambda row: row["exponent_mujoco"]):
+        exponents = [f"{row[f'exponent_{name}']:.2f} ± {row[f'error_{name}']:.2f}" for name in ("mujoco", "simulator")]
         growth = "" if np.isnan(row["error_growth"]) else f"{row['error_growth']:.2f}"
         print(f"| {row['system']} | {exponents[0]} | {exponents[1]} | {growth} | {row['seconds']:.1f} s |")
 

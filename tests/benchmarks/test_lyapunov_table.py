@@ -33,10 +33,10 @@ def test_errors_of_physics_with_other_masses_grow_at_the_exponent(script: types.
     other = load_task("cartpole-swingup")
     other.model.body_mass[-1] *= 1 + 1e-7
     found = script.measured("cartpole-swingup", MujocoDynamics(other), held_out, 20, 1000, 20)
-    assert found["simulator"] == pytest.approx(found["mujoco"], abs=0.01)
-    assert found["mujoco_starts"] == 20
-    assert found["error_growth"] == pytest.approx(found["mujoco"], abs=4 * found["mujoco_error"])
-    assert found["mujoco"] > 4 * found["mujoco_error"]
+    assert found["exponent_simulator"] == pytest.approx(found["exponent_mujoco"], abs=0.01)
+    assert found["starts_mujoco"] == 20
+    assert found["error_growth"] == pytest.approx(found["exponent_mujoco"], abs=4 * found["error_mujoco"])
+    assert found["exponent_mujoco"] > 4 * found["error_mujoco"]
     assert 1.0 < found["seconds"] < 10.0
     script.draw([found], tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 0
