@@ -131,27 +131,21 @@ def error_growth(simulator: DynamicsModel, held_out: Trajectories, steps: int, s
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Draws exponents and growth of errors, a point a system."""
-    figure, axes = plt.subplots(figsize=(6.0, 4.2), layout="constrained")
-    known = np.array([row["exponent_mujoco"] for row in rows])
-    for name, marker, label in (
-        ("exponent_simulator", "o", "exponent of the simulator"),
-        ("error_growth", "x", "growth of the simulator's error"),
+    """Draws exponents and growth of errors, a line a system."""
+    rows = sorted(rows, key=lambda row: row["exponent_mujoco"])
+    figure, axes = plt.subplots(figsize=(6.0, 1.2 + 0.25 * len(rows)), layout="constrained")
+    places = np.arange(len(rows))
+    for name, marker, label, shift in (
+        ("mujoco", "s", "exponent of MuJoCo", 0.12),
+        ("simulator", "o", "exponent of the simulator", -0.12),
     ):
-        axes.plot(known, [row[name] for row in rows], marker, label=label)
-    for row in rows:
-        axes.annotate(
-            row["system"],
-            (row["exponent_mujoco"], row["exponent_simulator"]),
-            fontsize=6,
-            xytext=(4, -8),
-            textcoords="offset points",
-        )
-    lowest, highest = min(0.0, float(known.min())), float(known.max())
-    axes.plot([lowest, highest], [lowest, highest], color="0.6", linewidth=0.8)
-    axes.set(xlabel="largest Lyapunov exponent of MuJoCo, in 1/s", ylabel="in 1/s")
+        exponents, errors = ([row[f"{kind}_{name}"] for row in rows] for kind in ("exponent", "error"))
+        axes.errorbar(exponents, places + shift, xerr=errors, fmt=marker, markersize=4, label=label)
+    axes.plot([row["error_growth"] for row in rows], places, "x", color="0.4", label="growth of the simulator's error")
+    axes.set_yticks(places, [row["system"] for row in rows])
+    axes.set(xlabel="in 1/s")
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, fontsize="small")
     with atomic_path(path) as aside:
         figure.savefig(aside, dpi=120)
     plt.close(figure)
