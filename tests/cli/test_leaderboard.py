@@ -1,5 +1,7 @@
 """`mosim leaderboard`, as somebody who has another model would use it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,30 @@ def test_persistence_by_hand_is_scored_and_added_to_a_table(
     assert set(table["variant"]) == {"by hand"}
     assert set(table["train_seconds"]) == {120.0}
     assert (table["mse"] > 0).all()
+
+
+def test_the_example_of_an_entry_needs_no_code_of_mosim(held_out: str, tmp_path: Path) -> None:
+    starts, predictions, results = (tmp_path / name for name in ("starts.npz", "predictions.npz", "results.csv"))
+    collect("pendulum-swingup", tmp_path / "train", 6, 200, workers=1, seed=0)
+    given = ["pendulum-swingup", "--data", held_out, "--horizons", "1", "8", "--starts", "10"]
+    assert run("starts", *given, "--out", str(starts)) == 0
+    example = Path(__file__).parent.parent.parent / "examples" / "leaderboard_entry.py"
+    assert "mosim" not in [
+        line.split()[1].split(".")[0] for line in example.read_text().splitlines() if "import " in line
+    ]
+    said = subprocess.run(
+        [sys.executable, example, tmp_path / "train", starts, predictions], capture_output=True, text=True, check=True
+    )
+    assert "weights" in said.stdout
+    score = [*given[:1], str(predictions), *given[1:], "--name", "example", "--knowledge", "arrays"]
+    assert run("score", *score, "--results", str(results)) == 0
+    with np.load(starts) as file:
+        still = np.repeat(file["known_8"][:, -1:], 8, axis=1)
+        np.savez(tmp_path / "still.npz", dataset=file["dataset"], states_8=still)
+    score[1], score[-3] = str(tmp_path / "still.npz"), "still"
+    assert run("score", *score, "--results", str(results)) == 0
+    errors = pd.read_csv(results).pivot(index="horizon", columns="variant", values="mse")
+    assert (errors["example"] < 0.1 * errors["still"]).all()
 
 
 def test_mistakes_are_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
