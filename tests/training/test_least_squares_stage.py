@@ -13,6 +13,7 @@ from mosim.models import ConstraintsConfig, CorrectorConfig, NeuralSimulator, Ne
 from mosim.models.mosim.identification.solving import solve
 from mosim.tasks import load_task
 from mosim.training import Recipe, Report, StageConfig, Trainer, TrainingData
+from mosim.training.validation import Validation, WindowErrors
 from mosim.training.windows import WindowSampler
 
 MODEL = NeuralSimulatorConfig(predictor="articulated", constraints=ConstraintsConfig(), correctors=())
@@ -109,6 +110,20 @@ def test_a_stage_that_makes_predictions_worse_can_be_undone(tmp_path: Path) -> N
     solved = make_trainer(tmp_path / "solved", RECIPE.model_copy(update={"stages": (SOLVE,)}))
     solved.run(lambda report: None)
     assert not changed(weights(solved), weights(trainer))
+
+
+@pytest.mark.parametrize(("after", "kept"), [((0.9, 5e-6), False), ((0.5, 1.5e-6), True), ((1.5, 1e-7), True)])
+def test_a_stage_that_helps_a_few_starts_and_spoils_the_others_is_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: tuple[float, float], kept: bool
+) -> None:
+    trainer = make_trainer(
+        tmp_path, RECIPE.model_copy(update={"stages": (SOLVE, WHOLE.model_copy(update={"undo": True}))})
+    )
+    measured = iter([WindowErrors(1.0, 1e-6), WindowErrors(1.0, 1e-6), WindowErrors(*after)])  # The first ends SOLVE.
+    monkeypatch.setattr(Validation, "window_errors", lambda validation, model: next(measured))
+    ends = [report for report in trainer.reports() if report.validation is not None]
+    assert ends[1].note.startswith("stage whole is undone: ") != kept
+    assert ends[1].validation == (after[0] if kept else 1.0)
 
 
 def test_a_simulator_that_is_worse_than_no_change_is_known_at_its_end(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from mosim.models import LearnedModel
 from mosim.training.recipe import StageConfig
+from mosim.training.validation import WindowErrors
 
 _NO_BETTER = 0.999
 """A loss above this share of an earlier one is no better."""
@@ -24,14 +25,19 @@ class StageCursor:
       seconds: wall-clock seconds spent.
       losses: share of the stage done and mean loss of each report, back to the stage's patience.
       seconds_of_report: wall-clock seconds of the last report's steps.
-      validation: horizon error before the stage, where it would be undone for a larger one.
+      validation: horizon errors before the stage, where it would be undone for larger ones.
     """
 
     step: int = 0
     seconds: float = 0.0
     losses: list[tuple[float, float]] = field(default_factory=list)
     seconds_of_report: float = 0.0
-    validation: float | None = None
+    validation: WindowErrors | None = None
+
+    def __post_init__(self) -> None:
+        """Takes what JSON made of a tuple."""
+        if self.validation is not None:
+            self.validation = WindowErrors(*self.validation)
 
     def as_json(self) -> dict[str, Any]:
         """The cursor as JSON."""

@@ -195,7 +195,7 @@ class Trainer:
         self._restored = {}
         self._loss = self._compile_loss(stage) if self._compile and stage.horizon == 1 else _loss
         if stage.undo and self._stage_ends and self._cursor.validation is None:
-            self._cursor.validation = self._validation_error()
+            self._cursor.validation = self._validation.window_errors(self.model)
         watch, unsaved_seconds, cursor = Stopwatch(), 0.0, self._cursor
         report = self._report(stage, math.nan, 0.0)
         while report.progress < 1:
@@ -236,23 +236,23 @@ class Trainer:
         return self._end_stage(self._report(stage, loss, 0.0)._replace(found=found))
 
     def _end_stage(self, report: Report) -> Report:
-        before, validation = self._cursor.validation, self._validation_error()
-        if before is not None and not validation <= before:
+        before, after = self._cursor.validation, self._validation.window_errors(self.model)
+        if before is not None and not after.both <= before.both:
             earlier = checkpoints.load_weights(checkpoints.read_checkpoint(self._folder / self._stage_ends[-1]))
             self.model.load_state_dict(earlier.state_dict())
             change = (
-                f"the horizon error at {VALIDATION_HORIZON} was {before:.3g} before this stage and {validation:.3g} "
-                "after it"
+                f"the horizon error at {VALIDATION_HORIZON} was {before.mean:.3g} before this stage and "
+                f"{after.mean:.3g} after it, its median over starts {before.median:.3g} and {after.median:.3g}"
             )
             report = report._replace(note=f"stage {report.name} is undone: {change}.")
-            validation = before
+            after = before
         self._stages_seconds, self._stages_samples = self.seconds, self.samples
         self._stage_index += 1
         self._cursor, self._optimizer = StageCursor(), None
         self._stage_ends.append(self._name)
         self._save()
         return report._replace(
-            progress=1.0, validation=validation, persistence=self._validation.persistence_error(self.model)
+            progress=1.0, validation=after.mean, persistence=self._validation.persistence_error(self.model)
         )
 
     @single_threaded

@@ -1,6 +1,8 @@
 """Errors on the episodes that are kept from training."""
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -13,6 +15,18 @@ VALIDATION_HORIZON = 16
 
 VALIDATION_WINDOWS = 256
 """Windows that are predicted, evenly spread over the episodes."""
+
+
+class WindowErrors(NamedTuple):
+    """The horizon error at `VALIDATION_HORIZON` over windows, in raw units squared."""
+
+    mean: float
+    median: float
+
+    @property
+    def both(self) -> float:
+        """The geometric mean of both: a few windows decide the one, and none of these the other."""
+        return math.sqrt(self.mean * self.median)
 
 
 class Validation:
@@ -31,12 +45,23 @@ class Validation:
           model: predicts.
           horizons: in physics steps, 1 or more; those longer than the episodes are measured as far as these go.
         """
+        errors = self._errors(model, max(horizons)).mean(0)
+        return {horizon: errors[:horizon].mean().item() for horizon in horizons}
+
+    @single_threaded
+    @torch.no_grad()
+    def window_errors(self, model: LearnedModel) -> WindowErrors:
+        """The horizon error of a model at `VALIDATION_HORIZON`, or as far as the episodes go."""
+        errors = self._errors(model, VALIDATION_HORIZON).mean(1)
+        return WindowErrors(errors.mean().item(), errors.median().item())
+
+    def _errors(self, model: LearnedModel, longest: int) -> torch.Tensor:
+        """Squared errors, `(windows, steps)`, means over dimensions."""
         known = model.history
-        longest = min(max(horizons), self._windows.longest - (known - 1))
+        longest = min(longest, self._windows.longest - (known - 1))
         states, actions = self._windows.spread(VALIDATION_WINDOWS, longest + known - 1)
         predicted = model.predict(states[:, :known], actions[:, : known - 1], actions[:, known - 1 :])
-        errors = (predicted - states[:, known:])[..., model.facts.layout.motion].square().mean(dim=(0, 2))
-        return {horizon: errors[:horizon].mean().item() for horizon in horizons}
+        return (predicted - states[:, known:])[..., model.facts.layout.motion].square().mean(-1)
 
     def persistence_error(self, model: LearnedModel) -> float:
         """The horizon error at `VALIDATION_HORIZON` of predicting no change, from the states where a model starts."""
