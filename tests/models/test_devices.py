@@ -37,7 +37,7 @@ def state(facts: SystemFacts) -> list[torch.Tensor]:
     return [torch.empty(5, size, device="meta") for size in (facts.nq, facts.nv, facts.nu)]
 
 
-@pytest.mark.parametrize("name", ["reacher-easy", "acrobot-swingup", "hopper-hop", "humanoid-walk"])
+@pytest.mark.parametrize("name", ["reacher-easy", "acrobot-swingup", "hopper-hop", "humanoid-walk", "swimmer-swimmer6"])
 def test_an_articulated_predictor_stays_on_its_device(name: str) -> None:
     facts = load_task(name).facts
     predictor = predictor_of(facts, predictor="articulated")
@@ -46,7 +46,7 @@ def test_an_articulated_predictor_stays_on_its_device(name: str) -> None:
         qpos, qvel, action = state(facts)
         damping = predictor.implicit_timestep * predictor.joints.damping
         std = torch.ones(facts.nv, device="meta")
-        lower, bias = predictor.tree.factor_and_bias(qpos.double(), qvel.double(), std, damping)
+        lower, bias = predictor.factor_and_bias(qpos.double(), qvel.double(), std, damping)
         force = predictor.applied_force(qpos, qvel, action) - bias
         gradients = torch.autograd.grad(lower.sum() + force.sum(), predictor.tree.inertia)
     assert (lower.shape, force.shape) == ((5, facts.nv, facts.nv), (5, facts.nv))

@@ -148,7 +148,8 @@ def test_the_balance_is_what_the_predictor_computes(name: str) -> None:
     rest = equations.guess + equations.shared @ shared + (equations.own * own).sum(-1)
     placement = predictor.tree.motion(qpos)
     inertia = predictor.tree.inertia_matrix(placement)
-    force = predictor.applied_force(qpos, qvel, learned.scaled(actions)) - predictor.tree.bias(placement, qvel)
+    _, bias = predictor.factor_and_bias(qpos, qvel, torch.ones_like(predictor.tree.scale))
+    force = predictor.applied_force(qpos, qvel, learned.scaled(actions)) - bias
     expected = (inertia @ acceleration.unsqueeze(-1)).squeeze(-1) - force
     torch.testing.assert_close(rest * predictor.joints.force_scale, expected.detach(), rtol=1e-6, atol=1e-6)
     of_inertia = balance.of_inertia(qpos, acceleration)

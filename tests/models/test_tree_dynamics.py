@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mechanisms import EVERY_JOINT, PENDULUM, WELDED_AND_MASSLESS, compiled
+from mechanisms import EVERY_JOINT, IN_A_FLUID, PENDULUM, WELDED_AND_MASSLESS, compiled
 from mosim.geometry.configuration_space import ConfigurationSpace
+from mosim.models import Statistics
 from mosim.models.mosim.tree import tree_dynamics
+from mosim.models.mosim.tree.fluid_drag import FluidDrag
 from mosim.models.mosim.tree.mass_tree import MassTree
 from mosim.robots import SystemFacts
 from mosim.tasks import load_task
@@ -39,7 +41,8 @@ BRANCHES = """
 </mujoco>
 """
 MECHANISMS = {
-    "every joint": EVERY_JOINT, "pendulum": PENDULUM, "welded and massless": WELDED_AND_MASSLESS, "branches": BRANCHES
+    "every joint": EVERY_JOINT, "pendulum": PENDULUM, "welded and massless": WELDED_AND_MASSLESS, "branches": BRANCHES,
+    "in a fluid": IN_A_FLUID,
 }  # fmt: skip
 TASKS = ("reacher-easy", "cheetah-run", "humanoid-walk", "fish-swim", "stacker-stack_2")
 
@@ -52,7 +55,20 @@ def drawn(name: str) -> tuple[MassTree, SystemFacts]:
     with torch.no_grad():
         tree.inertia.add_(0.3 * torch.randn_like(tree.inertia))
         tree.log_armature.add_(torch.randn_like(tree.log_armature))
+        if name == "in a fluid":  # A robot of a few grams would show more rounding than slope.
+            tree.inertia[:, 0] += 3.0
     return tree, facts
+
+
+def fluid_of(tree: MassTree, facts: SystemFacts) -> FluidDrag | None:
+    """A fluid that drags with all numbers, if there is one."""
+    if facts.wind is None:
+        return None
+    rest, statistics = tree.scale.new_zeros(facts.nq), Statistics.neutral(facts)
+    fluid = FluidDrag(facts.skeleton, tree.motion, facts.wind, rest, tree.scale, statistics)
+    with torch.no_grad():
+        fluid.log_strength.normal_(-3.0)
+    return fluid
 
 
 def states(facts: SystemFacts, *batch: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -75,9 +91,10 @@ def test_the_same_as_torch_to_rounding(name: str, batch: tuple[int, ...], monkey
     qpos, qvel = states(facts, *batch)
     unit, more = torch.rand(2, facts.nv, dtype=torch.float64) + 0.5
     assert tree_dynamics.takes(qpos, tree.gravity)
-    found = tree.factor_and_bias(qpos, qvel, unit, more)
+    fluid = fluid_of(tree, facts)
+    found = tree.factor_and_bias(qpos, qvel, unit, more, fluid)
     in_torch(monkeypatch)
-    for part, expected in zip(found, tree.factor_and_bias(qpos, qvel, unit, more), strict=True):
+    for part, expected in zip(found, tree.factor_and_bias(qpos, qvel, unit, more, fluid), strict=True):
         assert part.shape == expected.shape
         assert part.dtype == expected.dtype
         torch.testing.assert_close(
@@ -88,18 +105,19 @@ def test_the_same_as_torch_to_rounding(name: str, batch: tuple[int, ...], monkey
 @pytest.mark.parametrize("name", [*MECHANISMS, *TASKS])
 def test_gradients_are_those_of_torch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tree, facts = drawn(name)
-    space = ConfigurationSpace(facts.joints)
+    space, fluid = ConfigurationSpace(facts.joints), fluid_of(tree, facts)
+    learned = [tree.inertia, tree.log_armature, *([] if fluid is None else [fluid.log_strength])]
     moving = [part.requires_grad_() for part in states(facts, 11)]
     weights = torch.randn(11, facts.nv, facts.nv, dtype=torch.float64), torch.randn(11, facts.nv, dtype=torch.float64)
 
     def gradients() -> tuple[Tensor, ...]:
         # Torch's operations take a quaternion's length for one.
         qpos, qvel = space.normalise(moving[0]), moving[1]
-        results = tree.factor_and_bias(qpos, qvel, torch.ones(facts.nv))
+        results = tree.factor_and_bias(qpos, qvel, torch.ones(facts.nv), fluid=fluid)
         losses = [
             (weight * part / part.detach().abs().mean()).sum() for weight, part in zip(weights, results, strict=True)
         ]
-        return torch.autograd.grad(losses, [*moving, tree.inertia, tree.log_armature])
+        return torch.autograd.grad(losses, [*moving, *learned])
 
     found = gradients()
     in_torch(monkeypatch)
@@ -110,11 +128,12 @@ def test_gradients_are_those_of_torch(name: str, monkeypatch: pytest.MonkeyPatch
 class Given(nn.Module):
     """The operator's arguments but the states."""
 
-    def __init__(self, tree: MassTree) -> None:
+    def __init__(self, tree: MassTree, fluid: FluidDrag | None = None) -> None:
         super().__init__()
         with torch.no_grad():
-            self.masses = [tree.pseudo_inertia, tree.armature]
-        self.rest = [tree.gravity, torch.linspace(0.5, 2, len(tree.scale)), tree._layout, tree._drawing]
+            drag, places = (tree._no_drag, tree._no_places) if fluid is None else (fluid.strengths, fluid.drawing)
+            self.masses = [tree.pseudo_inertia, tree.armature, drag]
+        self.rest = [tree.gravity, torch.linspace(0.5, 2, len(tree.scale)), places, tree._layout, tree._drawing]
 
     def forward(self, qpos: Tensor, qvel: Tensor) -> tuple[Tensor, Tensor]:
         return tree_dynamics.factor_and_bias(qpos, qvel, *self.masses, *self.rest)
@@ -123,19 +142,20 @@ class Given(nn.Module):
 @pytest.mark.parametrize("name", MECHANISMS)
 def test_gradients_are_those_of_finite_differences(name: str) -> None:
     tree, facts = drawn(name)
-    given = Given(tree)
+    given = Given(tree, fluid_of(tree, facts))
     qpos, qvel = states(facts, 2)
-    inputs = [part.detach().requires_grad_() for part in (1.3 * qpos, qvel, *given.masses)]
+    inputs = [part.detach().requires_grad_() for part in (1.3 * qpos, qvel, *given.masses) if part.numel()]
+    no_drag = [part for part in given.masses if not part.numel()]
 
     def operator(*parts: Tensor) -> tuple[Tensor, Tensor]:
-        return tree_dynamics.factor_and_bias(*parts, *given.rest)
+        return tree_dynamics.factor_and_bias(*parts, *no_drag, *given.rest)
 
     assert torch.autograd.gradcheck(operator, inputs, rtol=1e-4, atol=1e-4)
 
 
 def test_gradients_of_masses_alone_are_the_same() -> None:
-    tree, facts = drawn("every joint")
-    given = Given(tree)
+    tree, facts = drawn("in a fluid")
+    given = Given(tree, fluid_of(tree, facts))
     masses = [part.requires_grad_() for part in given.masses]
     qpos, qvel = states(facts, 5)
     alone = torch.autograd.grad([part.sum() for part in given(qpos, qvel)], masses)
@@ -153,8 +173,8 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @pytest.mark.parametrize("count", [0, 1, 8, 13, 1001])
 def test_states_do_not_depend_on_those_beside_them(count: int, threads: int) -> None:
-    tree, facts = drawn("welded and massless")
-    given = Given(tree)
+    tree, facts = drawn("in a fluid")
+    given = Given(tree, fluid_of(tree, facts))
     qpos, qvel = states(facts, 1001)
     qpos, qvel = qpos[:count].requires_grad_(), qvel[:count].requires_grad_()
     found = given(qpos, qvel)
@@ -225,8 +245,8 @@ def test_a_state_that_is_not_finite_stays_so_and_leaves_its_neighbours_alone(val
 
 
 def test_torch_knows_the_operator() -> None:
-    tree, facts = drawn("every joint")
-    given = Given(tree)
+    tree, facts = drawn("in a fluid")
+    given = Given(tree, fluid_of(tree, facts))
     qpos, qvel = (part.requires_grad_() for part in states(facts, 3))
     arguments = (qpos, qvel, *(part.requires_grad_() for part in given.masses), *given.rest)
     torch.library.opcheck(torch.ops.mosim.factor_and_bias.default, arguments)

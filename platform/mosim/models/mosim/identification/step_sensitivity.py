@@ -66,7 +66,7 @@ class StepSensitivity:
           mechanics: whether those by masses, joint forces and gears are asked for.
         """
         predictor, unit = self._predictor, self._unit
-        lower, bias = predictor.tree.factor_and_bias(qpos, qvel, unit)
+        lower, bias = predictor.factor_and_bias(qpos, qvel, unit)
         force = (predictor.applied_force(qpos, qvel, action) - bias) * unit
         found = [_by_numbers(part, qpos, qvel) for part in self._parts]
         rows = [of_part.rows.mapped(Tensor.detach) for of_part in found]

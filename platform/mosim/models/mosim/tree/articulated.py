@@ -98,7 +98,7 @@ class ArticulatedPredictor(nn.Module):
         return none if friction is None else none.index_copy(0, friction.dofs, friction.strength.to(none))
 
     def applied_force(self, qpos: Qpos, qvel: Qvel, action: Action) -> Tensor:
-        """All smooth forces but the bias, `(..., nv)`; SI units, double.
+        """All smooth forces but the bias and a fluid's, `(..., nv)`; SI units, double.
 
         Args:
           qpos: raw, `(..., nq)`.
@@ -109,10 +109,13 @@ class ArticulatedPredictor(nn.Module):
         matrix, constant = self.joints.matrix, self.joints.constant
         if self.actuation is not None:
             matrix, constant = torch.cat([matrix, self.actuation.matrix]), constant + self.actuation.constant
-        force = torch.cat(given, dim=-1).to(matrix.dtype) @ matrix + constant
-        if self.fluid is None:
-            return force
-        return force - self.fluid(self.tree.motion(qpos.to(matrix.dtype)), qvel.to(matrix.dtype))
+        return torch.cat(given, dim=-1).to(matrix.dtype) @ matrix + constant
+
+    def factor_and_bias(
+        self, qpos: Tensor, qvel: Tensor, unit: Tensor, armature: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """See `MassTree`: with the fluid's drag."""
+        return self.tree.factor_and_bias(qpos, qvel, unit, armature, self.fluid)
 
     def smooth_acceleration(self, qpos: Qpos, qvel: Qvel, action: Action) -> Tensor:
         """Accelerations without constraints but dry friction, as if all slid, `(..., nv)`; SI units, double.
@@ -121,7 +124,7 @@ class ArticulatedPredictor(nn.Module):
         """
         qpos, qvel = qpos.to(self.tree.guess.dtype), qvel.to(self.tree.guess.dtype)
         damping = self.implicit_timestep * self.joints.damping if self.implicit_timestep else None
-        lower, bias = self.tree.factor_and_bias(qpos, qvel, torch.ones_like(self.tree.scale), damping)
+        lower, bias = self.factor_and_bias(qpos, qvel, torch.ones_like(self.tree.scale), damping)
         force = self.applied_force(qpos, qvel, action) - bias
         if self._friction is not None:
             force = force - self.dry_friction * qvel.sign()
@@ -133,7 +136,7 @@ class ArticulatedPredictor(nn.Module):
         std = self._acceleration_std
         if self.constraints is None:
             return self.smooth_acceleration(qpos, qvel, action).to(qpos) / std
-        lower, bias = self.tree.factor_and_bias(qpos, qvel, std)
+        lower, bias = self.factor_and_bias(qpos, qvel, std)
         force = self.applied_force(qpos, qvel, action) - bias
         damping = None
         if self.implicit_timestep:

@@ -19,6 +19,9 @@ from mosim.models.mosim.tree.drag_places import (
 )
 from mosim.models.statistics import Statistics
 
+PLACE = 16
+"""Numbers by which compiled C knows a place (tree_dynamics.h)."""
+
 _QUADRATIC, _VISCOUS = np.eye(NUMBERS, 6), np.zeros((NUMBERS, 6))
 _VISCOUS[VISCOUS_TURN, TURNS] = _VISCOUS[VISCOUS_SLIDE, SLIDES] = 1.0
 
@@ -43,11 +46,13 @@ class FluidDrag(nn.Module):
         an earlier one does.
       strength_scale: `(numbers,)`, in SI units.
       log_strength: `(numbers,)`, in units of it.
+      drawing: `(places, PLACE)`: rotation, position, link and wind, as compiled C reads them.
     """
 
     owners: Tensor
     acting: Tensor
     strength_scale: Tensor
+    drawing: Tensor
     _frames: Tensor
     _moved: Tensor
     _wind: Tensor
@@ -79,7 +84,10 @@ class FluidDrag(nn.Module):
         index_buffer(self, "owners", owners)
         first = first_alike(self.places).flatten()
         index_buffer(self, "acting", np.flatnonzero(first == np.arange(len(first))).tolist())
-        buffer(self, "_frames", np.stack([place.pose for place in self.places]), force.dtype)
+        poses = np.stack([place.pose for place in self.places])
+        drawn = [poses[:, :3, :3].reshape(-1, 9), poses[:, :3, 3], np.array([[place.link] for place in self.places])]
+        buffer(self, "drawing", np.hstack([*drawn, np.tile(wind, (len(poses), 1))]), force.dtype)
+        buffer(self, "_frames", poses, force.dtype)
         buffer(self, "_moved", motion.moves[owners].numpy(), force.dtype)
         buffer(self, "_wind", wind, force.dtype)
         buffer(self, "_quadratic", _QUADRATIC, force.dtype)
@@ -92,6 +100,12 @@ class FluidDrag(nn.Module):
     def strength(self) -> Tensor:
         """`(numbers,)`: drag in N m s2 of turns and N s2/m2 of slides, viscosity in N m s and N s/m."""
         return self.log_strength.to(self.strength_scale.dtype).exp() * self.strength_scale
+
+    @remembered
+    def strengths(self) -> Tensor:
+        """The same of all places, `(places, NUMBERS)`: zero of those that are not learned."""
+        every = self.strength_scale.new_zeros(len(self.places) * NUMBERS)
+        return every.index_copy(0, self.acting, self.strength).view(-1, NUMBERS)
 
     @property
     def links(self) -> Tensor:
@@ -107,8 +121,7 @@ class FluidDrag(nn.Module):
         """
         frames = self._placed(placement)
         velocity = self._velocity(frames, placement, qvel)
-        every = self.strength_scale.new_zeros(len(self.places) * NUMBERS)
-        strength = every.index_copy(0, self.acting, self.strength).view(-1, NUMBERS)
+        strength = self.strengths
         force = (strength @ self._quadratic) * velocity.abs() * velocity + (strength @ self._viscous) * velocity
         return self._on_joints(frames, placement, force.unsqueeze(-2)).squeeze(-1)
 

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from mosim.geometry import Placement, TreeMotion, buffer, index_buffer, twist_matrices, wrenches
 from mosim.models.mosim.remembered import remembered
 from mosim.models.mosim.tree import spatial_inertia, tree_dynamics
+from mosim.models.mosim.tree.drag_places import NUMBERS
 from mosim.models.mosim.tree.drawing import drawing_of
+from mosim.models.mosim.tree.fluid_drag import PLACE, FluidDrag
 from mosim.models.mosim.tree.guessed_masses import guessed_pseudo_inertias
 from mosim.robots import SystemFacts
 
@@ -59,6 +61,8 @@ class MassTree(nn.Module):
     _of_joints: Tensor
     _layout: Tensor
     _drawing: Tensor
+    _no_drag: Tensor
+    _no_places: Tensor
 
     def __init__(self, facts: SystemFacts, dtype: torch.dtype = torch.float64) -> None:
         """`dtype` is the precision that everything is computed in; what is learned has torch's default one."""
@@ -71,6 +75,8 @@ class MassTree(nn.Module):
         drawing = drawing_of(facts.skeleton, self.motion.carriers)
         index_buffer(self, "_layout", drawing.layout.tolist())
         buffer(self, "_drawing", drawing.numbers, dtype)
+        buffer(self, "_no_drag", np.zeros((0, NUMBERS)), dtype)
+        buffer(self, "_no_places", np.zeros((0, PLACE)), dtype)
         self.inertia = nn.Parameter(torch.zeros(len(self.motion.carriers), spatial_inertia.PARAMETERS))
         self.log_armature = nn.Parameter(torch.full((facts.nv,), _ARMATURE).log())
         reference, of_joints = np.zeros(facts.nq), np.eye(facts.nv)
@@ -104,9 +110,14 @@ class MassTree(nn.Module):
         return factors @ factors.mT
 
     def factor_and_bias(
-        self, qpos: Tensor, qvel: Tensor, unit: Tensor, armature: Tensor | None = None
+        self,
+        qpos: Tensor,
+        qvel: Tensor,
+        unit: Tensor,
+        armature: Tensor | None = None,
+        fluid: FluidDrag | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """The inverse inertia's factor, and the Coriolis, centrifugal and gravity forces.
+        """The inverse inertia's factor, and the Coriolis, centrifugal and gravity forces, and a fluid's drag.
 
         On a CPU compiled C works them out, where it could be built.
 
@@ -115,6 +126,7 @@ class MassTree(nn.Module):
           qvel: `(..., nv)`.
           unit: of accelerations, `(nv,)`.
           armature: added to that of each degree of freedom, `(nv,)`.
+          fluid: that the tree moves through.
 
         Returns:
           The lower triangular `L`, `(..., nv, nv)`, with `L L^T` the inverse inertia in units of accelerations, of the
@@ -124,14 +136,17 @@ class MassTree(nn.Module):
         if tree_dynamics.takes(qpos, self._drawing):
             states = qpos.shape[:-1].numel()
             flat = qpos.reshape(states, qpos.shape[-1]), qvel.reshape(states, qvel.shape[-1])
-            masses = self.pseudo_inertia, added
-            drawing = self._layout, self._drawing
-            lower, bias = tree_dynamics.factor_and_bias(*flat, *masses, self.gravity, unit, *drawing)
+            drag, places = (self._no_drag, self._no_places) if fluid is None else (fluid.strengths, fluid.drawing)
+            learned = self.pseudo_inertia, added, drag
+            drawing = places, self._layout, self._drawing
+            lower, bias = tree_dynamics.factor_and_bias(*flat, *learned, self.gravity, unit, *drawing)
             return lower.reshape(*qvel.shape, qvel.shape[-1]), bias.reshape(qvel.shape)
         placement = self.motion(qpos.to(self.guess.dtype))
         placed = self.placed(placement)
         lower = inverse_factor(self._of_masses(placement, placed) + torch.diag(added)) / unit.unsqueeze(-1)
-        return lower.to(qpos), self.bias(placement, qvel.to(self.guess.dtype), placed)
+        qvel = qvel.to(self.guess.dtype)
+        bias = self.bias(placement, qvel, placed)
+        return lower.to(qpos), bias if fluid is None else bias + fluid(placement, qvel)
 
     def placed(self, placement: Placement) -> Tensor:
         """Pseudo-inertias about the tree's middle, `(..., carriers, 4, 4)`."""

@@ -1,4 +1,5 @@
-/* The inverse inertia's factor and the bias force of a tree of masses (tree_dynamics.h), and their gradients.
+/* The inverse inertia's factor and the bias force, a fluid's drag included, of a tree of masses (tree_dynamics.h), and
+   their gradients.
 
    The gradients are Featherstone's algebra again. A small motion of a link along a twist `x` changes its screws by
    `x X s` and its inertia by `x X* I - I x X`, so what a result gains by it is the inner product of `x` with a wrench;
@@ -121,6 +122,34 @@ INLINE void back_through_masses(const Tree *tree, Work *work)
     }
 }
 
+/* The same of the drag's numbers; gradients of velocities, and of positions as wrenches on links, that drag adds.
+
+   Moved along `x` with its link's velocity `v` as it was, a place's wrench `f` changes by `x X* f - D (x X v)`, where
+   `D`, which is symmetric, is how it changes with the velocity. */
+INLINE void back_through_drag(const Tree *tree, Work *work)
+{
+    memset(work->dragged, 0, sizeof(Spatial) * tree->of.links);
+    for (int64_t place = 0; place < tree->dragged; place++) {
+        const Dragged at = dragged_at(tree, work, place);
+        const double *drag = tree->drag + place * DRAG;
+        const Spatial virtual = work->virtual[at.link];
+        lanes *learned = work->learned_drag + place * DRAG, given[6], force[6], slope[6];
+        along(&at, virtual, given);
+        resist(&at, drag, force);
+        for (int k = 0; k < 6; k++) {
+            const int viscous = k < 3 ? VISCOUS_TURN : VISCOUS_SHIFT;
+            const lanes size = size_of(at.speed[k]), linear = given[k] * at.speed[k];
+            learned[k] += linear * size;
+            learned[viscous] += linear;
+            slope[k] = given[k] * (2.0 * drag[k] * size + drag[viscous]);
+        }
+        const Spatial of_velocity = wrench_at(&at, slope);
+        const Spatial moved_on = plus(carry_wrench(virtual, wrench_at(&at, force)), carry_wrench(at.velocity, of_velocity));
+        work->push[at.link] = plus(work->push[at.link], of_velocity);
+        work->dragged[at.link] = plus(work->dragged[at.link], scaled(moved_on, all(-1.0)));
+    }
+}
+
 /* On to gradients of velocities, and of positions as wrenches on links. */
 INLINE void back_through_motion(const Tree *tree, Work *work)
 {
@@ -142,6 +171,7 @@ INLINE void back_through_motion(const Tree *tree, Work *work)
         const Vector along = difference(times(own->moment, y->xx + y->yy + y->zz), tensor(y, own->moment));
         Spatial turned = {sum(times(around, all(2.0)), cross(own->moment, y->moment)),
                           sum(times(along, all(2.0)), times(y->moment, own->mass))};
+        turned = plus(turned, work->dragged[link]);
         for (int64_t k = 0; k < dofs_of(&tree->of, link); k++) {
             const int64_t dof = first + k;
             const Spatial gained = k < fixed_of(&tree->of, link) ? push : plus(push, of_carried);
@@ -245,11 +275,11 @@ void factor_and_bias(const Tree *tree, int64_t first, int64_t last, char *room, 
     }
 }
 
-/* Gradients of all that these depend on, given theirs. `inertia`, (carriers, 4, 4), and `armature`, (size,), are set to
-   the sums over states; `qpos` and `qvel` may both be null, where they are not asked for. */
+/* Gradients of all that these depend on, given theirs. `inertia`, (carriers, 4, 4), `armature`, (size,), and `drag`,
+   (dragged, DRAG), are set to the sums over states; `qpos` and `qvel` may both be null, where they are not asked for. */
 EXPORTED
 void gradients(const Tree *tree, int64_t first, int64_t last, char *room, const void *lower, const double *bias,
-               double *qpos, double *qvel, double *inertia, double *armature)
+               double *qpos, double *qvel, double *inertia, double *armature, double *drag)
 {
     const int64_t size = tree->of.size;
     Work work;
@@ -257,6 +287,7 @@ void gradients(const Tree *tree, int64_t first, int64_t last, char *room, const 
     lay_out(tree, &work);
     memset(work.learned, 0, sizeof(Inertia) * tree->carriers);
     memset(work.learned_armature, 0, sizeof(lanes) * size);
+    memset(work.learned_drag, 0, sizeof(lanes) * tree->dragged * DRAG);
     for (int64_t begin = first; begin < last; begin += LANES) {
         work_out(tree, &work, begin, last);
         for (int64_t dof = 0; dof < size; dof++) {
@@ -272,6 +303,7 @@ void gradients(const Tree *tree, int64_t first, int64_t last, char *room, const 
         }
         back_through_factor(tree, &work);
         back_through_masses(tree, &work);
+        back_through_drag(tree, &work);
         learn(tree, &work);
         if (qpos) {
             back_through_motion(tree, &work);
@@ -280,6 +312,8 @@ void gradients(const Tree *tree, int64_t first, int64_t last, char *room, const 
     }
     for (int64_t dof = 0; dof < size; dof++)
         armature[dof] = total(work.learned_armature[dof]);
+    for (int64_t k = 0; k < tree->dragged * DRAG; k++)
+        drag[k] = total(work.learned_drag[k]);
     for (int64_t carrier = 0; carrier < tree->carriers; carrier++) {
         const Inertia *own = work.learned + carrier;
         const lanes rows[4][4] = {{own->xx, own->xy, own->xz, own->moment.x},

@@ -1,4 +1,4 @@
-/* Inertia matrices and bias forces of a tree of masses, of many states at once.
+/* Inertia matrices and bias forces of a tree of masses, of many states at once; drag of a fluid is part of the latter.
 
    What mass_tree.py does in torch, by recursions over the tree: composite rigid bodies and Newton and Euler's equations
    (Featherstone, "Rigid Body Dynamics Algorithms", 2008, tables 6.2 and 5.1), and the sparse factor `M = U^T U`, with
@@ -13,14 +13,19 @@
 
 #include "../links.h"
 
+enum { SHIFTED = 9, ON_LINK = 12, WIND = 13, PLACE = 16 }; /* Of `places`: rotation, position, link, wind. */
+enum { VISCOUS_TURN = 6, VISCOUS_SHIFT = 7, DRAG = 8 };  /* Of `drag`, after what is quadratic. */
+
 /* A tree of masses and its states; the arrays are torch's, row by row. */
 typedef struct {
     Skeleton of;
-    int64_t carriers, single; /* links that carry bodies; `single`: floats go out */
-    const double *inertia;    /* (carriers, 4, 4): pseudo-inertias, of which the symmetric part counts */
-    const double *armature;   /* (size,) */
-    const double *gravity;    /* (3,) */
-    const double *unit;       /* (size,): of accelerations */
+    int64_t carriers, dragged, single; /* links that carry bodies; places in a fluid; `single`: floats go out */
+    const double *inertia;             /* (carriers, 4, 4): pseudo-inertias, of which the symmetric part counts */
+    const double *armature;            /* (size,) */
+    const double *drag;                /* (dragged, DRAG): what the fluid does, see fluid_drag.py */
+    const double *gravity;             /* (3,) */
+    const double *unit;                /* (size,): of accelerations */
+    const double *places;              /* (dragged, PLACE): where the fluid acts, in the frames of links */
 } Tree;
 
 /* The inertia tensor about the origin, the first moments, and the mass. */
@@ -41,12 +46,14 @@ typedef struct {
     lanes *speed, *bias;                          /* (size,) */
     Spatial *virtual, *pull;                      /* (links,): gradients of `force` and `acceleration` */
     Spatial *push, *turned;                       /* (links,): of `velocity`; of the link's motion */
+    Spatial *dragged;                             /* (links,): of the places where a fluid drags the link */
     Inertia *of_inertia;                          /* (links,) */
     Spatial *of_screw, *of_momentum;              /* (size,) */
     lanes *of_inverse, *half, *product;           /* rows: gradient of the inverse; room of their own */
     lanes *of_speed, *of_bias;                    /* (size,) */
     Inertia *learned;                             /* (carriers,): sums over states, in the links' own frames */
     lanes *learned_armature;                      /* (size,) */
+    lanes *learned_drag;                          /* (dragged, DRAG) */
     int64_t *row, *depth, *link, *above, *origin; /* where each row begins; how long but one; (size, size); (links,) */
 } Work;
 
@@ -128,6 +135,53 @@ INLINE Inertia inertia_of(const double *pseudo, const Vector *rotation, Vector p
     return (Inertia){yy + zz, xx + zz, xx + yy, -xy, -xz, -yz, moment, mass};
 }
 
+/* Where a fluid drags a link, and how fast the link moves through it there. */
+typedef struct {
+    int64_t link;
+    Vector axis[3], position;
+    Spatial velocity; /* About the tree's origin, the wind taken off. */
+    lanes speed[6];   /* Of turns about the axes, and of shifts along them. */
+} Dragged;
+
+/* A twist's turns about and shifts along the axes of a place. */
+INLINE void along(const Dragged *at, Spatial twist, lanes *parts)
+{
+    const Vector shift = sum(twist.shift, cross(twist.turn, at->position));
+    for (int k = 0; k < 3; k++)
+        parts[k] = inner(at->axis[k], twist.turn), parts[3 + k] = inner(at->axis[k], shift);
+}
+
+/* The wrench of torques about and forces along the axes of a place. */
+INLINE Spatial wrench_at(const Dragged *at, const lanes *parts)
+{
+    const Vector torque = rotated(at->axis, (Vector){parts[0], parts[1], parts[2]});
+    const Vector force = rotated(at->axis, (Vector){parts[3], parts[4], parts[5]});
+    return (Spatial){sum(torque, cross(at->position, force)), force};
+}
+
+INLINE lanes size_of(lanes value) { return choose(value < 0.0, -value, value); }
+
+INLINE Dragged dragged_at(const Tree *tree, const Work *work, int64_t place)
+{
+    const double *drawn = tree->places + place * PLACE, *wind = drawn + WIND;
+    Dragged at = {.link = (int64_t)drawn[ON_LINK]};
+    const Vector *rotation = work->at.rotation + 3 * at.link;
+    for (int k = 0; k < 3; k++)
+        at.axis[k] = placed(rotation, (double[]){drawn[k], drawn[3 + k], drawn[6 + k]});
+    at.position = sum(work->at.position[at.link], placed(rotation, drawn + SHIFTED));
+    at.velocity = work->velocity[at.link];
+    at.velocity.shift = difference(at.velocity.shift, (Vector){all(wind[0]), all(wind[1]), all(wind[2])});
+    along(&at, at.velocity, at.speed);
+    return at;
+}
+
+/* What it takes to move through the fluid there: forces about and along the axes. */
+INLINE void resist(const Dragged *at, const double *drag, lanes *force)
+{
+    for (int k = 0; k < 6; k++)
+        force[k] = (drag[k] * size_of(at->speed[k]) + drag[k < 3 ? VISCOUS_TURN : VISCOUS_SHIFT]) * at->speed[k];
+}
+
 /* Inertias and forces of links and of all that they carry; momenta; the bias. */
 INLINE void weigh(const Tree *tree, Work *work)
 {
@@ -144,6 +198,12 @@ INLINE void weigh(const Tree *tree, Work *work)
                                      carry_wrench(work->velocity[link], moved(&own, work->velocity[link])));
         }
         work->composite[link] = work->own[link];
+    }
+    for (int64_t place = 0; place < tree->dragged; place++) {
+        const Dragged at = dragged_at(tree, work, place);
+        lanes force[6];
+        resist(&at, tree->drag + place * DRAG, force);
+        work->force[at.link] = plus(work->force[at.link], wrench_at(&at, force));
     }
     for (int64_t link = tree->of.links - 1; link >= 0; link--) {
         const int64_t parent = tree->of.layout[link * LAYOUT + PARENT];
@@ -218,7 +278,7 @@ static int64_t furnish(const Tree *tree, Work *work, char *room)
         {&work->of_inertia, links * 10}, {&work->of_screw, size * 6}, {&work->of_momentum, size * 6},
         {&work->of_inverse, entries}, {&work->half, entries}, {&work->product, entries}, {&work->of_speed, size},
         {&work->of_bias, size}, {&work->at.quaternion, links * 5}, {&work->learned, tree->carriers * 10},
-        {&work->learned_armature, size},
+        {&work->learned_armature, size}, {&work->dragged, links * 6}, {&work->learned_drag, tree->dragged * DRAG},
     };
     for (unsigned part = 0; part < sizeof(parts) / sizeof(parts[0]); part++) {
         memcpy(parts[part].part, &next, sizeof next);

@@ -1,8 +1,8 @@
 """The inverse inertia and the bias force of a tree of masses by compiled C (tree_dynamics.c), on a CPU.
 
-The same as torch's operations in `MassTree`, with the same gradients, in a fraction of the time. It is an operator of
-torch's own, so that autograd and torch.compile know it. The operators are registered by torch.library's functions for a
-namespace: `torch.library.custom_op` loads the compiler at its first call, which takes seconds.
+The same as torch's operations in `MassTree` and `FluidDrag`, with the same gradients, in a fraction of the time. It is
+an operator of torch's own, so that autograd and torch.compile know it. The operators are registered by torch.library's
+functions for a namespace: `torch.library.custom_op` loads the compiler at its first call, which takes seconds.
 """
 
 import ctypes
@@ -20,8 +20,8 @@ _EXTENSION = "mosim.models.mosim._tree_dynamics"
 _LANES = 8
 """States that are worked on at a time."""
 
-_GIVEN = ("qpos", "qvel", "inertia", "armature", "gravity", "unit", "layout", "drawing")
-"""The operator's arguments."""
+_GIVEN = ("qpos", "qvel", "inertia", "armature", "drag", "gravity", "unit", "places", "layout", "drawing")
+"""The operator's arguments, of which the first five have gradients."""
 
 
 def takes(qpos: Tensor, drawing: Tensor) -> bool:
@@ -34,12 +34,14 @@ def factor_and_bias(
     qvel: Tensor,
     inertia: Tensor,
     armature: Tensor,
+    drag: Tensor,
     gravity: Tensor,
     unit: Tensor,
+    places: Tensor,
     layout: Tensor,
     drawing: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """The inverse inertia's factor, and the Coriolis, centrifugal and gravity forces; differentiable once.
+    """The inverse inertia's factor, and the Coriolis, centrifugal, gravity and drag forces; differentiable once.
 
     Worked out in double precision. Quaternions need not have unit length.
 
@@ -48,8 +50,10 @@ def factor_and_bias(
       qvel: `(states, nv)`, of the same.
       inertia: pseudo-inertias of the links that carry bodies, in their own frames, `(carriers, 4, 4)`, double.
       armature: `(nv,)`, double.
-      gravity: `(3,)`, double; has no gradient.
-      unit: of accelerations, `(nv,)`; has no gradient.
+      drag: see `FluidDrag.strengths`, `(places, 8)`, double; no places where there is no fluid.
+      gravity: `(3,)`, double; has no gradient, nor has what follows.
+      unit: of accelerations, `(nv,)`.
+      places: see `FluidDrag.drawing`, `(places, 16)`, double.
       layout: see `drawing.Drawing`, as is the next.
       drawing: its numbers, double.
 
@@ -57,7 +61,7 @@ def factor_and_bias(
       The lower triangular `L`, `(states, nv, nv)`, with `L L^T` the inverse inertia in units of accelerations, of the
       positions' precision; and the bias force in SI units, `(states, nv)`, double.
     """
-    given = (qpos, qvel, inertia, armature, gravity, unit, layout, drawing)
+    given = (qpos, qvel, inertia, armature, drag, gravity, unit, places, layout, drawing)
     if torch.is_grad_enabled() or torch.compiler.is_compiling() or type(qpos) is not Tensor:
         return torch.ops.mosim.factor_and_bias(*given)
     return _computed(*given)  # Torch's dispatcher takes a quarter of a small robot's time.
@@ -68,8 +72,8 @@ class _Tree(ctypes.Structure):
 
     _fields_ = (
         ("of", Links),
-        *((name, ctypes.c_int64) for name in ("carriers", "single")),
-        *((name, ctypes.c_void_p) for name in ("inertia", "armature", "gravity", "unit")),
+        *((name, ctypes.c_int64) for name in ("carriers", "dragged", "single")),
+        *((name, ctypes.c_void_p) for name in ("inertia", "armature", "drag", "gravity", "unit", "places")),
     )
 
 
@@ -78,7 +82,7 @@ _SCHEMA = ", ".join(f"Tensor {name}" for name in _GIVEN)
 torch.library.define("mosim::factor_and_bias", f"({_SCHEMA}) -> (Tensor, Tensor)")
 torch.library.define(
     "mosim::factor_and_bias_backward",
-    f"(Tensor lower, Tensor bias, {_SCHEMA}, bool of_states) -> (Tensor, Tensor, Tensor, Tensor)",
+    f"(Tensor lower, Tensor bias, {_SCHEMA}, bool of_states) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 
 
@@ -103,23 +107,22 @@ def _backward(lower: Tensor, bias: Tensor, *given: Any) -> tuple[Tensor, ...]:
     *tensors, of_states = given
     tree, kept = _tree(tensors)
     lower, bias = lower.contiguous(), bias.contiguous()
-    of_qpos, of_qvel, of_inertia, of_armature = _gradients(lower, bias, *given)
-    shares = [(torch.empty_like(of_inertia), torch.empty_like(of_armature)) for _ in compiled.parts(len(bias), _LANES)]
+    of_qpos, of_qvel, *learned = _gradients(lower, bias, *given)
+    shares = [tuple(map(torch.empty_like, learned)) for _ in compiled.parts(len(bias), _LANES)]
     moving = (of_qpos.double(), of_qvel.double()) if of_states else (None, None)
     compiled.run(_EXTENSION, "gradients", tree, len(bias), _LANES, lambda part: (lower, bias, *moving, *shares[part]))
     del kept
     if of_states:
         of_qpos, of_qvel = (part.to(of_qpos.dtype) for part in moving if part is not None)
-    of_inertia, of_armature = (torch.stack(parts).sum(0) for parts in zip(*shares, strict=True))
-    return of_qpos, of_qvel, of_inertia, of_armature
+    return of_qpos, of_qvel, *(torch.stack(parts).sum(0) for parts in zip(*shares, strict=True))
 
 
 @torch.library.register_fake("mosim::factor_and_bias_backward")
 def _gradients(lower: Tensor, bias: Tensor, *given: Any) -> tuple[Tensor, ...]:
-    qpos, qvel, inertia, armature, *_, of_states = given
+    qpos, qvel, inertia, armature, drag, *_, of_states = given
     states = (torch.empty_like(part, memory_format=torch.contiguous_format) for part in (qpos, qvel))
     none = (qpos.new_empty(0), qvel.new_empty(0))
-    learned = (torch.empty_like(part, memory_format=torch.contiguous_format) for part in (inertia, armature))
+    learned = (torch.empty_like(part, memory_format=torch.contiguous_format) for part in (inertia, armature, drag))
     return *(states if of_states else none), *learned
 
 
@@ -131,7 +134,7 @@ def _setup(ctx: Any, inputs: tuple[Tensor, ...], output: Any) -> None:
 def _backwards(ctx: Any, lower: Tensor, bias: Tensor) -> tuple[Tensor | None, ...]:
     of_states = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
     found = torch.ops.mosim.factor_and_bias_backward(lower, bias, *ctx.saved_tensors, of_states)
-    return *(found if of_states else (None, None, *found[2:])), None, None, None, None
+    return *(found if of_states else (None, None, *found[2:])), *[None] * 5
 
 
 torch.library.register_autograd("mosim::factor_and_bias", _backwards, setup_context=_setup)
@@ -139,7 +142,8 @@ torch.library.register_autograd("mosim::factor_and_bias", _backwards, setup_cont
 
 def _tree(given: Any) -> tuple[_Tree, list[Tensor]]:
     """What C reads, and the tensors whose numbers these are."""
-    qpos, qvel, inertia, armature, gravity, unit, layout, drawing = given
+    qpos, qvel, inertia, armature, drag, gravity, unit, places, layout, drawing = given
     links, kept = links_of(qpos, qvel, layout, drawing)
-    masses = [part.double().contiguous() for part in (inertia, armature, gravity, unit)]
-    return _Tree(links, len(inertia), qpos.dtype == torch.float32, *map(compiled.address, masses)), kept + masses
+    others = [part.double().contiguous() for part in (inertia, armature, drag, gravity, unit, places)]
+    sizes = len(inertia), len(drag), qpos.dtype == torch.float32
+    return _Tree(links, *sizes, *map(compiled.address, others)), kept + others
