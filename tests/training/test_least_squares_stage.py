@@ -126,6 +126,18 @@ def test_a_stage_that_helps_a_few_starts_and_spoils_the_others_is_undone(
     assert ends[1].validation == (after[0] if kept else 1.0)
 
 
+@pytest.mark.parametrize(("share", "skipped"), [(1e-4, True), (1e-30, False)])
+def test_a_stage_is_skipped_where_the_simulator_is_exact_enough(tmp_path: Path, share: float, skipped: bool) -> None:
+    whole = WHOLE.model_copy(update={"skip_below": share})
+    trainer = make_trainer(tmp_path, RECIPE.model_copy(update={"stages": (SOLVE, whole)}))
+    ends = (report for report in trainer.reports() if report.validation is not None)
+    next(ends)
+    before = weights(trainer)
+    note = next(ends).note
+    assert note.startswith("stage whole is skipped: the horizon error at 16, ") == skipped
+    assert bool(changed(before, weights(trainer))) != skipped
+
+
 def test_a_simulator_that_is_worse_than_no_change_is_known_at_its_end(tmp_path: Path) -> None:
     reports: list[Report] = []
     make_trainer(tmp_path, RECIPE.model_copy(update={"stages": (SOLVE, WHOLE)})).run(reports.append)

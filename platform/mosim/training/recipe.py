@@ -65,6 +65,12 @@ class StageConfig(Frozen):
         description="Undo this stage if it is not the first and increases the horizon error at 16 on the validation "
         "episodes: the geometric mean of its mean and its median over starts.",
     )
+    skip_below: float | None = Field(
+        default=None,
+        gt=0,
+        description="Skip this stage if it is not the first and the horizon error at 16 on the validation episodes is "
+        "below this fraction of that of persistence.",
+    )
 
     @model_validator(mode="after")
     def _lasts(self) -> "StageConfig":

@@ -185,7 +185,11 @@ class Trainer:
     def _train_stage(self, stage: StageConfig) -> Iterator[Report]:
         learning = select_parts(self.model, self._recipe.stages, self._stage_index)
         if not learning:
-            yield self._pass_over(stage)
+            note = f"stage {stage.name} is skipped: this system has no {' and no '.join(stage.learns)}."
+            yield self._pass_over(stage, note)
+            return
+        if note := self._needless(stage):
+            yield self._pass_over(stage, note)
             return
         if stage.solves:
             yield self._solve(stage)
@@ -217,9 +221,20 @@ class Trainer:
             watch.lap()  # What reports and checkpoints cost is not the stage's time.
         yield self._end_stage(report)
 
-    def _pass_over(self, stage: StageConfig) -> Report:
-        """Ends a stage that names only what this system has not."""
-        note = f"stage {stage.name} is skipped: this system has no {' and no '.join(stage.learns)}."
+    def _needless(self, stage: StageConfig) -> str:
+        """Why a stage that has not begun is skipped, where the simulator is exact enough without it."""
+        if stage.skip_below is None or not self._stage_ends or self._cursor.step:
+            return ""
+        error, unchanged = self._validation_error(), self._validation.persistence_error(self.model)
+        if not error < stage.skip_below * unchanged:
+            return ""
+        return (
+            f"stage {stage.name} is skipped: the horizon error at {VALIDATION_HORIZON}, {error:.3g}, is below "
+            f"{stage.skip_below:g} of that of persistence."
+        )
+
+    def _pass_over(self, stage: StageConfig, note: str) -> Report:
+        """Ends a stage in which nothing is trained."""
         self._restored = {}
         return self._end_stage(self._report(stage, math.nan, 0.0)._replace(note=note))
 
