@@ -26,6 +26,10 @@ QUICK = {
         *(f"--policy.{word}" if index % 2 == 0 else word for index, word in enumerate(POLICY)),
     ],
     "collect": ["--episodes", "5"],
+    "learn": [
+        "--true-steps", "400", "--rounds", "2",
+        *(f"--policy.{word}" if index % 2 == 0 else word for index, word in enumerate(POLICY)),
+    ],
     "plan": ["--episodes", "1", "--horizon", "3", "--samples", "8", "--iterations", "1", "--video-seconds", "0.1"],
     "show": ["--seconds", "0.2", "--width", "160"],
     "train": [f"--{word}" if index % 2 == 0 else word for index, word in enumerate(STAGES)],

@@ -30,6 +30,9 @@ RETURN_TRAINING = "return/training"
 WALL_SECONDS = "wall_seconds"
 """Of a policy, by control step."""
 
+NEW_DATA_ERROR = "new_data/horizon_mse_16"
+"""Of the simulator of a round, on the data of the next before it has seen them, by true step; returns too."""
+
 
 def validation_error(horizon: int | str = COST_HORIZON) -> str:
     """Of a simulator in training, on the episodes that are kept from it, by gradient step."""

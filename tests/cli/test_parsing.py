@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mosim.cli import run_command, train_command, zero_shot_command
 from mosim.cli.main import EXIT_MISTAKE, main
 from mosim.cli.parsing import given_flags, parse_with_recipes
+from mosim.cli.task_options import parse_with_task
 from mosim.core.errors import MosimError
 from mosim.experiments.pipeline import recipe_line
 from mosim.training import find_recipe, load_recipe
@@ -19,7 +20,7 @@ def train(*arguments: str) -> train_command.Options:
 
 
 def whole_run(*arguments: str) -> run_command.Options:
-    return parse_with_recipes(run_command.Options, "run", arguments, run_command._defaults, positional="task")
+    return parse_with_task(run_command.Options, "run", arguments)
 
 
 def zero_shot(*arguments: str) -> zero_shot_command.Options:

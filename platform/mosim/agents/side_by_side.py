@@ -34,6 +34,8 @@ class PolicyJob(Frozen):
     resume: bool = False
     data: str | None = None
     device: str = "cpu"
+    until: int | None = None
+    after: Path | None = None
 
     def check(self) -> None:
         """Checks all that the training would refuse, before anything is started or written.
@@ -41,7 +43,21 @@ class PolicyJob(Frozen):
         Raises:
           MosimError: as `train_policy`.
         """
-        check_training(self.recipe, self.task_name, self.dynamics_source, self.out, self.resume, self.data)
+        check_training(
+            self.recipe,
+            self.task_name,
+            self.dynamics_source,
+            self.out,
+            resume=self.resume,
+            data=self.data,
+            until=self.until,
+            after=self.after,
+        )
+
+    @property
+    def steps(self) -> int:
+        """Control steps at which it ends."""
+        return self.until or self.recipe.control_steps
 
     @property
     def processes(self) -> int:
@@ -71,6 +87,8 @@ class _Trainer:
                 data=job.data,
                 device=job.device,
                 gpus_per_runner=self._gpus,
+                until=job.until,
+                after=job.after,
             )
         except MosimError as error:
             # As the plain kind, since not every exception of ours can be rebuilt from its message in another process.
@@ -99,7 +117,8 @@ class PolicyTrainer:
           gpus: of GPUs, what the training and its env runners share evenly, where the job wants one.
         """
         share = gpus / job.processes if job.device != "cpu" else 0.0
-        job = job.model_copy(update={"out": job.out.resolve()})  # The actor has a working directory of its own.
+        # The actor has a working directory of its own.
+        job = job.model_copy(update={"out": job.out.resolve(), "after": job.after and job.after.resolve()})
         self.job = job
         remote: Any = ray.remote(_Trainer)
         self.actor = remote.options(

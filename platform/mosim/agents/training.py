@@ -42,6 +42,8 @@ def train_policy(
     data: str | Path | None = None,
     device: str = "cpu",
     gpus_per_runner: float = 0.0,
+    until: int | None = None,
+    after: Path | None = None,
 ) -> PolicyResult:
     """Trains a policy, and evaluates it in the true task at fixed intervals.
 
@@ -60,9 +62,13 @@ def train_policy(
         simulator was trained on.
       device: where simulator and policy are, `cpu` or `cuda`; a training may be resumed on another one.
       gpus_per_runner: share of a GPU that each of `num_env_runners` holds; without one they sample on the CPU.
+      until: control steps at which it ends, those of `after` included, with a checkpoint that another training can go
+        on from; the recipe's by default. Its schedules follow the recipe's.
+      after: folder of a training that ended `until` some control step, by the same recipe, which may have been in
+        other dynamics: this one goes on from its last checkpoint.
 
     Raises:
-      MosimError: `out` holds a training already, or there are no data to start from.
+      MosimError: `out` holds a training already, or there are no data to start from or no checkpoint in `after`.
       MismatchError: the training to resume is another one, or the checkpoint does not fit the task.
       DamagedFileError: a checkpoint is not what was written.
     """
@@ -72,15 +78,14 @@ def train_policy(
     dynamics = load_dynamics(dynamics_source, task, device)
     recipe.check_setup(task, dynamics)
     starts = _dataset(recipe, dynamics_source, data)
-    identity = training_identity(recipe, task_name, dynamics, starts)
+    identity = training_identity(recipe, task_name, dynamics, starts, until, after)
     if not check_identity(out, identity, resume=resume):
         keep_identity(out, identity)
-    if row := _last_row(out, recipe):
+    end = until or recipe.control_steps
+    if row := _last_row(out, end):
         if on_progress:
             counts = read_divergences(out)
-            on_progress(
-                progress_of(row.steps, recipe.control_steps, row.wall_seconds, row, divergences=counts, finished=True)
-            )
+            on_progress(progress_of(row.steps, end, row.wall_seconds, row, divergences=counts, finished=True))
         return result_of(out, row)
     if str(dynamics_source) != TRUE_DYNAMICS:
         dynamics_source = Path(dynamics_source).resolve()  # Env runners have working directories of their own.
@@ -88,19 +93,21 @@ def train_policy(
     if starts and states and not states.is_file():
         StartStates.of(starts, task).save(states)
     setup = TrainingSetup(task, dynamics, dynamics_source, states, device, gpus_per_runner)
-    return _train(recipe, setup, out, on_progress or (lambda progress: None))
+    return _train(recipe, setup, out, on_progress or (lambda progress: None), end, after)
 
 
-def _train(recipe: PolicyRecipe, setup: TrainingSetup, out: Path, on_progress: OnProgress) -> PolicyResult:
-    """Trains from the last checkpoint, or from the beginning, to the end."""
+def _train(
+    recipe: PolicyRecipe, setup: TrainingSetup, out: Path, on_progress: OnProgress, end: int, after: Path | None
+) -> PolicyResult:
+    """Trains from the last checkpoint, or that of the training before, or from the beginning, to the end."""
     learner = recipe.learner(setup)
     try:
-        training = _Training(recipe, setup.task, setup.dynamics, learner, out)
-        training.restore()
-        while training.steps < recipe.control_steps:
+        training = _Training(recipe, setup.task, setup.dynamics, learner, out, end)
+        training.restore(after)
+        while training.steps < end:
             training.advance()
             on_progress(training.progress())
-        result = training.finish()
+        result = training.finish(checkpoint=end < recipe.control_steps)
         on_progress(training.progress(finished=True))
     finally:
         learner.stop()
@@ -117,8 +124,9 @@ class _Training:
         dynamics: DynamicsModel,
         learner: PolicyLearner,
         out: Path,
+        end: int,
     ) -> None:
-        self.recipe, self.task, self.out = recipe, task, out
+        self.recipe, self.task, self.out, self.end = recipe, task, out, end
         self.dynamics, self.learner = dynamics, learner
         learner.policy()  # What cannot be evaluated is not trained.
         self.divergences = DivergenceLog(out, task.facts.state_names)
@@ -139,7 +147,7 @@ class _Training:
         self.steps += update.control_steps
         self.divergences.add(self.steps, update.episodes, update.divergences)
         self.return_training = self.return_training if update.return_mean is None else update.return_mean
-        if before // recipe.eval_interval < self.steps // recipe.eval_interval and self.steps < recipe.control_steps:
+        if before // recipe.eval_interval < self.steps // recipe.eval_interval and self.steps < self.end:
             self.evaluate()
         if before // recipe.checkpoint_interval < self.steps // recipe.checkpoint_interval:
             self.save()
@@ -176,13 +184,15 @@ class _Training:
         for old in _checkpoints(self.out)[:-_CHECKPOINTS_KEPT]:
             shutil.rmtree(old)
 
-    def restore(self) -> None:
-        """Goes on from the last checkpoint, if there is one."""
+    def restore(self, after: Path | None = None) -> None:
+        """Goes on from the last checkpoint, or that of the training before, if there is one."""
         for unfinished in (self.out / CHECKPOINTS_FOLDER).glob(".[0-9]*"):
             shutil.rmtree(unfinished)
         if not (checkpoints := _checkpoints(self.out)):
             write_returns(self.out / RETURNS_FILE, [])
             self.divergences.write()
+            if after is not None:
+                self._follow(after)
             return
         state = read_tree(checkpoints[-1])
         self.learner.set_state(state["learner"])
@@ -193,9 +203,19 @@ class _Training:
         # What was evaluated after the checkpoint is evaluated again.
         write_returns(self.out / RETURNS_FILE, self.rows)
 
-    def finish(self) -> PolicyResult:
-        """Evaluates and writes the policy."""
+    def _follow(self, after: Path) -> None:
+        """Takes the policy and the steps of another training; its evaluations and divergences stay its own."""
+        if not (checkpoints := _checkpoints(after)):
+            raise MosimError(f"{after} has no checkpoint to go on from.")
+        state = read_tree(checkpoints[-1])
+        self.learner.set_state(state["learner"])
+        self.iteration, self.steps = state["iteration"], state["steps"]
+
+    def finish(self, checkpoint: bool) -> PolicyResult:
+        """Evaluates and writes the policy, and a checkpoint where another training may go on."""
         self.evaluate()
+        if checkpoint and not (self.out / CHECKPOINTS_FOLDER / f"{self.steps:012d}").is_dir():
+            self.save()
         shutil.rmtree(self.out / POLICY_FOLDER, ignore_errors=True)
         save_policy(self.learner.policy(), self.out / POLICY_FOLDER)
         return result_of(self.out, self.rows[-1])
@@ -204,7 +224,7 @@ class _Training:
         """How far it is."""
         return progress_of(
             self.steps,
-            self.recipe.control_steps,
+            self.end,
             self._elapsed(),
             self.rows[-1] if self.rows else None,
             return_training=self.return_training,
@@ -223,6 +243,8 @@ def check_training(
     out: Path,
     resume: bool = False,
     data: str | Path | None = None,
+    until: int | None = None,
+    after: Path | None = None,
 ) -> None:
     """Checks all that `train_policy` would refuse, before anything is started or written.
 
@@ -232,7 +254,7 @@ def check_training(
     task = load_task(task_name, allow_imports=True)
     dynamics = load_dynamics(dynamics_source, task)
     recipe.check_setup(task, dynamics)
-    identity = training_identity(recipe, task_name, dynamics, _dataset(recipe, dynamics_source, data))
+    identity = training_identity(recipe, task_name, dynamics, _dataset(recipe, dynamics_source, data), until, after)
     check_identity(out, identity, resume=resume)
 
 
@@ -249,10 +271,10 @@ def _dataset(recipe: PolicyRecipe, dynamics_source: str | Path, data: str | Path
     return find_dataset(dynamics_source)
 
 
-def _last_row(out: Path, recipe: PolicyRecipe) -> ReturnRow | None:
+def _last_row(out: Path, end: int) -> ReturnRow | None:
     """The last evaluation of a training that has come to its end already."""
     rows = read_returns(out / RETURNS_FILE)
-    return rows[-1] if (out / POLICY_FOLDER).is_dir() and rows and rows[-1].steps >= recipe.control_steps else None
+    return rows[-1] if (out / POLICY_FOLDER).is_dir() and rows and rows[-1].steps >= end else None
 
 
 def _checkpoints(out: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from mosim.core.errors import MosimError, UnknownNameError
 
 COMMANDS = {
     "run": "Run all steps, from a MuJoCo task to a policy trained only in its neural simulator.",
+    "learn": "Learn a task in rounds of data, simulator and policy, with every true step counted.",
     "systems": "List every system and task.",
     "collect": "Collect trajectories of a task or an MJCF file with Ray actors.",
     "import": "Import trajectories from an .npz file.",

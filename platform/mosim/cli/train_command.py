@@ -122,7 +122,7 @@ def _train(options: Options, system: System, recipe: Recipe, dataset: Dataset, o
             system=system.source,
             facts=system.facts,
             recipe=recipe,
-            dataset=dataset,
+            datasets=[dataset],
             out=out,
             device=device,
             threads=options.threads,

@@ -10,7 +10,7 @@ from torch import Tensor
 from mosim.core.errors import MosimError
 from mosim.data import Dataset, Trajectories, window_starts
 from mosim.models import Statistics
-from mosim.robots import SystemFacts
+from mosim.robots import SystemFacts, require_fit
 
 
 class TrainingData(NamedTuple):
@@ -36,13 +36,20 @@ class TrainingData(NamedTuple):
     statistics: Statistics
 
     @classmethod
-    def load(cls, dataset: Dataset) -> "TrainingData":
-        """Reads a dataset, whose double precision is gone again afterwards.
+    def load(cls, dataset: Dataset, *others: Dataset) -> "TrainingData":
+        """Reads a dataset, or the union of several of one system, whose double precision is gone again afterwards.
 
         Raises:
           MosimError: as `Dataset.load`.
+          MismatchError: they are of different systems.
         """
-        return cls.of(dataset.load(), dataset.id)
+        if not others:
+            return cls.of(dataset.load(), dataset.id)
+        for other in others:
+            require_fit(other.facts, dataset.facts, f"the dataset at {other.uri}")
+        every = (dataset, *others)
+        episodes = [part.episode(index) for each in every for part in (each.load(),) for index in range(len(part))]
+        return cls.of(Trajectories.of(dataset.facts, episodes), "+".join(each.id for each in every))
 
     @classmethod
     def of(cls, trajectories: Trajectories, dataset_id: str) -> "TrainingData":

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         train_policies,
         warn_of_hidden_physics,
     )
-    from mosim.experiments.pipeline.run_settings import RunSettings
+    from mosim.experiments.pipeline.run_settings import RunSettings, SharedSettings
     from mosim.experiments.pipeline.shown_recipes import recipe_line
     from mosim.experiments.pipeline.standard_data import (
         HELD_OUT_SUFFIX,
@@ -43,6 +43,7 @@ __all__ = [
     "TRUE_TRAINED",
     "ZERO_SHOT",
     "RunSettings",
+    "SharedSettings",
     "WholeRun",
     "collect_trajectories",
     "collect_wanted",
@@ -74,6 +75,7 @@ __getattr__ = lazy_names(
         "HELD_OUT_SUFFIX": "standard_data",
         "RunSettings": "run_settings",
         "STANDARD": "standard_data",
+        "SharedSettings": "run_settings",
         "TRAINING_SUFFIX": "standard_data",
         "TRUE_TRAINED": "policies",
         "WholeRun": "whole_run",

@@ -38,10 +38,7 @@ def train_policies(jobs: Mapping[str, PolicyJob], tracked: Mapping[str, TrackedR
     """
     cores = sum(job.processes for job in jobs.values())
     with started(num_cpus=max(cores, 1)), progress_bar() as display:
-        bars = {
-            name: display.add_task(name, total=job.recipe.control_steps, status="starting")
-            for name, job in jobs.items()
-        }
+        bars = {name: display.add_task(name, total=job.steps, status="starting") for name, job in jobs.items()}
         warned: set[tuple[str, str]] = set()
         evaluations = {name: _Evaluations(job.out / RETURNS_FILE, tracked[name]) for name, job in jobs.items()}
 

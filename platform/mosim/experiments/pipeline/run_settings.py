@@ -1,4 +1,4 @@
-"""The settings of a whole run."""
+"""The settings of a whole run, and what it shares with other ways from a task to a policy."""
 
 import os
 from pathlib import Path
@@ -14,18 +14,12 @@ from mosim.evaluation import STANDARD_HORIZONS
 from mosim.training import Recipe
 
 
-class RunSettings(Frozen):
-    """What `WholeRun` does; every field is a flag of `mosim run`."""
+class SharedSettings(Frozen):
+    """What commands share that go all the way from a task to a policy; every field is a flag."""
 
     task: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TASK")] = Field(
         description="A task as domain-task; `mosim systems` lists them."
     )
-    out: Path | None = Field(default=None, description="Output folder. If omitted: runs/TASK.")
-    episodes: int = Field(default=TRAINING_EPISODES, ge=2, description="Number of training episodes.")
-    heldout_episodes: int = Field(
-        default=HELD_OUT_EPISODES, ge=1, description="Number of held-out episodes, which have another seed."
-    )
-    steps: int = Field(default=EPISODE_STEPS, ge=1, description="Physics steps per episode.")
     workers: int = Field(default=os.cpu_count() or 1, ge=1, description="Number of Ray actors that collect data.")
     seed: int = Field(
         default=0,
@@ -34,10 +28,7 @@ class RunSettings(Frozen):
         description="Random seed of the data, the simulator and the policy; it replaces the recipes' seeds.",
     )
     minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = Field(
-        default=None, gt=0, description="Wall-clock budget of the simulator's training; each stage keeps its share."
-    )
-    horizons: tuple[int, ...] = Field(
-        default=STANDARD_HORIZONS, min_length=1, description="Horizons to evaluate, in physics steps."
+        default=None, gt=0, description="Wall-clock budget of a simulator's training; each stage keeps its share."
     )
     simulator_recipe: Annotated[str | None, tyro.conf.arg(metavar="FILE|NAME")] = Field(
         default=None,
@@ -66,3 +57,17 @@ class RunSettings(Frozen):
     )
     simulator: Recipe
     policy: SerializeAsAny[PolicyRecipe]
+
+
+class RunSettings(SharedSettings):
+    """What `WholeRun` does; every field is a flag of `mosim run`."""
+
+    out: Path | None = Field(default=None, description="Output folder. If omitted: runs/TASK.")
+    episodes: int = Field(default=TRAINING_EPISODES, ge=2, description="Number of training episodes.")
+    heldout_episodes: int = Field(
+        default=HELD_OUT_EPISODES, ge=1, description="Number of held-out episodes, which have another seed."
+    )
+    steps: int = Field(default=EPISODE_STEPS, ge=1, description="Physics steps per episode.")
+    horizons: tuple[int, ...] = Field(
+        default=STANDARD_HORIZONS, min_length=1, description="Horizons to evaluate, in physics steps."
+    )

@@ -1,7 +1,7 @@
 """Training with a progress bar a stage, its losses tracked; shared by `mosim train` and `mosim run`."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def train_simulator(
     system: str,
     facts: SystemFacts,
     recipe: Recipe,
-    dataset: Dataset,
+    datasets: Sequence[Dataset],
     out: Path,
     device: str,
     threads: int,
@@ -43,9 +43,9 @@ def train_simulator(
 
     Args:
       system: what `mosim.tasks.load_system` takes.
-      facts: of that system; the dataset's must be the same.
+      facts: of that system; the datasets' must be the same.
       recipe: the model and the stages.
-      dataset: trajectories of that system.
+      datasets: trajectories of that system; of several, their union.
       out: folder of the training run.
       device: a torch device.
       threads: torch's threads.
@@ -55,13 +55,14 @@ def train_simulator(
       address: of the Ray cluster whose processes they are, as for `mosim.jobs.ray_cluster.started`.
       tracked: takes parameters, losses, rates and the horizon error after each stage.
     """
-    require_fit(dataset.facts, facts, f"the dataset at {dataset.uri}")
+    for dataset in datasets:
+        require_fit(dataset.facts, facts, f"the dataset at {dataset.uri}")
     train: Callable[[Callable[[Report], None]], Path]
     if workers == 1:
         train = Trainer(
             system=system,
             recipe=recipe,
-            data=TrainingData.load(dataset),
+            data=TrainingData.load(*datasets),
             out=out,
             device=device,
             compile_steps=compile_steps,
@@ -73,7 +74,7 @@ def train_simulator(
             address=address,
             system=system,
             recipe=recipe,
-            dataset=dataset,
+            datasets=datasets,
             out=out,
             workers=workers,
             device=device,
@@ -83,9 +84,10 @@ def train_simulator(
         )
     tracked.log_parameters({**recipe.model_dump(mode="json"), "system": system, "device": device, "workers": workers})
     stages = ", ".join(stage.name for stage in recipe.stages)
-    episodes = recipe.episodes or dataset.metadata.episodes
+    episodes = recipe.episodes or sum(dataset.metadata.episodes for dataset in datasets)
     tracked.describe(f"A simulator of {facts.name} from {episodes} episodes, in stages: {stages}.")
-    tracked.set_tags({"dataset.id": dataset.id, "system": facts.name, **model_tags(recipe.model)})
+    ids = "+".join(dataset.id for dataset in datasets)
+    tracked.set_tags({"dataset.id": ids, "system": facts.name, **model_tags(recipe.model)})
     with torch_threads(threads), progress_bar() as progress:
         bars = [
             progress.add_task(f"train {stage.name}", total=_BAR_GRAIN, status="", start=False)
@@ -97,10 +99,10 @@ def train_simulator(
 
 
 def _train_in_workers(
-    on_report: Callable[[Report], None], *, address: str | None, dataset: Dataset, **options: Any
+    on_report: Callable[[Report], None], *, address: str | None, datasets: Sequence[Dataset], **options: Any
 ) -> Path:
     with ray_cluster.started(address=address):
-        return train_data_parallel(data=ray.put(TrainingData.load(dataset)), on_report=on_report, **options)
+        return train_data_parallel(data=ray.put(TrainingData.load(*datasets)), on_report=on_report, **options)
 
 
 def model_tags(model: ModelConfig) -> dict[str, str]:

@@ -158,7 +158,7 @@ class WholeRun:
             system=self._task.source,
             facts=self._task.facts,
             recipe=self._simulator_recipe,
-            dataset=Dataset.open(self._out / "data" / "train"),
+            datasets=[Dataset.open(self._out / "data" / "train")],
             out=self._out / "simulator",
             device=self._device,
             threads=self._settings.threads,
