@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from mosim.agents import PolicyFacts, load_policy
 from mosim.agents.policy import Policy, save_policy
-from mosim.cli.parsing import parse_with_recipes
-from mosim.cli.run_command import Options, _defaults
+from mosim.cli.run_command import Options
+from mosim.cli.task_options import parse_with_task
 from mosim.core.errors import DamagedFileError, MosimError
 from mosim.core.files import inside, write_json
 from mosim.core.state_folder import read_tree, write_tree
@@ -131,7 +131,7 @@ def test_the_copy_of_a_sweep_s_state_writes_into_its_folder_alone(tmp_path: Path
 def test_a_run_s_record_names_its_own_checkpoint(simulator: Path, tmp_path: Path) -> None:
     arguments = ["reacher-easy", "--out", str(tmp_path / "out"), "--tracking-uri", "off"]
     task = load_task("reacher-easy")
-    run = WholeRun(parse_with_recipes(Options, "run", [*arguments, "--resume"], _defaults, "task"), task)
+    run = WholeRun(parse_with_task(Options, "run", [*arguments, "--resume"]), task)
     phases = {"collect": {"dataset": "", "seconds": 0.0}, "evaluate": {}, "policies": {}}
     phases |= {"train": {"checkpoint": str(simulator), "seconds": 0.0}}
     write_json(tmp_path / "out" / "phases.json", phases)
