@@ -77,8 +77,9 @@ def test_an_example_trains_in_a_simulator_and_is_evaluated_in_the_true_task(name
     assert 0 <= true_return(said, 2) <= 1000
 
 
-def test_every_example_is_run_here() -> None:
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(FEW)
+def test_every_example_is_run() -> None:
+    elsewhere = {"leaderboard_entry"}  # In tests/cli/test_leaderboard.py, with the commands around it.
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(FEW) | elsewhere
 
 
 def test_advantages_end_where_episodes_do_and_a_cut_is_worth_what_would_have_followed() -> None:
