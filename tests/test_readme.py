@@ -27,7 +27,7 @@ QUICK = {
     ],
     "collect": ["--episodes", "5"],
     "learn": [
-        "--true-steps", "400", "--rounds", "2",
+        "--true-steps", "200", "--rounds", "1",
         *(f"--policy.{word}" if index % 2 == 0 else word for index, word in enumerate(POLICY)),
     ],
     "plan": ["--episodes", "1", "--horizon", "3", "--samples", "8", "--iterations", "1", "--video-seconds", "0.1"],
