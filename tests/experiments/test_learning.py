@@ -47,6 +47,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(command(out), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "round 2: 600 true steps" in done.stdout
+    assert "mosim ui" not in done.stdout, "there is nothing to open where nothing is tracked"
     return out
 
 
@@ -109,6 +110,9 @@ def test_the_steps_of_initial_data_count(tmp_path: Path, ray_of_two: None, capfd
     assert run(*given, "--out", str(tmp_path / "none")) == 2
     assert "--true-steps 600 leaves no step for 2 rounds, since the initial dataset has 600." in capfd.readouterr().err
     assert not (tmp_path / "none").exists()
+    few = ["599" if word == "600" else word for word in given]
+    assert run(*few, "--out", str(tmp_path / "none")) == 2
+    assert "the initial dataset has 600 steps, more than --true-steps 599." in capfd.readouterr().err
     assert run("cartpole-swingup", *QUICK, "--initial", dataset.uri) == 2
     assert "does not fit task cartpole-swingup" in capfd.readouterr().err
     given[given.index("--rounds") + 1] = "1"

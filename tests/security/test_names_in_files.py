@@ -131,10 +131,11 @@ def test_the_copy_of_a_sweep_s_state_writes_into_its_folder_alone(tmp_path: Path
 def test_a_run_s_record_names_its_own_checkpoint(simulator: Path, tmp_path: Path) -> None:
     arguments = ["reacher-easy", "--out", str(tmp_path / "out"), "--tracking-uri", "off"]
     task = load_task("reacher-easy")
-    run = WholeRun(parse_with_task(Options, "run", [*arguments, "--resume"]), task)
+    options = parse_with_task(Options, "run", [*arguments, "--resume"])
+    run = WholeRun(options, task)
     phases = {"collect": {"dataset": "", "seconds": 0.0}, "evaluate": {}, "policies": {}}
     phases |= {"train": {"checkpoint": str(simulator), "seconds": 0.0}}
     write_json(tmp_path / "out" / "phases.json", phases)
-    write_json(tmp_path / "out" / "run.json", run.identity)
+    write_json(tmp_path / "out" / "run.json", options.identity)
     with pytest.raises(DamagedFileError, match=f"names the file '{simulator}'"):
         run.run()

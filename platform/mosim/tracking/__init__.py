@@ -1,6 +1,6 @@
 """MLflow: what runs say goes to a journal on disk first, and from there to the tracking server, now or later."""
 
-from mosim.tracking.destination import absolute_uri, default_tracking_uri, ui_command, without_password
+from mosim.tracking.destination import OFF, absolute_uri, default_tracking_uri, ui_command, without_password
 from mosim.tracking.events import RunStatus
 from mosim.tracking.git_folder import git_commit
 from mosim.tracking.interface import Interface, server_address
@@ -12,6 +12,7 @@ from mosim.tracking.synchronisation import sync
 from mosim.tracking.tracker import TrackedRun, Tracker
 
 __all__ = [
+    "OFF",
     "Interface",
     "ModelFolder",
     "RunStatus",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         track_dimensions,
         track_horizons,
     )
-    from mosim.experiments.pipeline.notes import note
+    from mosim.experiments.pipeline.notes import note, print_tracking
     from mosim.experiments.pipeline.policies import (
         TRUE_TRAINED,
         ZERO_SHOT,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         warn_of_hidden_physics,
     )
     from mosim.experiments.pipeline.run_settings import RunSettings, SharedSettings
-    from mosim.experiments.pipeline.shown_recipes import recipe_line
+    from mosim.experiments.pipeline.shown_recipes import recipe_line, show_recipes
     from mosim.experiments.pipeline.standard_data import (
         HELD_OUT_SUFFIX,
         STANDARD,
@@ -57,8 +57,10 @@ __all__ = [
     "model_tags",
     "note",
     "pick_device",
+    "print_tracking",
     "recipe_line",
     "return_summary",
+    "show_recipes",
     "track_curve",
     "track_dimensions",
     "track_horizons",
@@ -92,8 +94,10 @@ __getattr__ = lazy_names(
         "model_tags": "training",
         "note": "notes",
         "pick_device": "training",
+        "print_tracking": "notes",
         "recipe_line": "shown_recipes",
         "return_summary": "policies",
+        "show_recipes": "shown_recipes",
         "track_curve": "measurement",
         "track_dimensions": "measurement",
         "track_horizons": "measurement",

@@ -3,10 +3,20 @@
 from rich.table import Table
 from rich.text import Text
 
+from mosim.core.console import console
+from mosim.tracking import OFF, ui_command
+
 
 def note(*tables: Table) -> str:
     """Tables one after the other, each under its title."""
     return "\n\n".join(_markdown(table) for table in tables)
+
+
+def print_tracking(tracking_uri: str) -> None:
+    """Says where runs are tracked, and how to look at them."""
+    console.print(f"MLflow        {tracking_uri}")
+    if tracking_uri != OFF:
+        console.print(f"open it with  {ui_command(tracking_uri)}")
 
 
 def _markdown(table: Table) -> str:

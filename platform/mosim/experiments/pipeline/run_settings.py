@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from pydantic import Field, SerializeAsAny
@@ -12,6 +12,9 @@ from mosim.core.frozen import Frozen
 from mosim.data import EPISODE_STEPS, HELD_OUT_EPISODES, TRAINING_EPISODES
 from mosim.evaluation import STANDARD_HORIZONS
 from mosim.training import Recipe
+
+_NOT_IDENTITY = {"resume", "verbose", "workers", "threads", "experiment", "tracking_uri", "out", "allow_imports"}
+"""Options that change how a run is done and not what comes of it; a resumed run may have others."""
 
 
 class SharedSettings(Frozen):
@@ -57,6 +60,22 @@ class SharedSettings(Frozen):
     )
     simulator: Recipe
     policy: SerializeAsAny[PolicyRecipe]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The options that decide what comes of a run, for `mosim.core.run_identity`."""
+        return self.model_dump(mode="json", exclude=_NOT_IDENTITY)
+
+    @property
+    def used_simulator(self) -> Recipe:
+        """The simulator's recipe with the run's seed and budget."""
+        recipe = self.simulator.model_copy(update={"seed": self.seed})
+        return recipe if self.minutes is None else recipe.within(self.minutes)
+
+    @property
+    def used_policy(self) -> PolicyRecipe:
+        """The policy's recipe with the run's seed."""
+        return self.policy.model_copy(update={"seed": self.seed})
 
 
 class RunSettings(SharedSettings):

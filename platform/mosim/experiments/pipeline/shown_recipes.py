@@ -2,8 +2,12 @@
 
 from pydantic import BaseModel
 
+from mosim.agents import find_policy_recipe
+from mosim.core.console import console
 from mosim.core.run_identity import differences
-from mosim.training import Recipe
+from mosim.experiments.pipeline.run_settings import SharedSettings
+from mosim.tasks import Task
+from mosim.training import Recipe, find_recipe
 
 _SHOWN = 4
 """Changes, at most."""
@@ -22,6 +26,15 @@ def recipe_line(label: str, origin: str, recipe: BaseModel, used: BaseModel) -> 
     changes += differences(recipe.model_dump(mode="json"), used.model_dump(mode="json"))
     more = f"; and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
     return f"{label}: {origin}{'; changed: ' if changes else ''}{'; '.join(changes[:_SHOWN])}{more}"
+
+
+def show_recipes(settings: SharedSettings, task: Task) -> None:
+    """Prints the lines of a run's two recipes."""
+    named = find_recipe(task.facts.name, settings.simulator_recipe)
+    console.print(recipe_line("simulator recipe", named.origin, named.recipe, settings.used_simulator))
+    policy, imports = settings.used_policy, settings.allow_imports
+    chosen = find_policy_recipe(task.name, settings.policy_recipe, policy.algorithm, allow_imports=imports)
+    console.print(recipe_line("policy recipe", chosen.origin, chosen.recipe, policy))
 
 
 def _level(recipe: BaseModel) -> dict[str, str]:

@@ -18,7 +18,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from mosim.agents import POLICY_FOLDER, RETURNS_FILE, PolicyJob, find_policy_recipe, random_return
+from mosim.agents import POLICY_FOLDER, RETURNS_FILE, PolicyJob, random_return
 from mosim.core.console import LOG_FILE, console, quiet
 from mosim.core.files import atomic_path, inside, read_json, write_json
 from mosim.core.locks import locked
@@ -28,7 +28,7 @@ from mosim.envs import TRUE_DYNAMICS
 from mosim.evaluation import HORIZON_PLOT
 from mosim.experiments.pipeline.collection import collect_trajectories
 from mosim.experiments.pipeline.measurement import horizon_summary, measure_simulator
-from mosim.experiments.pipeline.notes import note
+from mosim.experiments.pipeline.notes import note, print_tracking
 from mosim.experiments.pipeline.policies import (
     TRUE_TRAINED,
     ZERO_SHOT,
@@ -38,16 +38,13 @@ from mosim.experiments.pipeline.policies import (
     warn_of_hidden_physics,
 )
 from mosim.experiments.pipeline.run_settings import RunSettings
-from mosim.experiments.pipeline.shown_recipes import recipe_line
+from mosim.experiments.pipeline.shown_recipes import show_recipes
 from mosim.experiments.pipeline.training import pick_device, train_simulator
 from mosim.tasks import Task
-from mosim.tracking import TrackedRun, Tracker, environment_tags, ui_command
-from mosim.training import find_recipe
+from mosim.tracking import TrackedRun, Tracker, environment_tags
 
 _STARTS = 400
 _PHASES_FILE = "phases.json"
-_NOT_IDENTITY = {"resume", "verbose", "workers", "threads", "experiment", "tracking_uri", "out", "allow_imports"}
-"""Options that change how a run is done and not what comes of it; a resumed run may have others."""
 
 Outcome = dict[str, Any]
 
@@ -59,21 +56,13 @@ class WholeRun:
         """Takes the settings, with the seed and the budget put into the recipes; nothing is written yet."""
         self._settings, self._task = settings, task
         self._out = Path("runs", task.name) if settings.out is None else settings.out
-        self._simulator_recipe = settings.simulator.model_copy(update={"seed": settings.seed})
-        if settings.minutes is not None:
-            self._simulator_recipe = self._simulator_recipe.within(settings.minutes)
-        self._policy_recipe = settings.policy.model_copy(update={"seed": settings.seed})
+        self._simulator_recipe, self._policy_recipe = settings.used_simulator, settings.used_policy
         self._device = pick_device(settings.device)
         self._phases: dict[str, Outcome] = {}
         self._collections = {
             "train": Collection(settings.episodes, settings.steps, settings.seed),
             "heldout": Collection(settings.heldout_episodes, settings.steps, settings.seed + HELD_OUT_SEED_OFFSET),
         }
-
-    @property
-    def identity(self) -> Outcome:
-        """The options that decide what comes of the run, for `mosim.core.run_identity`."""
-        return self._settings.model_dump(mode="json", exclude=_NOT_IDENTITY)
 
     def run(self) -> None:
         """Runs what is left of the phases, and prints what came of them.
@@ -83,21 +72,13 @@ class WholeRun:
           MismatchError: it holds another run; names the options that differ.
         """
         with locked(self._out):
-            if check_identity(self._out, self.identity, resume=self._settings.resume):
+            if check_identity(self._out, self._settings.identity, resume=self._settings.resume):
                 self._phases = read_json(path) if (path := self._out / _PHASES_FILE).is_file() else {}
             else:
-                keep_identity(self._out, self.identity)
+                keep_identity(self._out, self._settings.identity)
             for part, wanted in self._collections.items():
                 check_collection(self._task, self._out / "data" / part, wanted)
-            named = find_recipe(self._task.facts.name, self._settings.simulator_recipe)
-            console.print(recipe_line("simulator recipe", named.origin, named.recipe, self._simulator_recipe))
-            named = find_policy_recipe(
-                self._task.name,
-                self._settings.policy_recipe,
-                self._policy_recipe.algorithm,
-                allow_imports=self._settings.allow_imports,
-            )
-            console.print(recipe_line("policy recipe", named.origin, named.recipe, self._policy_recipe))
+            show_recipes(self._settings, self._task)
             self._run()
 
     def _run(self) -> None:
@@ -258,5 +239,4 @@ class WholeRun:
         console.print(f"checkpoint    {out / phases['train']['checkpoint']}")
         console.print(f"policy        {out / ZERO_SHOT / POLICY_FOLDER}")
         console.print(f"plots         {out / 'evaluation' / 'horizon.png'}, {out / 'returns.png'}")
-        console.print(f"MLflow        {tracking_uri}")
-        console.print(f"open it with  {ui_command(tracking_uri)}")
+        print_tracking(tracking_uri)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from rich.text import Text
 
-from mosim.agents import POLICY_FOLDER, PolicyJob, PolicyResult, find_policy_recipe, random_return
+from mosim.agents import POLICY_FOLDER, PolicyJob, PolicyResult, random_return
 from mosim.core.console import LOG_FILE, console, quiet
 from mosim.core.errors import MosimError
 from mosim.core.files import read_json, write_json
@@ -27,7 +27,8 @@ from mosim.experiments.pipeline import (
     collect_trajectories,
     note,
     pick_device,
-    recipe_line,
+    print_tracking,
+    show_recipes,
     train_policies,
     train_simulator,
     warn_of_hidden_physics,
@@ -43,13 +44,11 @@ from mosim.experiments.rounds.learning_curve import (
 from mosim.experiments.rounds.settings import RANDOM, LearnSettings
 from mosim.robots import require_fit
 from mosim.tasks import Task
-from mosim.tracking import TrackedRun, Tracker, environment_tags, ui_command
-from mosim.training import find_checkpoint, find_recipe, load_simulator
+from mosim.tracking import TrackedRun, Tracker, environment_tags
+from mosim.training import find_checkpoint, load_simulator
 from mosim_analysis import metric_names
 
 _ROUNDS_FILE = "rounds.json"
-_NOT_IDENTITY = {"resume", "verbose", "workers", "threads", "experiment", "tracking_uri", "out", "allow_imports"}
-"""Options that change how a run is done and not what comes of it; a resumed run may have others."""
 
 _EPISODE_STEPS = 1000
 """Control steps of an episode of data, where the task has no time limit."""
@@ -64,15 +63,12 @@ class Learning:
         """Takes the settings, with seed and budget put into the recipes; nothing is written yet.
 
         Raises:
-          MosimError: there are too few true steps for the rounds.
+          MosimError: there are too few true steps for the rounds, or for the initial data.
           MismatchError: the initial data are of another system.
         """
         self._settings, self._task = settings, task
         self._out = Path("runs", f"{task.name}-learn") if settings.out is None else settings.out
-        self._simulator_recipe = settings.simulator.model_copy(update={"seed": settings.seed})
-        if settings.minutes is not None:
-            self._simulator_recipe = self._simulator_recipe.within(settings.minutes)
-        self._policy_recipe = settings.policy.model_copy(update={"seed": settings.seed})
+        self._simulator_recipe, self._policy_recipe = settings.used_simulator, settings.used_policy
         self._device = pick_device(settings.device)
         self._given = None if settings.initial == RANDOM else Dataset.open(settings.initial)
         if self._given is not None:
@@ -80,6 +76,8 @@ class Learning:
         given = 0 if self._given is None else self._steps_of(self._given)
         rounds = settings.rounds - (self._given is not None)
         self._steps = (settings.true_steps - given) // rounds if rounds else 0
+        if given > settings.true_steps:
+            raise MosimError(f"the initial dataset has {given:,} steps, more than --true-steps {settings.true_steps}.")
         if rounds and self._steps < 1:
             raise MosimError(
                 f"--true-steps {settings.true_steps} leaves no step for {rounds} rounds"
@@ -95,17 +93,13 @@ class Learning:
           MismatchError: it holds another run; names the options that differ.
         """
         settings = self._settings
-        identity = settings.model_dump(mode="json", exclude=_NOT_IDENTITY)
+        identity = settings.identity
         with locked(self._out):
             if check_identity(self._out, identity, resume=settings.resume):
                 self._rounds = read_json(path)["rounds"] if (path := self._out / _ROUNDS_FILE).is_file() else []
             else:
                 keep_identity(self._out, identity)
-            named = find_recipe(self._task.facts.name, settings.simulator_recipe)
-            console.print(recipe_line("simulator recipe", named.origin, named.recipe, self._simulator_recipe))
-            algorithm, imports = self._policy_recipe.algorithm, settings.allow_imports
-            chosen = find_policy_recipe(self._task.name, settings.policy_recipe, algorithm, allow_imports=imports)
-            console.print(recipe_line("policy recipe", chosen.origin, chosen.recipe, self._policy_recipe))
+            show_recipes(settings, self._task)
             warn_of_hidden_physics(self._task)
             self._run()
 
@@ -134,8 +128,7 @@ class Learning:
         console.print(f"policy        {last / 'policy' / POLICY_FOLDER}")
         console.print(f"simulator     {last / 'simulator'}")
         console.print(f"curve         {out / LEARNING_FILE}, {out / LEARNING_PLOT}")
-        console.print(f"MLflow        {tracking_uri}")
-        console.print(f"open it with  {ui_command(tracking_uri)}")
+        print_tracking(tracking_uri)
 
     def _round(self, number: int, run: TrackedRun) -> dict[str, Any]:
         """Collects, trains both, and says what came of it. What an earlier process has done of it is not repeated."""
