@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
+from functools import partial
 
 import torch
 
 from mosim.models.learned import Windows
 from mosim.models.mosim.identification.mass_fit import identify
-from mosim.models.mosim.identification.measurement_noise import MeasurementNoise, smoothed_positions
+from mosim.models.mosim.identification.noisy_steps import NoisySteps, driven, untouched
 from mosim.models.mosim.identification.step_fit import fit_constraints, fit_steps
 from mosim.models.mosim.neural_simulator import NeuralSimulator
 
@@ -17,11 +17,8 @@ _FREE_CANDIDATES, _PUSHED_CANDIDATES = 16_384, 100_000
 """Transitions among which least squares takes those that contacts and limits push least; and those in which the ones
 that are rarely seen do."""
 
-_NOISY_CANDIDATES, _NOISY_WINDOWS = 30_000, 2_000
-"""Transitions among which it takes both where states are noisy; and of how many the noise is measured."""
-
-_REACH = 16
-"""Steps to either side whose measured positions count for one, where they are noisy and episodes are long enough."""
+_EQUATIONS = 30
+"""Of steps that nothing pushes, to each unknown number of masses and forces, from which on these steps are enough."""
 
 _ROUNDS = 2
 """Fits to noisy states: the first shows how noisy velocities are, which the second takes into account."""
@@ -33,7 +30,8 @@ def solve(
     """Gives the predictor, or its constraints alone, the numbers that explain single steps best; on the CPU.
 
     Masses and joint forces by a linear solve, then contacts, limits and couplings. Where the linear solve leaves more
-    than rounding, for noise or other forces, its numbers are a first guess, from which all are fitted together.
+    than rounding, for noise or other forces, its numbers are a first guess, from which all are fitted together; then,
+    with enough steps that nothing pushes, masses and joint forces on these, and constraints after them.
 
     Args:
       model: is changed; it stays on its device.
@@ -44,28 +42,31 @@ def solve(
     Returns:
       What was found, a sentence.
     """
-    found, fit = [], _fit_constraints if model.predictor.constrained else None
+    found: list[str | None] = []
+    fits: list[Callable[[], str | None]] = []
+    if model.predictor.constrained:
+        fits = [partial(_fit_constraints, model, training)]
     if "predictor" in learns:
         with _on_cpu(model):
             masses = identify(model, *_transitions(model, training, _FREE_CANDIDATES))
         found.append(str(masses))
         if not masses.exact:
-            fit = _fit_all
-    if fit is not None:
-        found.append(_undone_if_worse(fit, model, training, validation_error))
-    return f"{'; '.join(found)}."
+            steps, least = NoisySteps(model, training), _EQUATIONS * masses.parameters
+            fits = [partial(_fit_together, model, steps), partial(_fit_apart, model, steps, least)]
+    found.extend(_undone_if_worse(fit, model, validation_error) for fit in fits)
+    return f"{'; '.join(part for part in found if part)}."
 
 
 def _undone_if_worse(
-    fit: Callable[[NeuralSimulator, Windows], str],
-    model: NeuralSimulator,
-    training: Windows,
-    validation_error: Callable[[], float],
-) -> str:
+    fit: Callable[[], str | None], model: NeuralSimulator, validation_error: Callable[[], float]
+) -> str | None:
+    """What a fit found; None where it was not for these data."""
     before = validation_error()
     weights = {name: weight.clone() for name, weight in model.state_dict().items()}
     with _on_cpu(model):
-        found = fit(model, training)
+        found = fit()
+    if found is None:
+        return None
     after = validation_error()
     if after <= before or math.isnan(before):
         return found
@@ -80,36 +81,37 @@ def _fit_constraints(model: NeuralSimulator, training: Windows) -> str:
     return str(fit_constraints(model, *_transitions(model, training, _PUSHED_CANDIDATES)))
 
 
-def _fit_all(model: NeuralSimulator, training: Windows) -> str:
-    """Masses, joint forces, contacts and limits together, from positions that their neighbours have made less noisy."""
-    reach = min(_REACH, training.longest // 4)  # So that most steps of short episodes count.
-    if not reach:
-        return str(fit_steps(model, *_transitions(model, training, _NOISY_CANDIDATES)))
-    states, actions = _driven(model, *(part.cpu().double() for part in training.spread(_NOISY_CANDIDATES, 2 * reach)))
-    sample = slice(None, None, max(1, len(states) // _NOISY_WINDOWS))
-    _, velocities = model.space.split(states[:, reach])
+def _fit_together(model: NeuralSimulator, noisy: NoisySteps) -> str:
+    """Masses, joint forces, contacts and limits, of a robot that may stand on its feet all the time."""
     for _ in range(_ROUNDS):
-        exact = deepcopy(model).double()
-        noise = MeasurementNoise.of(exact, states[sample], actions[sample])
-        start = torch.cat([smoothed_positions(exact, noise, states), velocities], dim=-1)
-        fit = fit_steps(model, start, actions[:, reach], states[:, reach + 1])
-        if not noise.of_positions:
+        steps = noisy.seen_by(model)
+        fit = fit_steps(model, *steps.transitions)
+        if steps.noise is None or not steps.noise.of_positions:
             return str(fit)
-    return f"{noise}; {fit}"
+    return f"{steps.noise}; {fit}"
+
+
+def _fit_apart(model: NeuralSimulator, noisy: NoisySteps, least: int) -> str | None:
+    """Masses and joint forces where nothing pushes, then contacts and limits; None with fewer equations than `least`.
+
+    How deep a contact is, noise hides most: forces that contacts and limits should have had would bias the masses.
+    """
+    steps = noisy.seen_by(model)
+    free = steps.of(untouched(model, steps))
+    if len(free.states) * model.facts.nv < least:
+        return None
+    masses = f"where nothing pushes, {fit_steps(model, *free.transitions)}"
+    if not model.predictor.constrained:
+        return masses
+    return f"{masses}; then {fit_constraints(model, *noisy.seen_by(model).transitions)}"
 
 
 def _transitions(
     model: NeuralSimulator, training: Windows, count: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Single steps on the CPU, at most so many, evenly spread, as the model's parts see them."""
-    states, actions = _driven(model, *(part.cpu() for part in training.spread(count, 1)))
+    states, actions = driven(model, *(part.cpu() for part in training.spread(count, 1)))
     return states[:, 0], actions[:, 0], states[:, 1]
-
-
-def _driven(model: NeuralSimulator, states: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Windows of states without activations, and of actions with those at the beginning of each step after them."""
-    _, driven = model.driven(states[:, :-1], actions)
-    return states[..., model.facts.layout.motion], driven
 
 
 @contextmanager

@@ -72,8 +72,8 @@ class StepFit(NamedTuple):
     def __str__(self) -> str:
         if not self.transitions:
             return "no contact and no limit acts in the data, so their parameters stay unchanged"
-        what = ["masses and joint forces"] * self.mechanics + ["constraints"] * (self.constraints > 0)
-        acting = f"{self.seen} of {self.constraints} act in them, " if self.constraints else ""
+        what = ["masses and joint forces"] * self.mechanics + ["constraints"] * (self.seen > 0)
+        acting = f"{self.seen} of {self.constraints} act in them, " if self.seen else ""
         return (
             f"{', '.join(what)} by least squares on {self.transitions} transitions: {acting}the median error of "
             f"accelerations is {self.after:.1e} of their standard deviation ({self.before:.1e} before), and "
