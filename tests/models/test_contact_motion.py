@@ -14,31 +14,46 @@ from mosim.models.mosim.constraints.contact_motion import ClosedContacts, Contac
 from mosim.robots import SystemFacts
 from mosim.tasks import load_task
 
-# Capsules, spheres, a box and an ellipsoid, on one another, on a tilted plane and on the floor; one has no friction.
+# Capsules and a sphere, on one another, on a tilted plane and on the floor; a box and an ellipsoid on the planes alone.
+# One has no friction.
 HEAP = """
 <mujoco>
   <worldbody>
-    <geom name="floor" type="plane" size="5 5 1"/>
-    <geom name="slope" type="plane" size="5 5 1" pos="0 0.5 0" euler="40 10 0"/>
+    <geom name="floor" type="plane" size="5 5 1" contype="3"/>
+    <geom name="slope" type="plane" size="5 5 1" pos="0 0.5 0" euler="40 10 0" contype="3"/>
     <body pos="0 0 0.3"><freejoint/><geom type="capsule" size="0.1 0.3"/>
       <body pos="0 0 0.4"><joint type="ball"/><geom type="sphere" size="0.2" pos="0 0 0.1" condim="1"/></body>
       <body pos="0.3 0 0"><joint axis="1 2 3"/><geom type="capsule" size="0.08 0.2" euler="0 70 0"/></body>
     </body>
-    <body pos="0.2 0 0.2"><freejoint/><geom type="box" size="0.2 0.1 0.15"/></body>
-    <body pos="0.2 0.1 0.2"><freejoint/><geom type="ellipsoid" size="0.3 0.2 0.1" pos="0 0.1 0" euler="20 0 40"/></body>
+    <body pos="0.2 0 0.2"><freejoint/><geom type="box" size="0.2 0.1 0.15" contype="0" conaffinity="2"/></body>
+    <body pos="0.2 0.1 0.2"><freejoint/><geom type="ellipsoid" size="0.3 0.2 0.1" pos="0 0.1 0" euler="20 0 40"
+      contype="0" conaffinity="2"/></body>
     <body pos="0 0.3 0.4">
       <joint type="slide" axis="0 0 1"/><joint axis="0 1 0"/><geom type="capsule" size="0.1 0.2"/>
     </body>
   </worldbody>
 </mujoco>
 """
+# Shapes that only MuJoCo's collision detection finds contacts of, among others.
+BLOCKS = """
+<mujoco>
+  <worldbody>
+    <geom type="plane" size="5 5 1"/>
+    <body pos="0 0 0.1"><freejoint/><geom type="box" size="0.2 0.1 0.15"/></body>
+    <body pos="0.2 0 0.1"><freejoint/><geom type="box" size="0.1 0.1 0.1"/></body>
+    <body pos="0 0.2 0.1"><freejoint/><geom type="capsule" size="0.1 0.3"/></body>
+    <body pos="0 0.2 0.1"><joint type="slide" axis="0 0 1"/><joint axis="1 0 0"/><geom type="sphere" size="0.1"/></body>
+  </worldbody>
+</mujoco>
+"""
+MECHANISMS = {"heap": HEAP, "blocks": BLOCKS}
 NAMES = ("heap", "cheetah-run", "hopper-hop", "humanoid-walk", "ball_in_cup-catch")
 
 
 def drawn(name: str, batch: int, most: int = 100) -> tuple[ContactMotion, Tensor, Tensor, SystemFacts]:
     """Contacts, and states of which most close some gap, in single precision."""
-    if name == "heap":
-        model, facts = compiled(HEAP)
+    if name in MECHANISMS:
+        model, facts = compiled(MECHANISMS[name])
     else:
         task = load_task(name)
         model, facts = task.model, task.facts
@@ -59,7 +74,7 @@ def in_torch(motion: ContactMotion, qpos: Tensor, qvel: Tensor) -> ClosedContact
 
 
 def sorted_contacts(contacts: ClosedContacts) -> ClosedContacts:
-    order = (contacts.sample * 100_000 + contacts.which).argsort()
+    order = (contacts.sample * 100_000 + contacts.which).argsort(stable=True)
     return ClosedContacts(*(part[order] for part in contacts))
 
 
@@ -79,6 +94,20 @@ def test_contacts_are_those_of_torch(name: str) -> None:
     assert len(found.sample) > 10
     assert {part.dtype for part in found[2:]} == {torch.float32}
     assert_same(found, in_torch(motion, qpos, qvel))
+
+
+@pytest.mark.parametrize("most", [2, 100])
+def test_contacts_that_mujoco_finds_are_added(most: int) -> None:
+    motion, qpos, qvel, facts = drawn("blocks", 100, most)
+    found = motion(qpos, qvel)
+    asked = qpos.clone().requires_grad_()  # Which the compiled code does not take.
+    expected = motion(asked, qvel)
+    assert_same(found, ClosedContacts(*(part.detach() for part in expected)))
+    assert torch.bincount(found.sample).max() <= most
+    box = [facts.skeleton.shapes[pair.first].kind == facts.skeleton.shapes[pair.second].kind for pair in motion.pairs]
+    assert bool(torch.tensor(box)[found.which].any())
+    (slopes,) = torch.autograd.grad(expected.distance.sum() + expected.speed.sum(), asked)
+    assert bool(slopes.isfinite().all())
 
 
 @pytest.mark.parametrize("most", [1, 3])

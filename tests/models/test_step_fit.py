@@ -189,3 +189,42 @@ def test_contacts_between_trees_give_the_ratio_of_their_masses(tmp_path: Path) -
     fit = fit_constraints(simulator, *rows)
     assert fit.after < 1e-5
     assert ratio() == pytest.approx(7.0, rel=0.01)
+
+
+BLOCKS = """
+<mujoco>
+  <option timestep="0.005"/>
+  <worldbody>
+    <geom type="plane" size="5 5 1"/>
+    <body pos="0 0 0.12">
+      <joint name="x" type="slide" axis="1 0 0" damping="0.5" range="-0.4 0.4" limited="true"/>
+      <joint name="z" type="slide" axis="0 0 1"/>
+      <joint name="tilt" axis="0 1 0" damping="0.01"/>
+      <geom type="box" size="0.2 0.1 0.1" friction="0.6"/>
+    </body>
+    <body pos="0.1 0 0.4"><freejoint/><geom type="box" size="0.1 0.1 0.1" friction="0.9"/></body>
+    <body pos="-0.1 0 0.5"><freejoint/><geom type="cylinder" size="0.08 0.1" friction="0.9"/></body>
+  </worldbody>
+  <actuator><motor joint="x" gear="100"/><motor joint="z" gear="50"/><motor joint="tilt" gear="5"/></actuator>
+</mujoco>
+"""
+
+
+def test_boxes_and_cylinders_on_one_another_are_explained(tmp_path: Path) -> None:
+    system = written(BLOCKS, tmp_path)
+    rows = transitions(system, episodes=4, steps=120)
+    simulator = with_true_masses(system, Statistics.of(system.facts, rows[0].numpy(), rows[2].numpy()))
+    constraints = simulator.predictor.constraints
+    assert constraints is not None
+    assert constraints.contacts is not None
+    fit = fit_constraints(simulator, *rows)
+    assert fit.after < 1e-4
+    assert fit.unexplained < 0.1
+    kinds: set[frozenset[str]] = set()
+    shapes, numbers = system.facts.skeleton.shapes, Impedances.of(constraints.contacts.compliance.learned())
+    for place, pair in enumerate(constraints.contacts.pairs):
+        kind = frozenset(shapes[shape].kind for shape in (pair.first, pair.second))
+        if simulator.statistics.contact_share[place] > 0.02 and "plane" not in kind:
+            kinds.add(kind)
+            assert numbers.friction[place].item() == pytest.approx(0.9, rel=1e-4)
+    assert kinds == {frozenset({"box"}), frozenset({"box", "cylinder"})}

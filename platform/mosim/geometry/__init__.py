@@ -7,6 +7,7 @@ from mosim.geometry.jacobians import Jacobians
 from mosim.geometry.joints import DOF_WIDTH, QPOS_WIDTH, JointFacts, JointKind
 from mosim.geometry.kinematics import Kinematics, Points, Poses, Velocities
 from mosim.geometry.skeleton import WORLD, Frame, Link, Pair, Shape, Skeleton, Vector, read_skeleton
+from mosim.geometry.solid_contacts import SolidContacts
 from mosim.geometry.spatial import (
     buffer,
     cross_product,
@@ -18,7 +19,6 @@ from mosim.geometry.spatial import (
 )
 from mosim.geometry.tendons import Coupling, FixedTendon, fixed_tendons, sum_matrix, tendon_weights
 from mosim.geometry.tree_motion import Placement, TreeMotion
-from mosim.geometry.unmodelled_contacts import UnmodelledContacts
 
 __all__ = [
     "DOF_WIDTH",
@@ -41,8 +41,8 @@ __all__ = [
     "Poses",
     "Shape",
     "Skeleton",
+    "SolidContacts",
     "TreeMotion",
-    "UnmodelledContacts",
     "Vector",
     "Velocities",
     "buffer",

@@ -44,8 +44,8 @@ class ContactGaps(nn.Module):
     """Every gap between shapes that MuJoCo lets collide; matches its contacts.
 
     Ends of capsules, spheres, corners of boxes and ellipsoids over planes fixed to the world come first; then pairs of
-    spheres and capsules, at their closest points. Other pairs of shapes are not looked at: see
-    `UnmodelledContacts`.
+    spheres and capsules, at their closest points. Other pairs of shapes are those of
+    `SolidContacts`.
 
     Attributes:
       size: number of gaps.
@@ -285,8 +285,8 @@ class ContactGaps(nn.Module):
         return start_a, end_a - start_a, start_b, end_b - start_b
 
 
-def is_modelled(skeleton: Skeleton, pair: Pair) -> bool:
-    """Whether `ContactGaps` looks at a pair."""
+def has_closed_form(skeleton: Skeleton, pair: Pair) -> bool:
+    """Whether a pair is one of `ContactGaps`."""
     kinds = {skeleton.shapes[index].kind for index in (pair.first, pair.second)}
     return kinds <= set(_ROUND) or bool(_over_plane(skeleton, pair))
 

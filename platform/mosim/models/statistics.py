@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mosim.core.threads import single_threaded
-from mosim.geometry import ConfigurationSpace, ContactGaps, Jacobians, Kinematics
+from mosim.geometry import ConfigurationSpace, ContactGaps, Jacobians, Kinematics, SolidContacts
 from mosim.robots import SystemFacts
 
 _SMALLEST_STD = 1e-4
@@ -38,10 +38,11 @@ class Statistics:
       velocity_std: of shape `(nv,)`; velocities are scaled, not shifted, so that rest stays rest.
       displacement_std: `(nv,)`: of the change of position in a physics step, in the tangent space.
       acceleration_std: `(nv,)`: of the change of velocity in a physics step over its time.
-      contact_share: `(gaps,)`: share of the states in which each gap of `ContactGaps` is closed.
+      contact_share: `(gaps + solids,)`: share of the states in which each gap of `ContactGaps` is closed, and in which
+        each pair of `SolidContacts` touches.
       contact_response: `(gaps,)`: squared speed, along the normal, of each gap under one acceleration_std in every
         degree of freedom; the scale of a contact's stiffness.
-      most_contacts: `()`: gaps closed at one time at most.
+      most_contacts: `()`: gaps closed, and pairs that touch, at one time at most.
       velocity_limit, acceleration_limit: `(nv,)`: the largest in the data, and a margin; predictions stay within them,
         so that an error cannot feed on itself until it is not finite.
     """
@@ -89,7 +90,7 @@ class Statistics:
     @classmethod
     def neutral(cls, facts: SystemFacts) -> "Statistics":
         """Neutral scales, for a simulator of no data: nothing is shifted, scaled or limited."""
-        gaps = ContactGaps(facts.skeleton).size
+        gaps, solids = ContactGaps(facts.skeleton).size, SolidContacts(facts.skeleton).size
         ones, unlimited = torch.ones(facts.nv), torch.full((facts.nv,), torch.inf)
         return cls(
             qpos_mean=torch.zeros(facts.nq),
@@ -101,9 +102,9 @@ class Statistics:
             acceleration_std=ones,
             velocity_limit=unlimited,
             acceleration_limit=unlimited,
-            contact_share=torch.ones(gaps),
+            contact_share=torch.ones(gaps + solids),
             contact_response=torch.ones(gaps),
-            most_contacts=torch.tensor(float(min(gaps, _MOST_CONTACTS))),
+            most_contacts=torch.tensor(float(min(gaps + solids, _MOST_CONTACTS))),
         )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -112,13 +113,18 @@ class Statistics:
 
 
 def _contacts(facts: SystemFacts, qpos: Tensor, acceleration_std: Tensor) -> dict[str, Tensor]:
-    gaps, kinematics, jacobians = ContactGaps(facts.skeleton), Kinematics(facts.skeleton), Jacobians(facts.skeleton)
+    gaps, solids = ContactGaps(facts.skeleton), SolidContacts(facts.skeleton)
+    kinematics, jacobians = Kinematics(facts.skeleton), Jacobians(facts.skeleton)
     moved = jacobians.moves[gaps.first] - jacobians.moves[gaps.second]
-    closed, response = [torch.zeros(0, gaps.size)], [torch.zeros(0, gaps.size)]
-    for part in qpos[:: max(1, len(qpos) // _CONTACT_SAMPLE)].float().split(256) if gaps.size else ():
+    closed, response = [torch.zeros(0, gaps.size + solids.size)], [torch.zeros(0, gaps.size)]
+    looked_at = qpos[:: max(1, len(qpos) // _CONTACT_SAMPLE)].float()
+    for part in looked_at.split(256) if closed[0].shape[1] else ():
         poses = kinematics.poses(part)
         gap = gaps(poses)
-        closed.append((gap.distance < 0).float())
+        touching = torch.zeros(len(part), solids.size)
+        if solids.size:
+            touching[solids.touching(poses)[:2]] = 1.0
+        closed.append(torch.cat([(gap.distance < 0).float(), touching], dim=-1))
         if len(response) <= _RESPONSE_BATCHES:
             opening = (jacobians(poses, gap.position, moved) * gap.normal.unsqueeze(-2)).sum(-1)
             response.append((opening * acceleration_std).square().sum(-1))

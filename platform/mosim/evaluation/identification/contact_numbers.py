@@ -3,7 +3,7 @@
 import mujoco
 
 from mosim.evaluation.identification.identified_numbers import Number
-from mosim.geometry import ContactGaps, Shape
+from mosim.geometry import Shape
 from mosim.models import ArticulatedPredictor, Impedances, NeuralSimulator
 
 
@@ -42,11 +42,10 @@ def pair_friction(simulator: NeuralSimulator) -> dict[tuple[int, int], float]:
     contacts = predictor.constraints.contacts
     if contacts is None:
         return {}
-    gaps = ContactGaps(simulator.facts.skeleton)
     sums: dict[tuple[int, int], list[float]] = {}
     shares = simulator.statistics.contact_share.tolist()
-    values = (gaps.friction * Impedances.of(contacts.compliance.learned()).friction.detach().cpu()).tolist()
-    for pair, share, value in zip(gaps.pairs, shares, values, strict=True):
+    values = (contacts.friction * Impedances.of(contacts.compliance.learned()).friction.detach().cpu()).tolist()
+    for pair, share, value in zip(contacts.pairs, shares, values, strict=True):
         if pair.condim > 1 and share > 0:
             total = sums.setdefault((pair.first, pair.second), [0.0, 0.0])
             total[0] += share * value

@@ -49,7 +49,7 @@ class LimitDepth(nn.Module):
 class Contacts(nn.Module):
     """How far collision shapes are from the floor and from one another, and how they move where they touch.
 
-    Only places that touch in the training data are looked at.
+    Only places that touch in the training data are looked at, of `ContactGaps` alone.
     """
 
     _kept: Tensor
@@ -57,7 +57,8 @@ class Contacts(nn.Module):
     def __init__(self, facts: SystemFacts, statistics: Statistics) -> None:
         super().__init__()
         self.kinematics, self.gaps = Kinematics(facts.skeleton), ContactGaps(facts.skeleton)
-        _indices(self, "_kept", (statistics.contact_share > RAREST_CONTACT).nonzero().flatten().tolist())
+        shares = statistics.contact_share[: self.gaps.size]
+        _indices(self, "_kept", (shares > RAREST_CONTACT).nonzero().flatten().tolist())
         self.size = 6 * self._kept.numel()
 
     def forward(self, qpos: Tensor, qvel: Tensor, velocity: Tensor) -> Tensor:

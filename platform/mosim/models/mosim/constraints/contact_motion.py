@@ -1,7 +1,8 @@
 """Closed contacts, and how a robot's motion opens them: by torch's operations, or by compiled C (constraint_motion.c).
 
 C is for a CPU, in single precision, where no gradient is asked for of the states: in rollouts, and in training from
-states of the data. It takes a fraction of the time.
+states of the data. It takes a fraction of the time. Contacts of shapes without a closed form, which MuJoCo finds, are
+added to both.
 """
 
 import ctypes
@@ -10,7 +11,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mosim.geometry import ContactGaps, Gaps, Jacobians, Kinematics, buffer, contact_frames, index_buffer
+from mosim.geometry import (
+    ContactGaps,
+    Gaps,
+    Jacobians,
+    Kinematics,
+    Poses,
+    SolidContacts,
+    buffer,
+    contact_frames,
+    index_buffer,
+)
 from mosim.models.mosim import compiled
 from mosim.models.mosim.constraints.rows import rank_within
 from mosim.models.mosim.tree.drawing import Links, drawing_of, links_of
@@ -39,7 +50,7 @@ class ClosedContacts(NamedTuple):
 
     Attributes:
       sample: `(n,)`: the index in the batch.
-      which: `(n,)`: the index among the gaps.
+      which: `(n,)`: the index among the places where shapes can touch.
       distance: `(n,)`, in metres; negative.
       jacobian: `(n, directions, nv)`: of the velocity of the first shape against the second, along the normal and then
         the directions of friction, by velocities in their unit.
@@ -57,11 +68,17 @@ class ContactMotion(nn.Module):
     """The deepest closed contacts of each state.
 
     Attributes:
-      gaps: all places where shapes can touch.
+      size: at how many places shapes can touch: those of `ContactGaps`, then those of `SolidContacts`.
+      pairs: of which two shapes each is.
+      first, second: `(size,)`: the links of the two shapes; the world's index is the number of links.
+      friction: `(size,)`: 1 where contacts have friction, else 0.
       planar: whether there is a direction in which neither the robot moves nor any contact pushes. Then there is one
         direction of friction, else there are two; as there are in elliptic cones always.
     """
 
+    first: Tensor
+    second: Tensor
+    friction: Tensor
     _unit: Tensor
     _moved: Tensor
     _across: Tensor
@@ -75,10 +92,14 @@ class ContactMotion(nn.Module):
         """`unit`, `(nv,)`, is of velocities in the Jacobian; `most` is how many contacts of a state count."""
         super().__init__()
         self._kinematics, self._jacobians = Kinematics(facts.skeleton), Jacobians(facts.skeleton)
-        self.gaps = ContactGaps(facts.skeleton)
+        gaps, solids = self._gaps, self._solids = ContactGaps(facts.skeleton), SolidContacts(facts.skeleton)
         self._most = most
+        self.size, self.pairs = gaps.size + solids.size, (*gaps.pairs, *solids.pairs)
+        for name in ("first", "second", "friction"):
+            of_both = torch.cat([getattr(gaps, name), getattr(solids, name)])
+            self.register_buffer(name, of_both, persistent=False)
         moves = self._jacobians.moves
-        moved = unit * (moves[self.gaps.first] - moves[self.gaps.second])
+        moved = unit * (moves[self.first] - moves[self.second])
         self.register_buffer("_unit", unit.clone(), persistent=False)
         self.register_buffer("_moved", moved.unsqueeze(1), persistent=False)
         across = None if facts.skeleton.elliptic else self._planar()
@@ -87,12 +108,22 @@ class ContactMotion(nn.Module):
         drawing = drawing_of(facts.skeleton, ())
         index_buffer(self, "_layout", drawing.layout.tolist())
         buffer(self, "_drawing", drawing.numbers, torch.float64)
-        for name, numbers in zip(_NUMBERS, self.gaps.numbers(), strict=True):
+        for name, numbers in zip(_NUMBERS, self._gaps.numbers(), strict=True):
             self.register_buffer(f"_{name}", numbers, persistent=False)
 
     def forward(self, qpos: Tensor, qvel: Tensor) -> ClosedContacts:
         """The closed contacts at `qpos`, `(batch, nq)`, and `qvel`, `(batch, nv)`."""
-        return self._compiled(qpos, qvel) if takes(qpos, qvel) else self._in_torch(qpos, qvel)
+        if not takes(qpos, qvel):
+            return self._in_torch(qpos, qvel)
+        closed = self._compiled(qpos, qvel)
+        if not self._solids.size:
+            return closed
+        poses = self._kinematics.poses(qpos)
+        closed = ClosedContacts(
+            *map(torch.cat, zip(closed, self._opening(poses, qvel, *self._solid(poses)), strict=True))
+        )
+        deepest = self._deepest(closed.sample, closed.distance, len(qpos))
+        return closed if deepest is None else ClosedContacts(*(part[deepest] for part in closed))
 
     def _compiled(self, qpos: Tensor, qvel: Tensor) -> ClosedContacts:
         links, kept = links_of(qpos, qvel, self._layout, self._drawing)
@@ -121,10 +152,23 @@ class ContactMotion(nn.Module):
     def _in_torch(self, qpos: Tensor, qvel: Tensor) -> ClosedContacts:
         poses = self._kinematics.poses(qpos)
         # Most states of a batch close few gaps, or none, so only closed ones are worked out.
-        sample, which, gaps = self.gaps.touching(poses)
+        sample, which, gaps = self._gaps.touching(poses)
+        if self._solids.size:
+            more, others, solid = self._solid(poses)
+            sample, which = torch.cat([sample, more]), torch.cat([which, others])
+            gaps = Gaps(*map(torch.cat, zip(gaps, solid, strict=True)))
         deepest = self._deepest(sample, gaps.distance, len(qpos))
         if deepest is not None:
             sample, which, gaps = sample[deepest], which[deepest], Gaps(*(part[deepest] for part in gaps))
+        return self._opening(poses, qvel, sample, which, gaps)
+
+    def _solid(self, poses: Poses) -> tuple[Tensor, Tensor, Gaps]:
+        """As `ContactGaps.touching`, of shapes without a closed form."""
+        sample, pair, gaps = self._solids.touching(poses)
+        return sample, pair + self._gaps.size, gaps
+
+    def _opening(self, poses: Poses, qvel: Tensor, sample: Tensor, which: Tensor, gaps: Gaps) -> ClosedContacts:
+        """How motion opens contacts at `poses`."""
         directions = contact_frames(gaps.normal, gaps.tangent)
         if self.planar:
             # Where segments cross, the normal is the direction in which nothing moves, and both directions of friction
@@ -145,10 +189,12 @@ class ContactMotion(nn.Module):
     def _planar(self) -> Tensor | None:
         """The direction in which neither the robot moves nor any contact pushes; None where there is no such."""
         still = self._jacobians.still_direction(self._kinematics)
-        if still is None:
+        if still is None or self._solids.size:  # Where their contacts push, few poses do not tell.
             return None
         random = torch.Generator().manual_seed(0)
-        gaps = self.gaps(self._kinematics.poses(torch.randn(_PROBED, len(self._jacobians.moves) - 1, generator=random)))
+        gaps = self._gaps(
+            self._kinematics.poses(torch.randn(_PROBED, len(self._jacobians.moves) - 1, generator=random))
+        )
         cosines = (contact_frames(gaps.normal, gaps.tangent) @ still).abs()
         crossing = cosines[..., 0] > _CROSSING
         aligned = torch.maximum(cosines[..., 0], cosines[..., 1:].amin(-1)).masked_fill(crossing, 0.0).amax() < _ALIGNED

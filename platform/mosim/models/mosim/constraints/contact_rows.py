@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from mosim.geometry import Pair
 from mosim.models.mosim.constraints.compliance import Compliance, Impedances
 from mosim.models.mosim.constraints.contact_motion import ClosedContacts, ContactMotion
 from mosim.models.mosim.constraints.force_law import CONE, ForceLaw
@@ -23,9 +24,12 @@ class ContactRows(nn.Module):
         super().__init__()
         self._elliptic = facts.skeleton.elliptic
         self._motion = ContactMotion(facts, statistics.acceleration_std, most)
-        # A gap that never opens wide enough to be seen moving has no response; it is given the median.
-        response = statistics.contact_response
-        response = torch.where(response > 0, response, response.median().clamp_min(1e-6))
+        # A gap that never opens wide enough to be seen moving has no response, nor has a pair of solids; they are given
+        # the median.
+        seen = statistics.contact_response
+        median = seen.median() if len(seen) else seen.new_ones(())
+        response = torch.cat([seen, seen.new_zeros(self._motion.size - len(seen))])
+        response = torch.where(response > 0, response, median.clamp_min(1e-6))
         self.register_buffer("_response", response, persistent=False)
         # An edge is the normal and a share of each direction of friction. A planar robot's motion knows but one
         # direction of friction, so two of its edges are the normal alone: one of twice the stiffness.
@@ -34,15 +38,25 @@ class ContactRows(nn.Module):
         self.register_buffer("_sides", torch.tensor(sides), persistent=False)
         self.register_buffer("_share", torch.tensor([1.0, 1.0, 2.0] if self.planar else [1.0] * 4), persistent=False)
         self.size, self._size = (CONE if self._elliptic else len(sides)) * most, facts.nv
-        self.compliance = Compliance(self._motion.gaps.size)
+        self.compliance = Compliance(self._motion.size)
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Of which two shapes the contact at each place is."""
+        return self._motion.pairs
+
+    @property
+    def friction(self) -> Tensor:
+        """1 at places whose contacts have friction, else 0, `(places,)`."""
+        return self._motion.friction
 
     def weights(self, inverse: InverseWeights) -> Tensor:
-        """`W` over that before training, `(gaps,)`, by MuJoCo's rule."""
-        gaps = self._motion.gaps
-        return self._response / (inverse.links[gaps.first] + inverse.links[gaps.second])
+        """`W` over that before training, `(places,)`, by MuJoCo's rule."""
+        motion = self._motion
+        return self._response / (inverse.links[motion.first] + inverse.links[motion.second])
 
     def acting(self, qpos: Tensor) -> tuple[Tensor, Tensor]:
-        """Which gaps are closed: of each the index in the batch, and which gap it is, `(n,)`."""
+        """Which contacts are closed: of each the index in the batch, and at which place it is, `(n,)`."""
         closed = self._motion(qpos, qpos.new_zeros(len(qpos), self._size))
         return closed.sample, closed.which
 
@@ -54,7 +68,7 @@ class ContactRows(nn.Module):
 
     def _pyramids(self, closed: ClosedContacts, numbers: Impedances) -> Rows:
         sample, which, distance, jacobian, speed = closed
-        friction = (self._motion.gaps.friction[which] * numbers.friction).unsqueeze(-1)
+        friction = (self._motion.friction[which] * numbers.friction).unsqueeze(-1)
         jacobian = jacobian[:, :1] + friction.unsqueeze(-1) * (self._sides @ jacobian[:, 1:])
         speed = speed[:, :1] + friction * (speed[:, 1:] @ self._sides.mT)
         stiffness, target = numbers.at(-distance)
@@ -69,7 +83,7 @@ class ContactRows(nn.Module):
         contact is (MuJoCo, documentation, "Computation", "Impedance").
         """
         sample, which, distance, jacobian, speed = closed
-        rubs = self._motion.gaps.friction[which]
+        rubs = self._motion.friction[which]
         friction = rubs * numbers.friction
         cone = friction / numbers.ratio.sqrt()
         # Without friction there is no cone, and its other rows are zero.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mosim.core.shapes import Qpos
-from mosim.geometry import ContactGaps, Jacobians, Kinematics, UnmodelledContacts, buffer, index_buffer, sum_matrix
+from mosim.geometry import ContactGaps, Jacobians, Kinematics, SolidContacts, buffer, index_buffer, sum_matrix
 from mosim.robots import SystemFacts
 
 _NEAR = 1e-3
@@ -22,12 +22,12 @@ class FreeRows(nn.Module):
     """The rows of a force balance in which no force of a contact or of a limit stands.
 
     A contact pushes the degrees of freedom that move one of its two links against the other, a limit those of its own
-    joint: all other rows hold as if there were none, even of a robot that stands. Where shapes may touch whose contacts
-    are not modelled, they count as if they did.
+    joint: all other rows hold as if there were none, even of a robot that stands. Shapes without a closed form of their
+    distance count as touching where what bounds them does.
     """
 
     _moved: Tensor
-    _moved_by_others: Tensor
+    _moved_by_solids: Tensor
     _qpos: Tensor
     _dofs: Tensor
     _lower: Tensor
@@ -38,8 +38,8 @@ class FreeRows(nn.Module):
         self._kinematics, self._gaps = Kinematics(facts.skeleton), ContactGaps(facts.skeleton)
         moves = Jacobians(facts.skeleton).moves
         self.register_buffer("_moved", (moves[self._gaps.first] - moves[self._gaps.second]).abs(), persistent=False)
-        others = self._others = UnmodelledContacts(facts.skeleton)
-        self.register_buffer("_moved_by_others", (moves[others.first] - moves[others.second]).abs(), persistent=False)
+        solids = self._solids = SolidContacts(facts.skeleton)
+        self.register_buffer("_moved_by_solids", (moves[solids.first] - moves[solids.second]).abs(), persistent=False)
         limited = [joint for joint in facts.joints if joint.limited and joint.kind in ("hinge", "slide")]
         self._balls = [joint for joint in facts.joints if joint.limited and joint.kind == "ball"]
         index_buffer(self, "_qpos", [joint.qpos_address for joint in limited])
@@ -54,8 +54,8 @@ class FreeRows(nn.Module):
         poses = self._kinematics.poses(qpos)
         if self._gaps.size:
             free &= (self._gaps(poses).distance < _NEAR).to(self._moved) @ self._moved == 0
-        if self._others.size:
-            free &= (self._others(poses) < _NEAR).to(self._moved) @ self._moved_by_others == 0
+        if self._solids.size:
+            free &= (self._solids.distances_at_least(poses) < _NEAR).to(self._moved) @ self._moved_by_solids == 0
         angle = qpos[:, self._qpos]
         free[:, self._dofs] &= (angle > self._lower + _NEAR) & (angle < self._upper - _NEAR)
         for ball in self._balls:
