@@ -22,9 +22,10 @@ CYLINDERS = """
 </mujoco>
 """
 
-# Boxes, cylinders and ellipsoids; the floor and what is round have closed forms.
+# Boxes, a cylinder, an ellipsoid and a mesh; the floor and what is round have closed forms.
 HEAP = """
 <mujoco>
+  <asset><mesh name="stone" vertex="0 0 0 .5 0 0 0 .4 0 0 0 .3 .3 .3 .3 .2 .1 .1"/></asset>
   <worldbody>
     <geom name="floor" type="plane" size="5 5 1" pos="0 0 -1"/>
     <geom name="wall" type="box" size=".1 1 1" pos="-.8 0 0" euler="0 0 20"/>
@@ -32,6 +33,7 @@ HEAP = """
     <body><freejoint/><geom name="flat" type="ellipsoid" size=".3 .1 .2" pos=".1 0 0" euler="20 0 0"/></body>
     <body><freejoint/><geom name="can" type="cylinder" size=".2 .1"/></body>
     <body><freejoint/><geom name="rod" type="capsule" size=".05 .4" euler="0 40 0"/></body>
+    <body><freejoint/><geom name="stone" type="mesh" mesh="stone" pos="-.1 0 .1" euler="0 30 0"/></body>
     <body><freejoint/><geom name="ball" type="sphere" size=".2"/></body>
   </worldbody>
 </mujoco>
@@ -82,7 +84,9 @@ def test_nothing_touches_that_is_apart() -> None:
     names = [shape.frame.name for shape in skeleton.shapes]
     pairs = [frozenset((names[pair.first], names[pair.second])) for pair in solids.pairs]
     assert not {frozenset(pair) for pair in (("rod", "ball"), ("floor", "box"), ("floor", "flat"))} & set(pairs)
-    assert {frozenset(pair) for pair in (("floor", "can"), ("wall", "ball"), ("box", "rod"))} <= set(pairs)
+    assert {
+        frozenset(pair) for pair in (("floor", "can"), ("wall", "ball"), ("box", "rod"), ("floor", "stone"))
+    } <= set(pairs)
     touched, apart = dict.fromkeys(pairs, 0), dict.fromkeys(pairs, 0)
     for _ in range(1500):
         mujoco.mj_resetData(model, data)

@@ -294,7 +294,7 @@ def has_closed_form(skeleton: Skeleton, pair: Pair) -> bool:
 def _over_plane(skeleton: Skeleton, pair: Pair) -> list[tuple[Pair, Shape, tuple[float, float, float], Shape]]:
     shapes = (skeleton.shapes[pair.first], skeleton.shapes[pair.second])
     plane, shape = sorted(shapes, key=lambda shape: shape.kind != "plane")
-    if plane.kind != "plane" or plane.frame.link >= 0 or shape.kind in ("plane", "cylinder"):
+    if plane.kind != "plane" or plane.frame.link >= 0 or shape.kind in ("plane", "cylinder", "mesh"):
         return []
     x, y, z = shape.size
     if shape.kind == "capsule":

@@ -17,7 +17,7 @@ WORLD = -1
 
 _IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
 
-ShapeKind = Literal["plane", "sphere", "capsule", "box", "ellipsoid", "cylinder"]
+ShapeKind = Literal["plane", "sphere", "capsule", "box", "ellipsoid", "cylinder", "mesh"]
 
 _SHAPE_KINDS: dict[int, ShapeKind] = {
     int(mujoco.mjtGeom.mjGEOM_PLANE): "plane",
@@ -26,6 +26,7 @@ _SHAPE_KINDS: dict[int, ShapeKind] = {
     int(mujoco.mjtGeom.mjGEOM_BOX): "box",
     int(mujoco.mjtGeom.mjGEOM_ELLIPSOID): "ellipsoid",
     int(mujoco.mjtGeom.mjGEOM_CYLINDER): "cylinder",
+    int(mujoco.mjtGeom.mjGEOM_MESH): "mesh",
 }
 
 
@@ -76,12 +77,14 @@ class Shape(Frozen):
       kind: which shape.
       size: half extents in metres; a sphere's, a capsule's and a cylinder's first is the radius, of the latter two the
         second half the length.
+      vertices: of a mesh's convex hull, which is what MuJoCo lets collide, in the frame; none of other shapes.
     """
 
     frame: Frame
     body: int
     kind: ShapeKind
     size: Vector
+    vertices: tuple[Vector, ...] = ()
 
 
 class Pair(Frozen):
@@ -103,7 +106,7 @@ class Skeleton(Frozen):
     Attributes:
       links: parents before children.
       bodies: MuJoCo's bodies, the world left out, in MuJoCo's order.
-      shapes: the collision geoms, but for meshes and height fields.
+      shapes: the collision geoms, but for height fields.
       pairs: those that can collide.
       elliptic: whether contacts have elliptic friction cones; otherwise, pyramids.
       tendons: fixed ones.
@@ -176,7 +179,21 @@ def _read_shape(model: mujoco.MjModel, geom: int, frames: list[tuple[int, np.nda
         body=int(model.geom_bodyid[geom]) - 1,
         kind=_SHAPE_KINDS[int(model.geom_type[geom])],
         size=model.geom_size[geom].tolist(),
+        vertices=_hull(model, geom),
     )
+
+
+def _hull(model: mujoco.MjModel, geom: int) -> tuple[Vector, ...]:
+    """The vertices of a mesh's convex hull, as MuJoCo has computed it; of a mesh without one, all."""
+    mesh = int(model.geom_dataid[geom])
+    if _SHAPE_KINDS[int(model.geom_type[geom])] != "mesh":
+        return ()
+    first = int(model.mesh_vertadr[mesh])
+    vertices, graph = model.mesh_vert[first : first + int(model.mesh_vertnum[mesh])], int(model.mesh_graphadr[mesh])
+    if graph >= 0:  # Its sizes, where each vertex's neighbours begin, and which vertices they are of.
+        count = int(model.mesh_graph[graph])
+        vertices = vertices[model.mesh_graph[graph + 2 + count : graph + 2 + 2 * count]]
+    return tuple(tuple(vertex) for vertex in vertices.astype(float).tolist())
 
 
 def _compose(

@@ -21,6 +21,7 @@ _GEOMS = {
     "box": mujoco.mjtGeom.mjGEOM_BOX,
     "ellipsoid": mujoco.mjtGeom.mjGEOM_ELLIPSOID,
     "cylinder": mujoco.mjtGeom.mjGEOM_CYLINDER,
+    "mesh": mujoco.mjtGeom.mjGEOM_MESH,
 }
 
 _ARENA = 2**20
@@ -49,6 +50,7 @@ class SolidContacts(nn.Module):
     friction: Tensor
     _plane: Tensor
     _over: Tensor
+    _flat: Tensor
     _one: Tensor
     _other: Tensor
     _axis: Tensor
@@ -73,15 +75,15 @@ class SolidContacts(nn.Module):
         buffer(self, "friction", np.array([pair.condim > 1 for pair in self.pairs]))
         index_buffer(self, "_plane", [plane for plane, _ in ordered])
         index_buffer(self, "_over", [shape for _, shape in ordered])
+        flat = torch.tensor([shapes[shape].kind == "cylinder" for _, shape in ordered], dtype=torch.bool)
+        self.register_buffer("_flat", flat, persistent=False)
         index_buffer(self, "_one", [pair.first for pair in between])
         index_buffer(self, "_other", [pair.second for pair in between])
         bounds = [_bounding_capsule(shape) for shape in shapes]
         self._shapes = shapes
         self._middles = Points([shape.frame for shape in shapes])
         # MuJoCo's search for contacts magnifies rounding.
-        places = np.array([shape.frame.position for shape in shapes]).reshape(len(shapes), 3, 1)
-        turns = np.array([rotation_of(shape.frame.quaternion) for shape in shapes]).reshape(len(shapes), 3, 3)
-        self._places, self._turns = torch.from_numpy(places), torch.from_numpy(turns)
+        self._places, self._turns = _geom_frames(shapes, self.pairs)
         index_buffer(self, "_links", [shape.frame.link % (world + 1) for shape in shapes])
         buffer(self, "_axis", np.array([axis for axis, _, _ in bounds]).reshape(-1, 3, 1))
         buffer(self, "_half_length", np.array([half_length for _, half_length, _ in bounds]))
@@ -163,8 +165,9 @@ class SolidContacts(nn.Module):
         normal, axis = axes[..., self._plane, :], axes[..., self._over, :]
         upright = (axis * normal).sum(-1)
         height = ((middles[..., self._over, :] - middles[..., self._plane, :]) * normal).sum(-1)
-        radius = self._radius[self._over] * (1 - upright.square()).clamp_min(0.0).sqrt()
-        return height - radius - self._half_length[self._over] * upright.abs()
+        # A cylinder's edge, or the ball around a mesh.
+        sine = torch.where(self._flat, (1 - upright.square()).clamp_min(0.0).sqrt(), 1.0)
+        return height - self._radius[self._over] * sine - self._half_length[self._over] * upright.abs()
 
     def _between(self, middles: Tensor, axes: Tensor) -> Tensor:
         segments = []
@@ -178,6 +181,8 @@ class SolidContacts(nn.Module):
 def _bounding_capsule(shape: Shape) -> tuple[np.ndarray, float, float]:
     """Around a shape: its axis in its link's frame, half the segment's length, its radius; of a plane, the normal."""
     rotation, size = rotation_of(shape.frame.quaternion), shape.size
+    if shape.kind == "mesh":
+        return rotation[:, 2], 0.0, float(np.linalg.norm(shape.vertices, axis=-1).max())
     if shape.kind in ("plane", "sphere"):
         return rotation[:, 2], 0.0, size[0] * (shape.kind == "sphere")
     if shape.kind in ("capsule", "cylinder"):
@@ -230,6 +235,22 @@ def _contacts_of(
     return sample, pair, distance, position, np.where(ordered, -1.0, 1.0)[:, None] * normal
 
 
+def _geom_frames(shapes: tuple[Shape, ...], pairs: tuple[Pair, ...]) -> tuple[Tensor, Tensor]:
+    """Where in their links MuJoCo has the geoms of `_collision_model`, `(shapes, 3, 1)` and `(shapes, 3, 3)`.
+
+    It moves the frame of a mesh to the middle of its mass, and turns it to its axes.
+    """
+    places, turns = np.zeros((len(shapes), 3, 1)), np.zeros((len(shapes), 3, 3))
+    meshes = [index for index, shape in enumerate(shapes) if shape.kind == "mesh"]
+    model = _collision_model(shapes, pairs) if meshes and pairs else None
+    for index, shape in enumerate(shapes):
+        turns[index], places[index, :, 0] = rotation_of(shape.frame.quaternion), shape.frame.position
+        if model is not None and shape.kind == "mesh":
+            places[index, :, 0] += turns[index] @ model.geom_pos[index]
+            turns[index] = turns[index] @ rotation_of(model.geom_quat[index])
+    return torch.from_numpy(places), torch.from_numpy(turns)
+
+
 @functools.lru_cache(maxsize=16)
 def _collision_model(shapes: tuple[Shape, ...], pairs: tuple[Pair, ...]) -> mujoco.MjModel:
     """The shapes alone, each on a body of its own, of which only these pairs collide."""
@@ -237,7 +258,10 @@ def _collision_model(shapes: tuple[Shape, ...], pairs: tuple[Pair, ...]) -> mujo
     spec.memory = _ARENA
     for index, shape in enumerate(shapes):
         body = spec.worldbody.add_body(name=str(index), mocap=True)
-        body.add_geom(name=str(index), type=_GEOMS[shape.kind], size=shape.size, contype=0, conaffinity=0)
+        geom = body.add_geom(name=str(index), type=_GEOMS[shape.kind], size=shape.size, contype=0, conaffinity=0)
+        if shape.kind == "mesh":
+            spec.add_mesh(name=str(index), uservert=np.array(shape.vertices).flatten())
+            geom.meshname = str(index)
     for pair in pairs:
         spec.add_pair(geomname1=str(pair.first), geomname2=str(pair.second))
     return spec.compile()

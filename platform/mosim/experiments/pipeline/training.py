@@ -140,8 +140,7 @@ def _show(report: Report, progress: Progress, bars: list[TaskID], tracked: Track
         warn(
             f"the simulator predicts worse than persistence: its horizon error at 16 is {report.validation:.3g}, that "
             f"of persistence {report.persistence:.3g}. The training's messages above may explain why. Otherwise there "
-            "are too few data, or there are contacts that the simulator does not model (of boxes except on planes, "
-            "meshes, cylinders, ellipsoids)."
+            "are too few data, or there are contacts that the simulator does not model (of height fields)."
         )
 
 

@@ -42,6 +42,8 @@ def pseudo_inertia_of(shape: Shape, rounding: float = 0.0) -> np.ndarray:
     `rounding` is the share of its second moments that is spread over all directions.
     """
     first, second, third = shape.size
+    if shape.kind == "mesh":  # As the box that its size is half of, which has the mesh's moments.
+        return pseudo_inertia_of(shape.model_copy(update={"kind": "box"}), rounding)
     if shape.kind == "box":
         volume, moments = 8 * first * second * third, np.square(shape.size) / 3
     elif shape.kind == "ellipsoid":
