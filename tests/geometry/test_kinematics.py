@@ -43,7 +43,24 @@ _ELLIPSOIDS = """
   <contact><exclude body1="trunk" body2="arm"/></contact>
 </mujoco>
 """
-_MODELS = {"ball-chain": _BALL_CHAIN, "ellipsoids": _ELLIPSOIDS}
+# Contacts that begin before shapes touch; two shapes touch as an explicit pair alone, another two as one too.
+_MARGINS = """
+<mujoco>
+  <worldbody>
+    <geom name="floor" type="plane" size="5 5 1" pos="0 0 -.3" margin="0.03"/>
+    <body><freejoint/><geom name="rod" type="capsule" size=".1 .3" margin="0.05" gap="0.02"/></body>
+    <body><freejoint/><geom name="ball" type="sphere" size=".2" margin="0.04"/></body>
+    <body><freejoint/><geom name="ghost" type="sphere" size=".2" contype="0" conaffinity="0"/></body>
+    <body><freejoint/><geom name="egg" type="ellipsoid" size=".3 .2 .1" contype="2" conaffinity="0"/></body>
+  </worldbody>
+  <contact>
+    <pair geom1="ghost" geom2="rod" condim="1" margin="0.08" gap="0.01"/>
+    <pair geom1="rod" geom2="ball" condim="3" margin="0.02"/>
+    <pair geom1="egg" geom2="floor" condim="3" margin="0.07"/>
+  </contact>
+</mujoco>
+"""
+_MODELS = {"ball-chain": _BALL_CHAIN, "ellipsoids": _ELLIPSOIDS, "margins": _MARGINS}
 
 
 def _model(task: str) -> mujoco.MjModel:
@@ -123,7 +140,9 @@ def test_a_system_without_contacts_or_limits_has_none():
     assert not any(joint.limited for joint in read_facts(model, "hopper").joints)
 
 
-@pytest.mark.parametrize("task", ["hopper-hop", "humanoid-walk", "walker-run", "ball_in_cup-catch", "ellipsoids"])
+@pytest.mark.parametrize(
+    "task", ["hopper-hop", "humanoid-walk", "walker-run", "ball_in_cup-catch", "ellipsoids", "margins"]
+)
 def test_contacts_and_their_friction_pyramids_are_mujocos(task):
     model, random = _model(task), np.random.default_rng(0)
     model.opt.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
@@ -137,16 +156,17 @@ def test_contacts_and_their_friction_pyramids_are_mujocos(task):
         poses = kinematics.poses(torch.tensor(data.qpos))
         found = gaps(poses)
         closed = (found.distance < 0).nonzero().flatten()
-        assert len(closed) == data.ncon
+        pushing = [contact for contact in data.contact if contact.exclude == 0]  # The others are in a gap.
+        assert len(closed) == len(pushing)
         rows = (
             contact_frames(found.normal, found.tangent)
             @ jacobians(poses, found.position, jacobians.moves[gaps.first] - jacobians.moves[gaps.second]).mT
         )
-        for contact in data.contact:
+        for contact in pushing:
             offset = (found.position - torch.tensor(contact.pos)).norm(dim=-1)
             gap = int(closed[offset[closed].argmin()])
             assert offset[gap] < 1e-4
-            assert abs(found.distance[gap].item() - contact.dist) < 1e-5
+            assert abs(found.distance[gap].item() - (contact.dist - contact.includemargin)) < 1e-5
             assert bool(gaps.friction[gap]) == (contact.dim > 1)
             normal, *sideways = rows[gap].numpy()
             edges = [normal + sign * contact.friction[0] * row for row in sideways for sign in (1, -1)]

@@ -28,10 +28,10 @@ HEAP = """
   <asset><mesh name="stone" vertex="0 0 0 .5 0 0 0 .4 0 0 0 .3 .3 .3 .3 .2 .1 .1"/></asset>
   <worldbody>
     <geom name="floor" type="plane" size="5 5 1" pos="0 0 -1"/>
-    <geom name="wall" type="box" size=".1 1 1" pos="-.8 0 0" euler="0 0 20"/>
+    <geom name="wall" type="box" size=".1 1 1" pos="-.8 0 0" euler="0 0 20" margin=".03" gap=".01"/>
     <body><freejoint/><geom name="box" type="box" size=".1 .2 .4"/></body>
     <body><freejoint/><geom name="flat" type="ellipsoid" size=".3 .1 .2" pos=".1 0 0" euler="20 0 0"/></body>
-    <body><freejoint/><geom name="can" type="cylinder" size=".2 .1"/></body>
+    <body><freejoint/><geom name="can" type="cylinder" size=".2 .1" margin=".02"/></body>
     <body><freejoint/><geom name="rod" type="capsule" size=".05 .4" euler="0 40 0"/></body>
     <body><freejoint/><geom name="stone" type="mesh" mesh="stone" pos="-.1 0 .1" euler="0 30 0"/></body>
     <body><freejoint/><geom name="ball" type="sphere" size=".2"/></body>
@@ -104,7 +104,7 @@ def test_nothing_touches_that_is_apart() -> None:
             pair = frozenset(model.geom(geom).name for geom in contact.geom)
             if pair in touched:
                 touched[pair] += 1
-                assert distances[pair] < contact.dist + 1e-5
+                assert distances[pair] < contact.dist - contact.includemargin + 1e-5
         for pair, distance in distances.items():
             apart[pair] += distance > 0
     assert min(touched.values()) > 5
@@ -124,8 +124,10 @@ def test_contacts_are_mujocos() -> None:
         mujoco.mj_forward(model, data)
         states.append(data.qpos.copy())
         for contact in data.contact:
-            first, second = (model.geom(geom).name for geom in contact.geom)
-            expected.append((state, first, second, *contact.pos, contact.dist, *contact.frame[:3]))
+            if contact.exclude == 0:  # The others are in a gap.
+                first, second = (model.geom(geom).name for geom in contact.geom)
+                depth = contact.dist - contact.includemargin
+                expected.append((state, first, second, *contact.pos, depth, *contact.frame[:3]))
     looked_at = [{names[pair.first], names[pair.second]} for pair in solids.pairs]
     expected = sorted(row for row in expected if {row[1], row[2]} in looked_at)
     sample, pair, gaps = solids.touching(kinematics.poses(torch.from_numpy(np.array(states))))

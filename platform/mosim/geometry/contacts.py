@@ -41,7 +41,7 @@ class GapNumbers(NamedTuple):
 
 
 class ContactGaps(nn.Module):
-    """Every gap between shapes that MuJoCo lets collide; matches its contacts.
+    """Every gap between shapes that MuJoCo lets collide; matches its contacts, distances less their margin.
 
     Ends of capsules, spheres, corners of boxes and ellipsoids over planes fixed to the world come first; then pairs of
     spheres and capsules, at their closest points. Other pairs of shapes are those of
@@ -86,8 +86,10 @@ class ContactGaps(nn.Module):
             normal @ np.array(plane.frame.position) for normal, (_, _, _, plane) in zip(normals, floor, strict=True)
         ]
         buffer(self, "_floor_normal", np.array(normals).reshape(-1, 3))
-        buffer(self, "_floor_height", np.array(heights))
-        buffer(self, "_floor_radius", np.array([_radius(shape) for _, shape, _, _ in floor]))
+        # Half of a margin on either side moves no contact, and the gap closes that much earlier.
+        margins = np.array([0.5 * pair.margin for pair, _, _, _ in floor])
+        buffer(self, "_floor_height", np.array(heights) + margins)
+        buffer(self, "_floor_radius", np.array([_radius(shape) for _, shape, _, _ in floor]) + margins)
         axes = [rotation_of(shape.frame.quaternion)[:, 2:] * (shape.kind == "capsule") for _, shape, _, _ in floor]
         buffer(self, "_floor_axis", np.array(axes).reshape(-1, 3, 1))
         index_buffer(self, "_floor_links", [shape.frame.link % (world + 1) for _, shape, _, _ in floor])
@@ -106,11 +108,12 @@ class ContactGaps(nn.Module):
         index_buffer(self, "_pair_first", [rounds.index(pair.first) for pair in pairs])
         index_buffer(self, "_pair_second", [rounds.index(pair.second) for pair in pairs])
         touching = [(skeleton.shapes[pair.first], skeleton.shapes[pair.second]) for pair in pairs]
-        radii = [[first.size[0], second.size[0]] for first, second in touching]
-        buffer(self, "_pair_radii", np.array(radii).reshape(-1, 2))
+        radii = np.array([[first.size[0], second.size[0]] for first, second in touching]).reshape(-1, 2)
+        margins = np.array([pair.margin for pair in pairs])
+        buffer(self, "_pair_radii", radii + 0.5 * margins[:, None])
 
-        reach = [_reach(first) + _reach(second) + _SLACK for first, second in touching]
-        buffer(self, "_pair_reach", np.array(reach))
+        reach = np.array([_reach(first) + _reach(second) for first, second in touching]) + margins + _SLACK
+        buffer(self, "_pair_reach", reach)
 
         # Products of matrices give points' heights over planes, and one coordinate of shapes' middles and segments.
         upright, of_heights = np.zeros((len(floor), 3, world + 1)), np.zeros((len(floor), 3, 3, world + 1))

@@ -93,11 +93,13 @@ class Pair(Frozen):
     Attributes:
       first, second: indices into the skeleton's shapes.
       condim: MuJoCo's dimension of their contacts; 1 is without friction.
+      margin: the distance in metres at which contacts begin to push. MuJoCo's `gap` only lets it list them earlier.
     """
 
     first: int
     second: int
     condim: int
+    margin: float = 0.0
 
 
 class Skeleton(Frozen):
@@ -135,23 +137,49 @@ def read_skeleton(model: mujoco.MjModel) -> Skeleton:
             links.append(_read_link(model, joint, link, position, quaternion))
             link, position, quaternion = len(links) - 1, np.zeros(3), _IDENTITY
         frames.append((link, position, quaternion))
+    explicit = _explicit_pairs(model)
+    paired = {geom for pair in explicit for geom in pair}
     solid = [
-        geom for geom in range(model.ngeom) if int(model.geom_type[geom]) in _SHAPE_KINDS and _collides(model, geom)
+        geom
+        for geom in range(model.ngeom)
+        if int(model.geom_type[geom]) in _SHAPE_KINDS and (geom in paired or _collides(model, geom))
     ]
     return Skeleton(
         links=tuple(links),
         bodies=tuple(_frame(model.body(body).name, frames[body]) for body in range(1, model.nbody)),
         shapes=tuple(_read_shape(model, geom, frames) for geom in solid),
         pairs=tuple(
-            Pair(first=first, second=second, condim=_condim(model, solid[first], solid[second]))
+            pair
             for first in range(len(solid))
             for second in range(first + 1, len(solid))
-            if _may_touch(model, solid[first], solid[second])
+            if (pair := _read_pair(model, solid, first, second, explicit))
         ),
         elliptic=model.opt.cone == mujoco.mjtCone.mjCONE_ELLIPTIC,
         tendons=read_tendons(model),
         couplings=read_couplings(model),
     )
+
+
+def _explicit_pairs(model: mujoco.MjModel) -> dict[tuple[int, int], int]:
+    """Which of the model's explicit pairs two geoms are, the lower one first."""
+    ends = zip(model.pair_geom1.tolist(), model.pair_geom2.tolist(), strict=True)
+    return {(min(geoms), max(geoms)): index for index, geoms in enumerate(ends)}
+
+
+def _read_pair(
+    model: mujoco.MjModel, solid: list[int], first: int, second: int, explicit: dict[tuple[int, int], int]
+) -> Pair | None:
+    """Two of the solid geoms; None where they cannot collide. An explicit pair's own numbers count, and no mask."""
+    if model.opt.disableflags & (mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT):
+        return None
+    geoms = solid[first], solid[second]
+    if (index := explicit.get(geoms)) is not None:
+        margin = float(model.pair_margin[index])
+        return Pair(first=first, second=second, condim=int(model.pair_dim[index]), margin=margin)
+    if not _may_touch(model, *geoms):
+        return None
+    margin = float(model.geom_margin[list(geoms)].sum())
+    return Pair(first=first, second=second, condim=_condim(model, *geoms), margin=margin)
 
 
 def _read_link(model: mujoco.MjModel, joint: int, parent: int, position: np.ndarray, quaternion: np.ndarray) -> Link:
@@ -223,9 +251,7 @@ def _collides(model: mujoco.MjModel, geom: int) -> bool:
 
 
 def _may_touch(model: mujoco.MjModel, first: int, second: int) -> bool:
-    """MuJoCo's own rules: contacts on at all, masks, welded bodies, a parent and its child, excluded pairs."""
-    if model.opt.disableflags & (mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT):
-        return False
+    """MuJoCo's own rules: masks, welded bodies, a parent and its child, excluded pairs."""
     masks = (model.geom_contype[first] & model.geom_conaffinity[second]) or (
         model.geom_contype[second] & model.geom_conaffinity[first]
     )

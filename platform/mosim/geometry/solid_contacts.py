@@ -38,6 +38,8 @@ class SolidContacts(nn.Module):
     contacts, one state after the other and on the CPU. How deep they are and where they are has a gradient by the
     poses; the direction of their normal has none.
 
+    Distances are less the margin of their pair.
+
     Attributes:
       size: how many pairs there are.
       pairs: of which two shapes each is; those with a plane come first.
@@ -56,6 +58,7 @@ class SolidContacts(nn.Module):
     _axis: Tensor
     _radius: Tensor
     _half_length: Tensor
+    _margin: Tensor
     _reach: Tensor
     _of_origins: Tensor
     _of_rotations: Tensor
@@ -96,7 +99,9 @@ class SolidContacts(nn.Module):
         buffer(self, "_of_origins", of_origins)
         buffer(self, "_of_rotations", of_rotations.reshape(len(shapes), 3 * world + 3))
         reach = [sum(bounds[shape][1] + bounds[shape][2] for shape in (pair.first, pair.second)) for pair in between]
-        buffer(self, "_reach", np.array(reach) + _ROUNDING)
+        margins = np.array([pair.margin for pair in self.pairs])
+        buffer(self, "_margin", margins)
+        buffer(self, "_reach", np.array(reach) + margins[len(with_plane) :] + _ROUNDING)
 
     def touching(self, poses: Poses) -> tuple[Tensor, Tensor, Gaps]:
         """Every contact, of `poses` of one leading dimension; a pair may have several.
@@ -114,7 +119,7 @@ class SolidContacts(nn.Module):
             found = _contacts_of(self._shapes, self.pairs, position.numpy(), rotation.numpy())
         sample, pair = (torch.from_numpy(part).to(states.device) for part in found[:2])
         distance, position, normal = (torch.from_numpy(part).to(poses.position) for part in found[2:])
-        sample = states[sample]
+        distance, sample = distance - self._margin[pair], states[sample]
         return sample, pair, self._moving(poses, sample, pair, Gaps(distance, position, normal, 0 * normal))
 
     def _near(self, poses: Poses) -> Tensor:
@@ -123,7 +128,8 @@ class SolidContacts(nn.Module):
         if len(self._plane):
             middles = self._middles(poses)
             rotation = poses.rotation.index_select(-3, self._links)
-            near |= (self._over_planes(middles, (rotation @ self._axis).squeeze(-1)) < _ROUNDING).any(-1)
+            height = self._over_planes(middles, (rotation @ self._axis).squeeze(-1))
+            near |= (height < self._margin[: len(self._plane)] + _ROUNDING).any(-1)
         if len(self._one):
             position, rotation = batch_last(poses)
             middles = self._of_origins @ position + self._of_rotations @ rotation.flatten(1, 2)
@@ -139,7 +145,7 @@ class SolidContacts(nn.Module):
                 segments += [middles[:, shapes, sample].mT - half, 2 * half]
             apart = torch.linalg.vector_norm(closest_points(*segments)[1], dim=-1)
             radii = self._radius[self._one[pair]] + self._radius[self._other[pair]]
-            near[sample[apart < radii + _ROUNDING]] = True
+            near[sample[apart < radii + self._margin[len(self._plane) + pair] + _ROUNDING]] = True
         return near.nonzero().squeeze(-1)
 
     def _moving(self, poses: Poses, sample: Tensor, pair: Tensor, gaps: Gaps) -> Gaps:
@@ -159,7 +165,7 @@ class SolidContacts(nn.Module):
         """By what bounds shapes, `(batch, size)`, in metres; shapes at a positive distance do not touch."""
         axes = (poses.rotation.index_select(-3, self._links) @ self._axis).squeeze(-1)
         middles = self._middles(poses)
-        return torch.cat([self._over_planes(middles, axes), self._between(middles, axes)], dim=-1)
+        return torch.cat([self._over_planes(middles, axes), self._between(middles, axes)], dim=-1) - self._margin
 
     def _over_planes(self, middles: Tensor, axes: Tensor) -> Tensor:
         normal, axis = axes[..., self._plane, :], axes[..., self._over, :]
@@ -263,5 +269,5 @@ def _collision_model(shapes: tuple[Shape, ...], pairs: tuple[Pair, ...]) -> mujo
             spec.add_mesh(name=str(index), uservert=np.array(shape.vertices).flatten())
             geom.meshname = str(index)
     for pair in pairs:
-        spec.add_pair(geomname1=str(pair.first), geomname2=str(pair.second))
+        spec.add_pair(geomname1=str(pair.first), geomname2=str(pair.second), margin=pair.margin)
     return spec.compile()
