@@ -9,7 +9,7 @@ import torch
 
 from mosim.geometry import ContactGaps
 from mosim.models import NeuralSimulator, Statistics, fit_constraints, identify
-from mosim.models.mosim.constraints.compliance import FRICTION, WEIGHT, Compliance, Impedances
+from mosim.models.mosim.constraints.compliance import FRICTION, SHAPE, WEIGHT, Compliance, Impedances
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 from mosim.robots import System
 from mosim.tasks import load_system, load_task
@@ -95,6 +95,24 @@ def test_a_number_that_is_never_seen_is_that_of_all() -> None:
     rarely = own[:, WEIGHT + 1 : FRICTION].abs().amax(-1).argmin()
     assert own[rarely, WEIGHT + 1 :].abs().max() < 1e-4
     assert own[rarely, WEIGHT] != 0.0  # Its weight is what the masses say.
+
+
+def test_of_noisy_steps_no_shape_is_found_whatever_was_before() -> None:
+    task = load_task("hopper-hop")
+    rows = transitions(task, episodes=2, steps=200)
+    simulator = with_true_masses(task, Statistics.of(task.facts, rows[0].numpy(), rows[2].numpy()))
+    constraints = simulator.predictor.constraints
+    assert constraints is not None
+    assert constraints.contacts is not None
+    compliance = constraints.contacts.compliance
+    fit_constraints(simulator, *rows)
+    with torch.no_grad():
+        compliance.shared[SHAPE] += 0.3
+    fit = fit_constraints(simulator, *rows, noisy=True)
+    assert fit.after < fit.before
+    assert not bool(compliance.shared[SHAPE].any())
+    assert not bool(compliance.own[:, SHAPE].any())
+    assert bool((compliance.own[:, FRICTION] != 0).any())
 
 
 def test_without_a_contact_nothing_is_fitted() -> None:

@@ -95,8 +95,9 @@ def test_contacts_that_noise_hides_do_not_bias_masses() -> None:
     simulator = NeuralSimulator(facts, CONFIG, data.statistics)
     found = solve(simulator, ("predictor",), training, validation_error)
     assert "; where nothing pushes, masses and joint forces by least squares on " in found
-    _, together, _, apart = errors
+    _, together, _, apart, *_ = errors
     assert apart < 0.2 * together
+    assert "; and all of their numbers: constraints by least squares on " in found
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.05])

@@ -42,7 +42,7 @@ def solve(
     Returns:
       What was found, a sentence.
     """
-    found: list[str | None] = []
+    found: list[str] = []
     fits: list[Callable[[], str | None]] = []
     if model.predictor.constrained:
         fits = [partial(_fit_constraints, model, training)]
@@ -52,15 +52,23 @@ def solve(
         found.append(str(masses))
         if not masses.exact:
             steps, least = NoisySteps(model, training), _EQUATIONS * masses.parameters
-            fits = [partial(_fit_together, model, steps), partial(_fit_apart, model, steps, least)]
-    found.extend(_undone_if_worse(fit, model, validation_error) for fit in fits)
-    return f"{'; '.join(part for part in found if part)}."
+            fits = [
+                partial(_fit_together, model, steps),
+                partial(_fit_apart, model, steps, least),
+                partial(_fit_details, model, steps),
+            ]
+    for fit in fits:
+        said = _undone_if_worse(fit, model, validation_error)
+        if said is None:
+            break
+        found.append(said)
+    return f"{'; '.join(found)}."
 
 
 def _undone_if_worse(
     fit: Callable[[], str | None], model: NeuralSimulator, validation_error: Callable[[], float]
 ) -> str | None:
-    """What a fit found; None where it was not for these data."""
+    """What a fit found; None where neither it nor those after it are for these data."""
     before = validation_error()
     weights = {name: weight.clone() for name, weight in model.state_dict().items()}
     with _on_cpu(model):
@@ -95,6 +103,7 @@ def _fit_apart(model: NeuralSimulator, noisy: NoisySteps, least: int) -> str | N
     """Masses and joint forces where nothing pushes, then contacts and limits; None with fewer equations than `least`.
 
     How deep a contact is, noise hides most: forces that contacts and limits should have had would bias the masses.
+    For the same reason, the constraints' stiffness has the shape that it had before training.
     """
     steps = noisy.seen_by(model)
     free = steps.of(untouched(model, steps))
@@ -103,7 +112,14 @@ def _fit_apart(model: NeuralSimulator, noisy: NoisySteps, least: int) -> str | N
     masses = f"where nothing pushes, {fit_steps(model, *free.transitions)}"
     if not model.predictor.constrained:
         return masses
-    return f"{masses}; then {fit_constraints(model, *noisy.seen_by(model).transitions)}"
+    return f"{masses}; then {fit_constraints(model, *noisy.seen_by(model).transitions, noisy=True)}"
+
+
+def _fit_details(model: NeuralSimulator, noisy: NoisySteps) -> str | None:
+    """All numbers of contacts and limits, of which noise may tell some wrongly; None where there are none."""
+    if not model.predictor.constrained:
+        return None
+    return f"and all of their numbers: {fit_constraints(model, *noisy.seen_by(model).transitions)}"
 
 
 def _transitions(

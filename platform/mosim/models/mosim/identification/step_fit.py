@@ -82,7 +82,9 @@ class StepFit(NamedTuple):
 
 
 @single_threaded
-def fit_constraints(simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_states: Tensor) -> StepFit:
+def fit_constraints(
+    simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_states: Tensor, noisy: bool = False
+) -> StepFit:
     """Gives a simulator's contacts, limits and couplings the numbers that explain single physics steps best.
 
     Args:
@@ -90,11 +92,12 @@ def fit_constraints(simulator: NeuralSimulator, states: Tensor, actions: Tensor,
       states: `(n, nq + nv)`, raw; those in which nothing acts say nothing.
       actions: `(n, nu)`, in actuator units.
       next_states: `(n, nq + nv)`: a physics step later.
+      noisy: whether to find only what noise hides least: stiffness and damping that all share, and friction.
 
     Raises:
       TypeError: the predictor is not an articulated one.
     """
-    return _fit(simulator, _Problem(simulator, states, actions, next_states, mechanics=False))
+    return _fit(simulator, _Problem(simulator, states, actions, next_states, mechanics=False, noisy=noisy))
 
 
 @single_threaded
@@ -176,9 +179,15 @@ class _Problem:
     """
 
     def __init__(
-        self, simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_states: Tensor, mechanics: bool
+        self,
+        simulator: NeuralSimulator,
+        states: Tensor,
+        actions: Tensor,
+        next_states: Tensor,
+        mechanics: bool,
+        noisy: bool = False,
     ) -> None:
-        self.mechanics = mechanics
+        self.mechanics, self._noisy = mechanics, noisy
         predictor, parts = _articulated(simulator), _constrained_parts(simulator)
         self.constraints = sum(len(part.compliance.own) for part in parts)
         weights = sum(weight.numel() for weight in _mechanical_weights(predictor)) if mechanics else 0
@@ -210,7 +219,8 @@ class _Problem:
         self._sizes = [len(learned), len(shared), NUMBERS * self.seen]
         self.expected = torch.cat([learned, shared, self._unseen[self._seen].flatten()])
         self.start = self.expected
-        if any(bool(part.compliance.own[:, WEIGHT].any()) for part in parts):  # They were fitted before.
+        fitted = any(bool(part.compliance.own[:, WEIGHT].any()) for part in parts)
+        if fitted and not noisy:  # Or else, what noise hides stays as it was before any fit.
             own = torch.cat([part.compliance.own.detach() for part in parts]).double()[self._seen]
             of_all = torch.cat([part.compliance.shared.detach() for part in parts]).double()
             self.start = torch.cat([learned, of_all, own.flatten()])
@@ -231,11 +241,13 @@ class _Problem:
         together = self._looked_for(FRICTION)
         before = together.clone()
         before[self._sizes[0] : sum(self._sizes[:2])].view(-1, NUMBERS)[:, SHAPE] = False
-        return [[before, together], [together]]
+        return [[before]] if self._noisy else [[before, together], [together]]
 
     def further(self) -> list[Tensor]:
         """Which are looked for if transitions stay unexplained."""
-        return [] if self.mechanics else [self._looked_for(FRICTION, WEIGHT), self._looked_for(slice(None))]
+        return (
+            [] if self.mechanics or self._noisy else [self._looked_for(FRICTION, WEIGHT), self._looked_for(slice(None))]
+        )
 
     def _looked_for(self, *columns: int | slice) -> Tensor:
         """All that constraints share, and such numbers of their own."""
