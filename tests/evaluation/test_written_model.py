@@ -204,3 +204,32 @@ def test_a_model_whose_meshes_are_gone_is_not_written(robot: System, tmp_path: P
     with pytest.raises(MosimError, match=r"hull\.obj"):
         write_learned(tmp_path / "robot.xml", simulator, predictor_of(simulator).mechanics(), system)
     assert not (tmp_path / "robot.xml").exists()
+
+
+def test_meshes_that_collide_are_written_though_their_frames_are_computed_anew(tmp_path: Path) -> None:
+    path = tmp_path / "stone.xml"
+    path.write_text(
+        """
+        <mujoco>
+          <asset>
+            <mesh name="stone" vertex="-.1 -.1 -.08 .12 -.1 -.08 0 .1 -.08 0 0 .12 .1 .05 .05"/>
+            <mesh name="chip" vertex="-.02 .01 -.07 .1 -.03 -.02 .01 .13 -.04 .03 .02 .11"/>
+          </asset>
+          <worldbody>
+            <geom type="plane" size="5 5 1"/>
+            <body><freejoint/><geom type="mesh" mesh="stone"/><geom type="mesh" mesh="chip" pos=".1 .2 0"/></body>
+          </worldbody>
+        </mujoco>
+        """
+    )
+    system = load_system(str(path))
+    assert [shape.kind for shape in system.facts.skeleton.shapes] == ["plane", "mesh", "mesh"]
+    simulator = with_numbers(system, mjcf_mechanics(system).mechanics)
+    written = write_learned(tmp_path / "out.xml", simulator, predictor_of(simulator).mechanics(), system)
+    skeleton = written.system.facts.skeleton
+    assert skeleton.is_alike(system.facts.skeleton)
+    stone = skeleton.shapes[1]
+    longer = stone.model_copy(update={"vertices": ((0.2, 0.0, 0.0), *stone.vertices[1:])})
+    assert not skeleton.is_alike(
+        skeleton.model_copy(update={"shapes": (skeleton.shapes[0], longer, skeleton.shapes[2])})
+    )

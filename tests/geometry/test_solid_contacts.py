@@ -147,6 +147,26 @@ def test_contacts_are_mujocos() -> None:
     assert off.max() < 0.02
 
 
+def test_pairs_within_a_distance_are_those_that_mujoco_finds_with_such_a_margin() -> None:
+    model = mujoco.MjModel.from_xml_string(HEAP)
+    wide = mujoco.MjModel.from_xml_string(HEAP)
+    wide.geom_margin[:] += 0.05  # Two geoms' margins add up.
+    data, random, skeleton = mujoco.MjData(wide), np.random.default_rng(2), read_skeleton(model)
+    kinematics, solids = Kinematics(skeleton, torch.float64).double(), SolidContacts(skeleton).double()
+    names = [shape.frame.name for shape in skeleton.shapes]
+    pairs = [frozenset((names[pair.first], names[pair.second])) for pair in solids.pairs]
+    agreed = 0
+    for _ in range(100):
+        mujoco.mj_resetData(wide, data)
+        mujoco.mj_integratePos(wide, data.qpos, random.normal(size=wide.nv), 0.6)
+        mujoco.mj_forward(wide, data)
+        found = solids.within(kinematics.poses(torch.from_numpy(data.qpos.copy()).unsqueeze(0)), 0.1)[0]
+        pushing = [contact for contact in data.contact if contact.exclude == 0]
+        wanted = {frozenset(model.geom(geom).name for geom in contact.geom) for contact in pushing} & set(pairs)
+        agreed += {pairs[place] for place in found.nonzero().flatten().tolist()} == wanted
+    assert agreed >= 98  # MuJoCo's search is for 1e-6 metres.
+
+
 def test_depths_have_mujocos_gradient() -> None:
     model = mujoco.MjModel.from_xml_string(BLOCKS)
     skeleton = read_skeleton(model)

@@ -142,7 +142,7 @@ class ContactGaps(nn.Module):
     def forward(self, poses: Poses) -> Gaps:
         """All gaps of `poses`."""
         parts = [self._over_floor(poses)] if self.floors else []
-        if self.size > self.floors:
+        if self.size > self.floors or not parts:
             parts.append(self._between(poses))
         if len(parts) == 1:
             return parts[0]
@@ -174,7 +174,8 @@ class ContactGaps(nn.Module):
         Returns:
           For each closed gap its index in the batch and among the gaps, both `(closed,)`; gaps over planes come first.
         """
-        sample, gap = [], []
+        none = poses.position.new_zeros(0, dtype=torch.long)
+        sample, gap = [none], [none]
         position, rotation = batch_last(poses)
         if self.floors:
             height = torch.addmm(self._upright @ position.flatten(0, 1), self._of_heights, rotation.flatten(0, 2))
@@ -266,7 +267,8 @@ class ContactGaps(nn.Module):
         return lowest_points(rotation @ self._semi_axes[self._ellipsoids], self._floor_normal[self._ellipsoids])
 
     def _between(self, poses: Poses) -> Gaps:
-        start, end = self._ends(poses).split(self._rounds, dim=-2)
+        ends = self._ends(poses)
+        start, end = ends[..., : self._rounds, :], ends[..., self._rounds :, :]
         along = end - start
         first, second = self._pair_first, self._pair_second
         return segment_gaps(

@@ -1,5 +1,6 @@
 """A robot's geometry, read from its MuJoCo model: links, shapes, which of these can touch, and joints' couplings."""
 
+import math
 from typing import Literal, get_args
 
 import mujoco
@@ -16,6 +17,9 @@ WORLD = -1
 """The parent of a link that hangs on nothing, and the body that stands still."""
 
 _IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
+
+_ROUNDING = 1e-9
+"""By which numbers of one geometry, compiled twice, may differ: MuJoCo computes the frames of meshes each time."""
 
 ShapeKind = Literal["plane", "sphere", "capsule", "box", "ellipsoid", "cylinder", "mesh"]
 
@@ -122,6 +126,20 @@ class Skeleton(Frozen):
     elliptic: bool = False
     tendons: tuple[FixedTendon, ...] = Field(default=())
     couplings: tuple[Coupling, ...] = Field(default=())
+
+    def is_alike(self, other: "Skeleton") -> bool:
+        """Whether both are the same geometry, but for rounding."""
+        return _alike(self.model_dump(), other.model_dump())
+
+
+def _alike(ours: object, theirs: object) -> bool:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return ours.keys() == theirs.keys() and all(_alike(value, theirs[key]) for key, value in ours.items())
+    if isinstance(ours, list | tuple) and isinstance(theirs, list | tuple):
+        return len(ours) == len(theirs) and all(map(_alike, ours, theirs))
+    if isinstance(ours, float) and isinstance(theirs, float):
+        return math.isclose(ours, theirs, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
+    return ours == theirs
 
 
 def read_skeleton(model: mujoco.MjModel) -> Skeleton:

@@ -110,17 +110,29 @@ class SolidContacts(nn.Module):
           For each contact its index in the batch and among the pairs, both `(n,)`, and where it is, `(n,)`.
         """
         with torch.no_grad():
-            states = self._near(poses)
-            links = self._links.cpu()
-            position = poses.position[states].cpu().double()[:, links]
-            rotation = poses.rotation[states].cpu().double()[:, links]
-            position = position + (rotation @ self._places).squeeze(-1)
-            rotation = (rotation @ self._turns).flatten(2)
-            found = _contacts_of(self._shapes, self.pairs, position.numpy(), rotation.numpy())
+            sample, pair, gaps = self._found(poses, self._near(poses))
+        return sample, pair, self._moving(poses, sample, pair, gaps)
+
+    @torch.no_grad()
+    def within(self, poses: Poses, distance: float) -> Tensor:
+        """Which pairs are closer than a distance in metres, `(batch, size)`, of `poses` of one leading dimension."""
+        near = self.distances_at_least(poses) < distance
+        sample, pair, _ = self._found(poses, near.any(-1).nonzero().squeeze(-1), distance)
+        closer = torch.zeros_like(near)
+        closer[sample, pair] = True
+        return closer
+
+    def _found(self, poses: Poses, states: Tensor, earlier: float = 0.0) -> tuple[Tensor, Tensor, Gaps]:
+        """Contacts in some states as `touching` has them, those included that are so much farther apart, in metres."""
+        links = self._links.cpu()
+        position = poses.position[states].cpu().double()[:, links]
+        rotation = poses.rotation[states].cpu().double()[:, links]
+        position = position + (rotation @ self._places).squeeze(-1)
+        rotation = (rotation @ self._turns).flatten(2)
+        found = _contacts_of(self._shapes, self.pairs, position.numpy(), rotation.numpy(), earlier)
         sample, pair = (torch.from_numpy(part).to(states.device) for part in found[:2])
         distance, position, normal = (torch.from_numpy(part).to(poses.position) for part in found[2:])
-        distance, sample = distance - self._margin[pair], states[sample]
-        return sample, pair, self._moving(poses, sample, pair, Gaps(distance, position, normal, 0 * normal))
+        return states[sample], pair, Gaps(distance - self._margin[pair], position, normal, 0 * normal)
 
     def _near(self, poses: Poses) -> Tensor:
         """States in which some pair may touch, `(n,)`; most are told by spheres around the shapes."""
@@ -201,7 +213,7 @@ def _bounding_capsule(shape: Shape) -> tuple[np.ndarray, float, float]:
 
 
 def _contacts_of(
-    shapes: tuple[Shape, ...], pairs: tuple[Pair, ...], positions: np.ndarray, rotations: np.ndarray
+    shapes: tuple[Shape, ...], pairs: tuple[Pair, ...], positions: np.ndarray, rotations: np.ndarray, earlier: float
 ) -> tuple[np.ndarray, ...]:
     """What MuJoCo's collision detection finds.
 
@@ -210,6 +222,7 @@ def _contacts_of(
       pairs: of those that are looked at.
       positions: of shapes' middles, `(states, shapes, 3)`.
       rotations: `(states, shapes, 9)`.
+      earlier: metres that are added to each margin.
 
     Returns:
       Of each contact the state, the pair, the distance, the position and the normal, which opens it for the first.
@@ -218,7 +231,7 @@ def _contacts_of(
     nothing = (none, none, np.zeros(0), np.zeros((0, 3)), np.zeros((0, 3)))
     if not len(positions):
         return nothing
-    model = _collision_model(shapes, pairs)
+    model = _collision_model(shapes, pairs, earlier)
     data = mujoco.MjData(model)
     places = {(pair.first, pair.second): place for place, pair in enumerate(pairs)}
     counts, parts = [], []
@@ -258,7 +271,7 @@ def _geom_frames(shapes: tuple[Shape, ...], pairs: tuple[Pair, ...]) -> tuple[Te
 
 
 @functools.lru_cache(maxsize=16)
-def _collision_model(shapes: tuple[Shape, ...], pairs: tuple[Pair, ...]) -> mujoco.MjModel:
+def _collision_model(shapes: tuple[Shape, ...], pairs: tuple[Pair, ...], earlier: float = 0.0) -> mujoco.MjModel:
     """The shapes alone, each on a body of its own, of which only these pairs collide."""
     spec = mujoco.MjSpec()
     spec.memory = _ARENA
@@ -269,5 +282,5 @@ def _collision_model(shapes: tuple[Shape, ...], pairs: tuple[Pair, ...]) -> mujo
             spec.add_mesh(name=str(index), uservert=np.array(shape.vertices).flatten())
             geom.meshname = str(index)
     for pair in pairs:
-        spec.add_pair(geomname1=str(pair.first), geomname2=str(pair.second), margin=pair.margin)
+        spec.add_pair(geomname1=str(pair.first), geomname2=str(pair.second), margin=pair.margin + earlier)
     return spec.compile()

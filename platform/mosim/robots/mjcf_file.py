@@ -89,7 +89,8 @@ def write_mjcf(spec: mujoco.MjSpec, system: System, path: Path, comment: str) ->
         except MosimError as error:
             raise MosimError(f"{path} is not written, since MuJoCo cannot load it: {_line(error)}") from None
         ours, theirs = written.facts, system.facts
-        if ours.skeleton != theirs.skeleton or [each for each in ours.differences(theirs) if "constants" not in each]:
+        odd = [each for each in ours.differences(theirs) if "constants" not in each]
+        if odd or not ours.skeleton.is_alike(theirs.skeleton):
             raise MosimError(
                 f"{path} is not written, since MuJoCo's copy of {system.source} has a different geometry from the "
                 "original."

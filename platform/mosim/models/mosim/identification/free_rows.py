@@ -22,8 +22,7 @@ class FreeRows(nn.Module):
     """The rows of a force balance in which no force of a contact or of a limit stands.
 
     A contact pushes the degrees of freedom that move one of its two links against the other, a limit those of its own
-    joint: all other rows hold as if there were none, even of a robot that stands. Shapes without a closed form of their
-    distance count as touching where what bounds them does.
+    joint: all other rows hold as if there were none, even of a robot that stands.
     """
 
     _moved: Tensor
@@ -55,7 +54,7 @@ class FreeRows(nn.Module):
         if self._gaps.size:
             free &= (self._gaps(poses).distance < _NEAR).to(self._moved) @ self._moved == 0
         if self._solids.size:
-            free &= (self._solids.distances_at_least(poses) < _NEAR).to(self._moved) @ self._moved_by_solids == 0
+            free &= self._solids.within(poses, _NEAR).to(self._moved) @ self._moved_by_solids == 0
         angle = qpos[:, self._qpos]
         free[:, self._dofs] &= (angle > self._lower + _NEAR) & (angle < self._upper - _NEAR)
         for ball in self._balls:
