@@ -23,7 +23,7 @@ _ROUNDING = 1e-9
 
 ShapeKind = Literal["plane", "sphere", "capsule", "box", "ellipsoid", "cylinder", "mesh"]
 
-_SHAPE_KINDS: dict[int, ShapeKind] = {
+SHAPE_KINDS: dict[int, ShapeKind] = {
     int(mujoco.mjtGeom.mjGEOM_PLANE): "plane",
     int(mujoco.mjtGeom.mjGEOM_SPHERE): "sphere",
     int(mujoco.mjtGeom.mjGEOM_CAPSULE): "capsule",
@@ -32,6 +32,7 @@ _SHAPE_KINDS: dict[int, ShapeKind] = {
     int(mujoco.mjtGeom.mjGEOM_CYLINDER): "cylinder",
     int(mujoco.mjtGeom.mjGEOM_MESH): "mesh",
 }
+"""By MuJoCo's number of the geom's type."""
 
 
 class Link(Frozen):
@@ -160,7 +161,7 @@ def read_skeleton(model: mujoco.MjModel) -> Skeleton:
     solid = [
         geom
         for geom in range(model.ngeom)
-        if int(model.geom_type[geom]) in _SHAPE_KINDS and (geom in paired or _collides(model, geom))
+        if int(model.geom_type[geom]) in SHAPE_KINDS and (geom in paired or _collides(model, geom))
     ]
     return Skeleton(
         links=tuple(links),
@@ -223,7 +224,7 @@ def _read_shape(model: mujoco.MjModel, geom: int, frames: list[tuple[int, np.nda
     return Shape(
         frame=_frame(model.geom(geom).name or f"geom{geom}", place),
         body=int(model.geom_bodyid[geom]) - 1,
-        kind=_SHAPE_KINDS[int(model.geom_type[geom])],
+        kind=SHAPE_KINDS[int(model.geom_type[geom])],
         size=model.geom_size[geom].tolist(),
         vertices=_hull(model, geom),
     )
@@ -232,7 +233,7 @@ def _read_shape(model: mujoco.MjModel, geom: int, frames: list[tuple[int, np.nda
 def _hull(model: mujoco.MjModel, geom: int) -> tuple[Vector, ...]:
     """The vertices of a mesh's convex hull, as MuJoCo has computed it; of a mesh without one, all."""
     mesh = int(model.geom_dataid[geom])
-    if _SHAPE_KINDS[int(model.geom_type[geom])] != "mesh":
+    if SHAPE_KINDS[int(model.geom_type[geom])] != "mesh":
         return ()
     first = int(model.mesh_vertadr[mesh])
     vertices, graph = model.mesh_vert[first : first + int(model.mesh_vertnum[mesh])], int(model.mesh_graphadr[mesh])

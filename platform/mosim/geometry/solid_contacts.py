@@ -11,18 +11,10 @@ from torch import Tensor, nn
 from mosim.geometry.contacts import has_closed_form
 from mosim.geometry.gaps import Gaps, closest_points
 from mosim.geometry.kinematics import Points, Poses, batch_last
-from mosim.geometry.skeleton import Pair, Shape, Skeleton
+from mosim.geometry.skeleton import SHAPE_KINDS, Pair, Shape, Skeleton
 from mosim.geometry.spatial import buffer, index_buffer, rotation_of
 
-_GEOMS = {
-    "plane": mujoco.mjtGeom.mjGEOM_PLANE,
-    "sphere": mujoco.mjtGeom.mjGEOM_SPHERE,
-    "capsule": mujoco.mjtGeom.mjGEOM_CAPSULE,
-    "box": mujoco.mjtGeom.mjGEOM_BOX,
-    "ellipsoid": mujoco.mjtGeom.mjGEOM_ELLIPSOID,
-    "cylinder": mujoco.mjtGeom.mjGEOM_CYLINDER,
-    "mesh": mujoco.mjtGeom.mjGEOM_MESH,
-}
+_GEOMS = {kind: mujoco.mjtGeom(number) for number, kind in SHAPE_KINDS.items()}
 
 _ARENA = 2**20
 """Bytes for the contacts of one state."""
@@ -162,7 +154,7 @@ class SolidContacts(nn.Module):
 
     def _moving(self, poses: Poses, sample: Tensor, pair: Tensor, gaps: Gaps) -> Gaps:
         """Contacts that move with the shapes whose surfaces they are between."""
-        if not poses.position.requires_grad:
+        if not (poses.position.requires_grad or poses.rotation.requires_grad):
             return gaps
         half, moved = 0.5 * gaps.distance.unsqueeze(-1) * gaps.normal, []
         for links, point in ((self.first, gaps.position + half), (self.second, gaps.position - half)):
