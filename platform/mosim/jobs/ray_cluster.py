@@ -4,8 +4,9 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 
@@ -40,7 +41,8 @@ def started(
 
     A Ray that this process has initialised already is used as it stands, whatever the arguments say. Otherwise the
     cluster at `address`, or the one that RAY_ADDRESS names, is joined; without either a local Ray is started, with
-    no dashboard. Ray's chatter goes to standard output and error; `mosim.core.console.quiet` turns both away.
+    no dashboard. Within `kept`, what is started stays until the end of that block. Ray's chatter goes to standard
+    output and error; `mosim.core.console.quiet` turns both away.
 
     Args:
       num_cpus: CPUs that a local Ray counts with, 1 or more; those of the machine by default.
@@ -51,28 +53,98 @@ def started(
     Raises:
       MosimError: no cluster answers at `address`.
     """
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    wanted = _Settings(num_cpus, address, worker_threads, log_to_driver)
+    kept = _KEPT.get()
+    if kept is not None:
+        with kept.used(wanted):
+            yield
+        return
     if ray.is_initialized():
         yield
         return
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    threads = {"OMP_NUM_THREADS": str(worker_threads)}
-    with environment(_QUIET | _NOT_NICE | threads):
-        if address == "local":
-            ray.init(
-                address=address,
-                num_cpus=num_cpus,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                log_to_driver=log_to_driver,
-                job_config=ImportPath(),
-                _temp_dir=_short_temporary_folder(),
-            )
-        else:
-            _join(address, log_to_driver=log_to_driver, runtime_env={"env_vars": _QUIET | threads})
+    _start(wanted)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Has all that the block calls `started` for share one Ray, since it takes seconds to start.
+
+    The first of them starts it, and the block's end shuts it down. One that asks for another Ray or for more CPUs gets
+    it, if nothing uses the one before any more.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    token = _KEPT.set(_Kept())
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+        ray.shutdown()
+
+
+class _Settings(NamedTuple):
+    """As the arguments of `started`."""
+
+    num_cpus: int | None
+    address: str
+    worker_threads: int
+    log_to_driver: bool
+
+
+class _Kept:
+    """The Ray that `kept` keeps."""
+
+    def __init__(self) -> None:
+        self._settings: _Settings | None = None
+        self._users = 0
+
+    @contextmanager
+    def used(self, wanted: _Settings) -> Iterator[None]:
+        """Has it started, as far as the one that runs does not do."""
+        if self._settings is None or not (self._users or self._suits(wanted, self._settings)):
+            ray.shutdown()
+            _start(wanted)
+            self._settings = wanted
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+
+    def _suits(self, wanted: _Settings, running: _Settings) -> bool:
+        enough = _cpus(wanted) <= _cpus(running)
+        return enough and wanted._replace(num_cpus=None) == running._replace(num_cpus=None)
+
+
+_KEPT: ContextVar[_Kept | None] = ContextVar("_KEPT", default=None)
+
+
+def _cpus(settings: _Settings) -> int:
+    return settings.num_cpus or os.cpu_count() or 1
+
+
+def _start(settings: _Settings) -> None:
+    threads = {"OMP_NUM_THREADS": str(settings.worker_threads)}
+    with environment(_QUIET | _NOT_NICE | threads):
+        if settings.address == "local":
+            ray.init(
+                address=settings.address,
+                num_cpus=settings.num_cpus,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                log_to_driver=settings.log_to_driver,
+                job_config=ImportPath(),
+                _temp_dir=_short_temporary_folder(),
+            )
+        else:
+            environment_variables = {"env_vars": _QUIET | threads}
+            _join(settings.address, log_to_driver=settings.log_to_driver, runtime_env=environment_variables)
 
 
 def _join(address: str, **settings: Any) -> None:

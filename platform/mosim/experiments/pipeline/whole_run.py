@@ -40,6 +40,7 @@ from mosim.experiments.pipeline.policies import (
 from mosim.experiments.pipeline.run_settings import RunSettings
 from mosim.experiments.pipeline.shown_recipes import show_recipes
 from mosim.experiments.pipeline.training import pick_device, train_simulator
+from mosim.jobs import ray_cluster
 from mosim.tasks import Task
 from mosim.tracking import TrackedRun, Tracker, environment_tags
 
@@ -85,6 +86,7 @@ class WholeRun:
         settings, out = self._settings, self._out
         with (
             quiet(out / LOG_FILE, settings.verbose),
+            ray_cluster.kept(),
             Tracker.open(out, settings.experiment, settings.tracking_uri) as tracker,
         ):
             tags = {"phase": "run", "task": self._task.name, **environment_tags()}

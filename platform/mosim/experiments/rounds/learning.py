@@ -42,6 +42,7 @@ from mosim.experiments.rounds.learning_curve import (
     write_learning,
 )
 from mosim.experiments.rounds.settings import RANDOM, LearnSettings
+from mosim.jobs import ray_cluster
 from mosim.robots import require_fit
 from mosim.tasks import Task
 from mosim.tracking import TrackedRun, Tracker, environment_tags
@@ -108,6 +109,7 @@ class Learning:
         random = random_return(self._task, action_repeat=self._policy_recipe.action_repeat).mean
         with (
             quiet(out / LOG_FILE, settings.verbose),
+            ray_cluster.kept(),
             Tracker.open(out, settings.experiment, settings.tracking_uri) as tracker,
         ):
             tags = {"phase": "learn", "task": self._task.name, **environment_tags()}
