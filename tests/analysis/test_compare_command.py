@@ -1,10 +1,7 @@
 """`mosim compare`, as a process."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +11,11 @@ from logged_experiments import simulator, study, sweep, write_experiment
 
 from mosim.cli.main import main
 from mosim_analysis import Store, read_results
+from mosim_process import Ended, run_mosim, started_mosim
 
-PROGRAM = [str(Path(sys.executable).with_name("mosim")), "compare"]
 
-
-def compare(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*PROGRAM, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+def compare(folder: Path, *arguments: str) -> Ended:
+    return run_mosim("compare", *arguments, cwd=folder)
 
 
 def test_it_writes_a_page_that_needs_nothing_else(database: Path, tmp_path: Path) -> None:
@@ -90,11 +86,7 @@ def test_a_watched_page_is_rewritten_as_trials_report_until_ctrl_c(database: Pat
     parent, *trials = sweep(trials=6)
     uri = write_experiment(database, [parent, *trials[:3]])
     page = tmp_path / "report" / "index.html"
-    process = subprocess.Popen(
-        [*PROGRAM, "--tracking-uri", uri, "--watch", "--every", "0.3"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
+    with started_mosim("compare", "--tracking-uri", uri, "--watch", "--every", "0.3", cwd=tmp_path) as process:
         wait_until(lambda: page.is_file() and "3 runs" in page.read_text())
         assert '<meta http-equiv="refresh"' in page.read_text()
         before = page.stat().st_mtime_ns
@@ -103,12 +95,10 @@ def test_a_watched_page_is_rewritten_as_trials_report_until_ctrl_c(database: Pat
         write_experiment(database, [*trials[3:], simulator("late", "late", 0, 1e-6, status="RUNNING")])
         wait_until(lambda: "7 runs" in page.read_text())
         assert page.read_text().rstrip().endswith("</html>")
-    finally:
-        os.killpg(process.pid, signal.SIGINT)
-        said, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    assert "report/index.html: 3 runs, 3 finished" in said
-    assert "report/index.html: 7 runs, 6 finished, 1 running" in said
+        process.send_signal(signal.SIGINT, group=True)
+        assert process.wait(60) == 0, process.stderr
+        assert "report/index.html: 3 runs, 3 finished" in process.stdout
+        assert "report/index.html: 7 runs, 6 finished, 1 running" in process.stdout
     assert '<meta http-equiv="refresh"' not in page.read_text(), "what is left no longer loads itself anew"
 
 

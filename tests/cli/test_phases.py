@@ -1,8 +1,6 @@
 """Phases one by one, with files between them, on a robot that has no task."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +11,7 @@ import mosim
 from mosim.agents import Policy, PolicyFacts, save_policy
 from mosim.data import Dataset
 from mosim.training import find_checkpoint
+from mosim_process import run_mosim
 
 ROBOT = """
 <mujoco model="robot">
@@ -40,8 +39,7 @@ STAGES = [flag for stage in range(3) for flag in (f"--stages.{stage}.steps", "60
 
 
 def mosim_command(folder: Path, *arguments: str) -> str:
-    command = [sys.executable, "-c", "from mosim.cli.main import main; main()", *arguments]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    result = run_mosim(*arguments, cwd=folder)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
@@ -81,8 +79,7 @@ def test_quaternions_stay_whole_in_a_long_prediction(folder: Path) -> None:
 
 def test_training_is_not_overwritten_and_a_finished_one_resumes_to_itself(folder: Path) -> None:
     again = ["train", "robot.xml", "--data", "data", "--out", "sim", *STAGES, "--tracking-uri", "off"]
-    command = [sys.executable, "-c", "from mosim.cli.main import main; main()", *again]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    result = run_mosim(*again, cwd=folder)
     assert result.returncode == 2
     assert "--resume" in result.stderr
     assert "checkpoint:" in mosim_command(folder, *again, "--resume")
@@ -108,7 +105,6 @@ def test_rllib_s_own_checkpoint_is_refused_and_the_way_round_is_told(folder: Pat
     (folder / "rllib").mkdir()
     (folder / "rllib" / "rllib_checkpoint.json").write_text("{}")
     arguments = ["collect", "reacher-easy", "--out", "d", "--behaviour", "policy", "--policy", "rllib"]
-    command = [sys.executable, "-c", "from mosim.cli.main import main; main()", *arguments]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    result = run_mosim(*arguments, cwd=folder)
     assert result.returncode == 2
     assert "module:function" in result.stderr

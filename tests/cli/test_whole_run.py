@@ -1,11 +1,7 @@
 """`mosim run` in small: all phases on real components, killed and resumed."""
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +11,7 @@ import pytest
 
 import mosim
 from mosim.agents import read_returns
+from mosim_process import run_mosim, started_mosim
 
 QUICK = [
     "--episodes", "10", "--heldout-episodes", "5", "--steps", "200", "--horizons", "1", "16", "100",
@@ -25,28 +22,22 @@ QUICK = [
 ]  # fmt: skip
 
 
-def command(*more: str) -> list[str]:
-    program = "from mosim.cli.main import main; main()"
-    return [sys.executable, "-c", program, "run", "reacher-easy", "--out", "run", *QUICK, *more]
+COMMAND = ["run", "reacher-easy", "--out", "run", *QUICK]
 
 
 def run(folder: Path, *more: str) -> str:
-    result = subprocess.run(command(*more), cwd=folder, capture_output=True, text=True, check=False)
+    result = run_mosim(*COMMAND, *more, cwd=folder)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
 
 def kill_after(folder: Path, seconds: float) -> bool:
     """Runs the command with --resume and kills it and its children; returns whether it was still alive."""
-    process = subprocess.Popen(
-        command("--resume"), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        process.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return True
+    with started_mosim(*COMMAND, "--resume", cwd=folder) as process:
+        try:
+            process.wait(seconds)
+        except TimeoutError:
+            return True
     return False
 
 
@@ -145,10 +136,10 @@ def test_a_finished_run_is_not_run_again(unbroken: tuple[Path, str]) -> None:
 
 def test_another_run_does_not_overwrite_it(unbroken: tuple[Path, str]) -> None:
     folder, _ = unbroken
-    result = subprocess.run(command(), cwd=folder, capture_output=True, text=True, check=False)
+    result = run_mosim(*COMMAND, cwd=folder)
     assert result.returncode == 2
     assert "holds a run already" in result.stderr
-    result = subprocess.run(command("--resume", "--seed", "5"), cwd=folder, capture_output=True, text=True, check=False)
+    result = run_mosim(*COMMAND, "--resume", "--seed", "5", cwd=folder)
     assert result.returncode == 2
     assert "seed was 0 and is 5" in result.stderr
 

@@ -1,9 +1,6 @@
 """`mosim train --workers`: several processes train one simulator, as a user meets it."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +9,7 @@ from ray.cluster_utils import Cluster
 
 import mosim
 from mosim.data import collect
+from mosim_process import Ended, run_mosim, started_mosim
 
 RECIPE = """
 model: {inertia: {width: 16, depth: 1}, bias: {width: 16, depth: 1}, actuation: {width: 16, depth: 1}}
@@ -22,13 +20,13 @@ stages:
 """
 
 
-def command(*arguments: str) -> list[str]:
-    train = [sys.executable, "-c", "from mosim.cli.main import main; main()", "train", "pendulum-swingup"]
-    return [*train, "--data", "data", "--recipe", "recipe.yaml", "--out", "out", "--device", "cpu", *arguments]
+COMMAND = [
+    "train", "pendulum-swingup", "--data", "data", "--recipe", "recipe.yaml", "--out", "out", "--device", "cpu",
+]  # fmt: skip
 
 
-def finished(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, check=False)
+def finished(folder: Path, *arguments: str) -> Ended:
+    return run_mosim(*COMMAND, *arguments, cwd=folder)
 
 
 @pytest.fixture
@@ -69,14 +67,14 @@ def test_an_address_without_workers_is_a_mistake(folder: Path) -> None:
 @pytest.mark.slow
 def test_after_ctrl_c_and_after_a_killed_driver_the_same_command_goes_on(folder: Path) -> None:
     # A terminal's Ctrl-C reaches all processes of the command; the second blow falls on the driver alone.
-    for send, blow, code, reached in ((os.killpg, signal.SIGINT, 130, 110), (os.kill, signal.SIGKILL, -9, 1310)):
-        process = subprocess.Popen(command("--workers", "2", "--resume"), cwd=folder, start_new_session=True)
-        deadline = time.monotonic() + 120
-        while steps(folder)[-1:] < [reached]:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        send(process.pid, blow)
-        assert process.wait() == code
+    for blow, group, code, reached in ((signal.SIGINT, True, 130, 110), (signal.SIGKILL, False, -9, 1310)):
+        with started_mosim(*COMMAND, "--workers", "2", "--resume", cwd=folder) as process:
+            deadline = time.monotonic() + 120
+            while steps(folder)[-1:] < [reached]:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            process.send_signal(blow, group)
+            assert process.wait() == code
     result = finished(folder, "--resume")
     assert result.returncode == 0, result.stdout + result.stderr
     assert steps(folder)[-1] == 2510

@@ -1,8 +1,6 @@
 """`mosim zero-shot` in a simulator that diverges, from states of the data."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import mlflow
@@ -14,6 +12,7 @@ from mosim.agents.progress import progress_of
 from mosim.data import Dataset, collect
 from mosim.experiments.pipeline.policies import _metrics, _status
 from mosim.training import Recipe, Trainer, TrainingData
+from mosim_process import Ended, run_mosim
 
 QUICK = [
     "--control-steps", "1500", "--eval-interval", "600", "--eval-episodes", "2", "--num-envs", "4",
@@ -34,10 +33,8 @@ def folder(ray_of_two: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def zero_shot(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    program = "from mosim.cli.main import main; main()"
-    command = [sys.executable, "-c", program, "zero-shot", "sim", "--task", "hopper-stand", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+def zero_shot(folder: Path, *arguments: str) -> Ended:
+    return run_mosim("zero-shot", "sim", "--task", "hopper-stand", *arguments, cwd=folder)
 
 
 @pytest.mark.slow

@@ -1,9 +1,5 @@
 """`mosim zero-shot` killed in the middle and resumed: the same curve, and no second run in MLflow."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +10,7 @@ import mosim
 from mosim.agents import ReturnRow, read_returns
 from mosim.data import Dataset, collect
 from mosim.training import Recipe, Trainer, TrainingData
+from mosim_process import run_mosim, started_mosim
 
 STEPS = 6000
 
@@ -37,10 +34,9 @@ def folder(ray_of_two: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(out: str, *more: str) -> list[str]:
-    program = "from mosim.cli.main import main; main()"
-    arguments = ["zero-shot", "sim", "--task", "reacher-easy", "--out", out, "--tracking-uri", f"sqlite:///{out}.db"]
-    return [sys.executable, "-c", program, *arguments, *QUICK, *more]
+def command(out: str) -> list[str]:
+    store = f"sqlite:///{out}.db"
+    return ["zero-shot", "sim", "--task", "reacher-easy", "--out", out, "--tracking-uri", store, *QUICK]
 
 
 def evaluated(folder: Path) -> list[ReturnRow]:
@@ -49,16 +45,12 @@ def evaluated(folder: Path) -> list[ReturnRow]:
 
 @pytest.mark.slow
 def test_killed_and_resumed_the_curve_goes_on_in_the_same_mlflow_run(folder: Path) -> None:
-    subprocess.run(command("unbroken"), cwd=folder, capture_output=True, check=True)
-    process = subprocess.Popen(
-        command("killed"), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    while not evaluated(folder / "killed") and process.poll() is None:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    assert run_mosim(*command("unbroken"), cwd=folder).returncode == 0
+    with started_mosim(*command("killed"), cwd=folder) as process:
+        while not evaluated(folder / "killed") and process.poll() is None:
+            time.sleep(0.05)
     assert 0 < evaluated(folder / "killed")[-1].steps < STEPS
-    subprocess.run(command("killed", "--resume"), cwd=folder, capture_output=True, check=True)
+    assert run_mosim(*command("killed"), "--resume", cwd=folder).returncode == 0
 
     rows = evaluated(folder / "killed")
     assert rows == evaluated(folder / "unbroken")

@@ -4,8 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 import yaml
 
 from mosim.data import collect
+from mosim_process import MosimProcess
 
 RECIPE = {
     "model": {
@@ -33,15 +32,6 @@ _END_SECONDS = 150.0
 _POLL_SECONDS = 0.05
 
 
-# Ctrl-C is not ignored, as it would be where the tests run in a shell's background.
-_MOSIM = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from mosim.cli.main import main
-main()
-"""
-
-
 class SweepCommand:
     """A sweep's file, and what `mosim sweep` makes of it in a folder of its own.
 
@@ -53,8 +43,6 @@ class SweepCommand:
       storage: where trials keep checkpoints.
     """
 
-    MOSIM = (sys.executable, "-c", _MOSIM)
-
     def __init__(
         self, folder: Path, sweep: Mapping[str, Any], *flags: str, uri: str = "", out: Path | None = None
     ) -> None:
@@ -63,21 +51,15 @@ class SweepCommand:
         self.uri, self.flags = uri or f"sqlite:///{folder}/mlflow.db", flags
         self.storage = self.out
         self.file.write_text(yaml.safe_dump(dict(sweep), sort_keys=False))
-        self._log = folder / "said.txt"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: MosimProcess | None = None
 
     def start(self, *flags: str, environment: Mapping[str, str] | None = None) -> None:
         """Starts the command."""
-        command = [*self.MOSIM, "sweep", str(self.file)]
-        command += ["--out", str(self.out), "--tracking-uri", self.uri, *self.flags, *flags]
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
-                start_new_session=True,
-            )
+        self._process = MosimProcess(
+            *("sweep", str(self.file), "--out", str(self.out), "--tracking-uri", self.uri, *self.flags, *flags),
+            cwd=Path.cwd(),
+            environment=environment,
+        )
 
     def run(self, *flags: str, environment: Mapping[str, str] | None = None) -> int:
         """Runs the command to its end, and returns its exit status."""
@@ -119,7 +101,8 @@ class SweepCommand:
     @property
     def said(self) -> str:
         """All that its last run has printed."""
-        return self._log.read_text()
+        assert self._process is not None
+        return self._process.stdout + self._process.stderr
 
     @property
     def kept(self) -> dict[str, list[dict[str, Any]]]:

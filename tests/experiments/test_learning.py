@@ -1,11 +1,7 @@
 """`mosim learn` in small: rounds on real components, and what they count; killed and resumed."""
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +14,7 @@ from mosim.core.errors import MosimError
 from mosim.data import Dataset, PolicyBehaviour, collect
 from mosim.experiments.rounds import LearningRow, read_learning
 from mosim.training import TrainingData, find_checkpoint, load_simulator
+from mosim_process import run_mosim, started_mosim
 
 QUICK = [
     "--true-steps", "600", "--rounds", "3", "--workers", "1", "--tracking-uri", "off",
@@ -27,9 +24,7 @@ QUICK = [
 ]  # fmt: skip
 
 
-def command(out: Path, *more: str) -> list[str]:
-    program = "from mosim.cli.main import main; main()"
-    return [sys.executable, "-c", program, "learn", "pendulum-swingup", "--out", str(out), *QUICK, *more]
+COMMAND = ["learn", "pendulum-swingup", "--out", "out", *QUICK]
 
 
 def run(*arguments: str) -> int:
@@ -43,12 +38,12 @@ def run(*arguments: str) -> int:
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three rounds, never stopped."""
-    out = tmp_path_factory.mktemp("learn") / "out"
-    done = subprocess.run(command(out), capture_output=True, text=True, check=False)
+    folder = tmp_path_factory.mktemp("learn")
+    done = run_mosim(*COMMAND, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "round 2: 600 true steps" in done.stdout
     assert "mosim ui" not in done.stdout, "there is nothing to open where nothing is tracked"
-    return out
+    return folder / "out"
 
 
 def test_every_true_step_is_counted_once(unbroken: Path) -> None:
@@ -134,16 +129,12 @@ def test_a_damaged_curve_is_told(tmp_path: Path) -> None:
 def test_killed_and_resumed_it_comes_to_the_same(unbroken: Path, tmp_path: Path) -> None:
     out, chance, killed = tmp_path / "out", random.Random(0), 0
     for _ in range(30):
-        process = subprocess.Popen(
-            command(out, "--resume"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        try:
-            process.wait(timeout=chance.uniform(15, 40) if killed < 3 else None)
-            break
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            killed += 1
+        with started_mosim(*COMMAND, "--resume", cwd=tmp_path) as process:
+            try:
+                process.wait(chance.uniform(10, 35) if killed < 3 else None)
+                break
+            except TimeoutError:
+                killed += 1
     assert killed == 3
     rows = [[row._replace(seconds=0.0) for row in read_learning(each / "learning.csv")] for each in (unbroken, out)]
     assert str(rows[0]) == str(rows[1])

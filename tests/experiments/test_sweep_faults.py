@@ -23,6 +23,7 @@ from mosim.cli.main import EXIT_INTERRUPTED, EXIT_MISTAKE, main
 from mosim.core.errors import DamagedFileError, DivergenceError, MosimError
 from mosim.experiments.tune.failures import lasting_failure
 from mosim.experiments.tune.tune_state import COPY_FILE, mend_state
+from mosim_process import run_mosim
 
 DIVERGING = 1e30
 """A learning rate."""
@@ -211,9 +212,9 @@ def test_a_tracking_server_that_dies_costs_nothing(sweep_command, tmp_path: Path
     assert command.end() == 0, command.said
     assert "warning: the tracking server" in command.said
     assert f"mosim sync {command.out}" in command.said
-    sync = [*command.MOSIM, "sync", str(command.out)]
     with tracking_server(port, database):
-        synced = subprocess.run(sync, capture_output=True, text=True, check=True, timeout=120)
+        synced = run_mosim("sync", str(command.out), cwd=tmp_path)
+        assert synced.returncode == 0, synced.stderr
         assert "events sent" in synced.stdout
         assert_all_is_there(command, 3)
 
