@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+import shape_checks
+
 # Set before anything imports OpenMP: the tests share few cores with each other and with Ray's workers.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell starts what runs in its background deaf to Ctrl-C, which the commands under test would inherit.
@@ -25,6 +27,12 @@ _LONGEST = ("test_readme.py", "test_installs.py", "test_whole_run.py", "test_stu
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Orders files by how long they take, as far as it matters; `make test` keeps pytest-xdist from reordering them."""
     items.sort(key=lambda item: item.path.name not in _LONGEST)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Shapes are checked in each test anew, its fixtures included."""
+    shape_checks.begin_test()
 
 
 @pytest.fixture(scope="session")

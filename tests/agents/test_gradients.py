@@ -36,7 +36,7 @@ from physics_steps import with_true_masses
 UNBOUNDED: dict[str, Any] = {"spread_clip": 1e300, "spread_cut": 1e300}
 
 TINY = SHACRecipe(
-    control_steps=1600,
+    control_steps=1000,
     num_envs=8,
     rollout_fragment_length=8,
     hidden=(16, 16),
@@ -44,11 +44,11 @@ TINY = SHACRecipe(
     minibatch_size=32,
     critic_epochs=2,
     gamma=0.9,
-    eval_interval=600,
+    eval_interval=400,
     eval_episodes=2,
-    checkpoint_interval=300,
+    checkpoint_interval=200,
 )
-"""Thirteen updates of 128 control steps."""
+"""Eight updates of 128 control steps."""
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,7 @@ def test_a_training_that_is_resumed_is_the_one_that_never_stopped(checkpoint: Pa
         pass
 
     def stop(progress: PolicyProgress) -> None:
-        if progress.steps >= 900:
+        if progress.steps >= 500:
             raise StoppedError
 
     expected = train_policy(TINY, "own_tasks:Home", checkpoint, tmp_path / "whole")

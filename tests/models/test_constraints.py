@@ -226,7 +226,8 @@ def test_the_gradient_of_the_solution_is_that_of_finite_differences(rows, held, 
             cone = torch.nn.functional.pad(cone, (0, rows - cone.shape[1]))
         return least_push(along, missing, ForceLaw(stiffness.repeat_interleave(CONE, 1), strength, cone), 50)
 
-    assert torch.autograd.gradcheck(solved, given)
+    # Of the larger one, a random combination of its derivatives stands for all.
+    assert torch.autograd.gradcheck(solved, given, fast_mode=rows > CONE)
 
 
 @pytest.mark.parametrize("task", ["cheetah-run", "humanoid-walk"])

@@ -157,7 +157,7 @@ def written(mjcf: str, folder: Path) -> System:
 
 def test_elliptic_cones_have_mujoco_s_friction_and_its_ratio(tmp_path: Path) -> None:
     system = written(SLED, tmp_path)
-    rows = transitions(system, episodes=4, steps=250)
+    rows = transitions(system, episodes=4, steps=120)
     simulator = with_true_masses(system, Statistics.of(system.facts, rows[0].numpy(), rows[2].numpy()))
     fit = fit_constraints(simulator, *rows)
     assert fit.seen > 4

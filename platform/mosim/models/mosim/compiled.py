@@ -54,18 +54,27 @@ def run(
     """
     compiled: Any = library(extension)
     room = compiled.room_for(ctypes.byref(problem))
-
-    def call(part: int, first: int, last: int) -> None:
-        space = torch.empty(room, dtype=torch.uint8)
-        addresses = [ctypes.c_void_p(address(tensor)) for tensor in (space, *told(part))]
-        # ctypes lets go of Python's lock while C works.
-        getattr(compiled, function)(ctypes.byref(problem), ctypes.c_int64(first), ctypes.c_int64(last), *addresses)
-
+    call = functools.partial(_call, getattr(compiled, function), problem, room, told)
     shares = list(parts(states, lanes))
     if len(shares) == 1:
         call(*shares[0])
     else:
         list(_threads(len(shares)).map(call, *zip(*shares, strict=True)))
+
+
+def _call(
+    function: Any,
+    problem: ctypes.Structure,
+    room: int,
+    told: Callable[[int], Sequence[Tensor | None]],
+    part: int,
+    first: int,
+    last: int,
+) -> None:
+    space = torch.empty(room, dtype=torch.uint8)
+    addresses = [ctypes.c_void_p(address(tensor)) for tensor in (space, *told(part))]
+    # ctypes lets go of Python's lock while C works.
+    function(ctypes.byref(problem), ctypes.c_int64(first), ctypes.c_int64(last), *addresses)
 
 
 def parts(states: int, lanes: int) -> Iterator[tuple[int, int, int]]:

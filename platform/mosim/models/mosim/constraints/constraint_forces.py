@@ -120,11 +120,10 @@ class _Accelerations(torch.autograd.Function):
             None if damping is None else torch.zeros_like(damping) for _ in compiled.parts(len(force), _LANES)
         ]
         of_strength, of_cone = (None if part is None else torch.empty_like(part) for part in (strength, cone))
-
-        def told(part: int) -> tuple[Tensor | None, ...]:
-            return (gradient, of_lower, of_force, *of_rows, of_strength, of_cone, of_damping[part])
-
-        compiled.run(_EXTENSION, "gradients", problem, len(force), _LANES, told)
+        compiled.run(
+            *(_EXTENSION, "gradients", problem, len(force), _LANES),
+            lambda part: (gradient, of_lower, of_force, *of_rows, of_strength, of_cone, of_damping[part]),
+        )
         total = None if damping is None else sum(part for part in of_damping if part is not None)
         return of_lower, of_force, total, None, None, None, *of_rows, of_strength, of_cone, None, None
 
