@@ -132,10 +132,8 @@ def _show(report: Report, progress: Progress, bars: list[TaskID], tracked: Track
     progress.start_task(bars[report.stage])
     progress.update(bars[report.stage], completed=round(_BAR_GRAIN * report.progress), status=status)
     track_report(report, tracked)
-    if report.found:
-        console.print(report.found)
-    if report.note:
-        warn(report.note)
+    for sentence in filter(None, (report.found, report.note)):
+        console.print(sentence)
     if report.worse_than_no_change:
         warn(
             f"the simulator predicts worse than persistence: its horizon error at 16 is {report.validation:.3g}, that "
