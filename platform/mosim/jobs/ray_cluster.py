@@ -109,6 +109,7 @@ class _Kept:
         """Has it started, as far as the one that runs does not do."""
         if self._settings is None or not (self._users or self._suits(wanted, self._settings)):
             ray.shutdown()
+            self._settings = None
             _start(wanted)
             self._settings = wanted
         self._users += 1
