@@ -69,6 +69,7 @@ class Sender:
                 self._closing.wait(_COALESCE_SECONDS)
             else:
                 self._closing.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             closing = self._closing.is_set()
             self._news.clear()
             started = time.monotonic()
@@ -79,7 +80,6 @@ class Sender:
             except Exception as error:
                 # Whatever it is, it must not stop the work.
                 failing_since = failing_since or started
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 self._explain(error, time.monotonic() - failing_since)
                 closing = self._closing.is_set()
             if closing:
