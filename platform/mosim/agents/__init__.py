@@ -31,6 +31,7 @@ from mosim.core.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from mosim.agents.film import PolicyEpisode, film_episode, film_policy, true_episode
+    from mosim.agents.onnx_file import write_onnx
     from mosim.agents.plots import plot_returns
     from mosim.agents.side_by_side import PolicyJob, PolicyTrainer, train_side_by_side
     from mosim.agents.training import train_policy
@@ -87,6 +88,7 @@ __all__ = [
     "train_policy",
     "train_side_by_side",
     "true_episode",
+    "write_onnx",
 ]
 
 # RLlib and matplotlib take seconds to import, and a loaded policy has no need of them.
@@ -100,6 +102,7 @@ __getattr__ = lazy_names(
         "film_policy": "film",
         "plot_returns": "plots",
         "true_episode": "film",
+        "write_onnx": "onnx_file",
         "train_policy": "training",
         "train_side_by_side": "side_by_side",
     },

@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "Measure a simulator's horizon error on held-out trajectories.",
     "zero-shot": "Train a policy in a simulator alone, and evaluate it in the true task.",
     "plan": "Search actions in a simulator at every step, and evaluate this planner in the true task.",
+    "export": "Write a policy as an ONNX file, for programs without mosim and torch.",
     "study": "Train and evaluate variants of recipes on several systems, as defined in a YAML file.",
     "leaderboard": "Measure predictions that were made without mosim, as its own are measured.",
     "sweep": "Search hyperparameters with Ray Tune, on this machine or on a cluster.",
