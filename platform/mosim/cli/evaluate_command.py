@@ -17,6 +17,7 @@ from mosim.evaluation import STANDARD_HORIZONS
 from mosim.experiments.pipeline import (
     HELD_OUT_SUFFIX,
     STANDARD,
+    calibration_summary,
     default_dataset,
     horizon_summary,
     measure_simulator,
@@ -37,7 +38,9 @@ class Options(TrackedOptions):
     standard data are collected there first.
 
     Writes horizon.csv (one row per model and horizon), horizon_curve.csv (every step), horizon_dimensions.csv and
-    horizon.png.
+    horizon.png. For a simulator that has an uncertainty, such as an ensemble, it also writes calibration.csv and
+    calibration.png: the uncertainty beside the error at every step, the share of errors within twice the uncertainty,
+    and the rank correlation of the two.
 
       mosim evaluate runs/reacher-easy
       mosim evaluate runs/reacher-easy --data data/heldout --out evaluation --horizons 1 16
@@ -97,6 +100,8 @@ def main(arguments: Sequence[str]) -> None:
                 tracked=tracked,
             )
     console.print(horizon_summary(result.table))
+    if result.calibration is not None:
+        console.print(calibration_summary(result.calibration, options.horizons))
     for file in result.files:
         console.print(f"wrote {file}")
 

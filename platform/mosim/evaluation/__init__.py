@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from mosim.core.lazy_names import lazy_names
 from mosim.evaluation.agreement import PAIRS, agreement
+from mosim.evaluation.calibration import COVERED, Calibration, measure_calibration
 from mosim.evaluation.comparison import Comparison, compare
 from mosim.evaluation.horizon import (
     STANDARD_HORIZONS,
@@ -22,6 +23,8 @@ from mosim.evaluation.identification.written_model import WrittenModel, write_le
 from mosim.evaluation.lyapunov import LyapunovExponent, lyapunov_exponent
 from mosim.evaluation.predictions import measure_predictions, write_starts
 from mosim.evaluation.report import (
+    CALIBRATION_PLOT,
+    CALIBRATION_TABLE,
     CHAOS_FLOOR,
     HORIZON_CURVE,
     HORIZON_DIMENSIONS,
@@ -39,10 +42,13 @@ from mosim.evaluation.speed import rollout_speed
 
 if TYPE_CHECKING:
     from mosim.evaluation.film import FilmStyle, error_strip, film_comparison, write_contact_sheet
-    from mosim.evaluation.plots import knowledge_by_model, plot_horizon
+    from mosim.evaluation.plots import knowledge_by_model, plot_calibration, plot_horizon
 
 __all__ = [
+    "CALIBRATION_PLOT",
+    "CALIBRATION_TABLE",
     "CHAOS_FLOOR",
+    "COVERED",
     "HORIZON_CURVE",
     "HORIZON_DIMENSIONS",
     "HORIZON_PLOT",
@@ -51,6 +57,7 @@ __all__ = [
     "PAIRS",
     "PERSISTENCE",
     "STANDARD_HORIZONS",
+    "Calibration",
     "Change",
     "Comparison",
     "Evaluation",
@@ -76,11 +83,13 @@ __all__ = [
     "identification",
     "knowledge_by_model",
     "lyapunov_exponent",
+    "measure_calibration",
     "measure_horizons",
     "measure_predictions",
     "measure_rollouts",
     "mjcf_mechanics",
     "over_seeds",
+    "plot_calibration",
     "plot_horizon",
     "require_same_drawing",
     "rollout_speed",
@@ -99,6 +108,7 @@ __getattr__ = lazy_names(
         "error_strip": "film",
         "film_comparison": "film",
         "knowledge_by_model": "plots",
+        "plot_calibration": "plots",
         "plot_horizon": "plots",
         "write_contact_sheet": "film",
     },

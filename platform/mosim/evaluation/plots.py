@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mosim.core.files import atomic_path
+from mosim.evaluation.calibration import COVERED
 from mosim_analysis import names
 
 mpl.use("Agg")
@@ -46,6 +47,27 @@ def plot_horizon(curve: pd.DataFrame, table: pd.DataFrame, path: Path) -> None:
     )
     axes.grid(visible=True, which="major", alpha=0.3)
     figure.legend(loc="outside lower center", frameon=False)
+    with atomic_path(path) as aside:
+        figure.savefig(aside, dpi=150)
+    plt.close(figure)
+
+
+@style.context("default")
+def plot_calibration(rows: pd.DataFrame, system: str, path: Path) -> None:
+    """Draws a `Calibration.table`: error and uncertainty, and coverage and rank correlation; writes a PNG."""
+    figure, (sizes, shares) = plt.subplots(1, 2, figsize=(9.6, 4.2), layout="constrained")
+    for column, label, colour in (("error", "error", names.BLUE), ("uncertainty", "uncertainty", "0.4")):
+        sizes.plot(rows["step"], rows[column], color=colour, label=f"{label}, median over starts")
+    sizes.set(xscale="log", yscale="log", ylabel="standard deviations of the training data")
+    label = f"share of errors within {COVERED:g} x uncertainty"
+    shares.plot(rows["step"], rows["coverage"], color=names.BLUE, label=label)
+    shares.plot(rows["step"], rows["rank_correlation"], color="0.4", label="rank correlation of error and uncertainty")
+    shares.set(xscale="log", ylim=(min(0.0, rows["rank_correlation"].min()), 1.02))
+    for axes in (sizes, shares):
+        axes.set_xlabel("physics steps predicted open loop")
+        axes.grid(visible=True, which="major", alpha=0.3)
+        axes.legend(frameon=False)
+    figure.suptitle(f"{system}: calibration on {rows['starts'].iloc[0]} held-out starts")
     with atomic_path(path) as aside:
         figure.savefig(aside, dpi=150)
     plt.close(figure)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from mosim.core.files import atomic_path
 from mosim.data import Trajectories
+from mosim.evaluation.calibration import Calibration, measure_calibration
 from mosim.evaluation.horizon import (
     Measured,
     RolloutErrors,
@@ -18,13 +19,14 @@ from mosim.evaluation.horizon import (
     measure_rollouts,
     share_starts,
 )
-from mosim.models import ChaosFloor, DynamicsModel, Persistence
+from mosim.models import ChaosFloor, DynamicsModel, LearnedModel, Persistence
 from mosim.robots import System, SystemFacts, require_fit
 
 MODEL_NAME, PERSISTENCE, CHAOS_FLOOR = "mosim", "persistence", "chaos-floor"
 
 HORIZON_TABLE, HORIZON_CURVE, HORIZON_PLOT = "horizon.csv", "horizon_curve.csv", "horizon.png"
 HORIZON_DIMENSIONS = "horizon_dimensions.csv"
+CALIBRATION_TABLE, CALIBRATION_PLOT = "calibration.csv", "calibration.png"
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,17 @@ class Evaluation:
     Attributes:
       table: of `horizon_table`.
       curve: of `horizon_curve`.
-      files: what was written: `horizon.csv`, `horizon_curve.csv`, `horizon_dimensions.csv`, `horizon.png`.
+      files: what was written: `horizon.csv`, `horizon_curve.csv`, `horizon_dimensions.csv`, `horizon.png`; and
+        `calibration.csv` and `calibration.png` where the model has an uncertainty.
       diverged: starts from which the model's prediction did not stay finite.
+      calibration: of the model's uncertainty over the longest horizon that shares its starts; None where it has none.
     """
 
     table: pd.DataFrame
     curve: pd.DataFrame
     files: tuple[Path, ...]
     diverged: int
+    calibration: Calibration | None
 
 
 def evaluate(
@@ -96,12 +101,29 @@ def evaluate(
     }
     knowledge = {name: contender.knowledge for name, (contender, _) in contenders.items()}
     table, curve, files = write_tables(out, system.facts, dataset, measured, knowledge)
-    from mosim.evaluation.plots import plot_horizon  # Which brings matplotlib; a study's workers write tables alone.
+    # Which brings matplotlib; a study's workers write tables alone.
+    from mosim.evaluation.plots import plot_calibration, plot_horizon
 
     plot_horizon(curve, table, out / HORIZON_PLOT)
+    files = (*files, out / HORIZON_PLOT)
+    if calibration := _calibration(model, trajectories, horizons, starts, seed, device):
+        rows = calibration.table()
+        with atomic_path(out / CALIBRATION_TABLE) as aside:
+            rows.to_csv(aside, index=False)
+        plot_calibration(rows, system.facts.name, out / CALIBRATION_PLOT)
+        files = (*files, out / CALIBRATION_TABLE, out / CALIBRATION_PLOT)
     # Horizons that share starts share their errors, and a start counts once.
     diverged = sum(errors.diverged for errors in {id(each): each for each in measured[MODEL_NAME].values()}.values())
-    return Evaluation(table, curve, (*files, out / HORIZON_PLOT), diverged)
+    return Evaluation(table, curve, files, diverged, calibration)
+
+
+def _calibration(
+    model: DynamicsModel, trajectories: Trajectories, horizons: Sequence[int], starts: int, seed: int, device: str
+) -> Calibration | None:
+    if not isinstance(model, LearnedModel):
+        return None
+    steps = share_starts(horizons, int(trajectories.lengths.max()))[0][-1]
+    return measure_calibration(model, trajectories, steps, draw_starts(trajectories, steps, starts, seed), device)
 
 
 def baselines(system: System, threads: int = 1, seed: int = 0) -> dict[str, DynamicsModel]:

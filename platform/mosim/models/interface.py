@@ -55,7 +55,11 @@ class DynamicsModel(nn.Module, abc.ABC):
         """The predicted state, of shape `(..., state_size)`."""
 
     def uncertainty(self, carry: Carry) -> Tensor | None:
-        """How uncertain the predicted state is, `(...,)`, in standard deviations of the data; None if it cannot say."""
+        """How uncertain the predicted state is, `(...,)`; None if the model cannot say.
+
+        It is the root mean square over degrees of freedom of standard deviations, of positions and of velocities, in
+        standard deviations of the training data, as `LearnedModel.distance` measures errors.
+        """
         del carry
         return None
 

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from mosim.core.shapes import Errors, States, Window, WindowActions
+from mosim.core.shapes import Errors, State, States, Window, WindowActions
 from mosim.geometry import ConfigurationSpace
 from mosim.models.config import ModelConfig
 from mosim.models.interface import DynamicsModel
@@ -128,6 +128,14 @@ class LearnedModel(DynamicsModel):
             ],
             dim=-1,
         )
+
+    def distance(self, one: State, other: State) -> Tensor:
+        """How far apart states are, `(...,)`, in the units of `uncertainty`: a root mean square."""
+        qpos, qvel, _ = self.facts.layout.split(one)
+        other_qpos, other_qvel, _ = self.facts.layout.split(other)
+        std = self.statistics.position_std(self.facts).to(one), self.statistics.velocity_std.to(one)
+        apart = self.space.difference(other_qpos, qpos) / std[0], (qvel - other_qvel) / std[1]
+        return torch.cat(apart, dim=-1).square().mean(-1).sqrt()
 
     def loss(self, states: Window, actions: WindowActions, mean: Mean) -> tuple[Tensor, Errors]:
         """What gradient steps make smaller, `()`, and the errors by which a diverging training is reported.

@@ -107,6 +107,14 @@ class Statistics:
             most_contacts=torch.tensor(float(min(gaps + solids, _MOST_CONTACTS))),
         )
 
+    def position_std(self, facts: SystemFacts) -> Tensor:
+        """The standard deviation of positions by degree of freedom, `(nv,)`; a radian for orientations."""
+        std = torch.ones(facts.nv)
+        for joint in facts.joints:
+            for axis in range({"free": 3, "ball": 0}.get(joint.kind, 1)):
+                std[joint.dof_address + axis] = self.qpos_std[joint.qpos_address + axis]
+        return std
+
     def tensors(self) -> dict[str, Tensor]:
         """The statistics by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

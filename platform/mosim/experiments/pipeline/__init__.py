@@ -7,6 +7,7 @@ from mosim.core.lazy_names import lazy_names
 if TYPE_CHECKING:
     from mosim.experiments.pipeline.collection import collect_trajectories, load_any_policy
     from mosim.experiments.pipeline.measurement import (
+        calibration_summary,
         horizon_summary,
         measure_simulator,
         track_curve,
@@ -45,6 +46,7 @@ __all__ = [
     "RunSettings",
     "SharedSettings",
     "WholeRun",
+    "calibration_summary",
     "collect_trajectories",
     "collect_wanted",
     "complete_dataset",
@@ -82,6 +84,7 @@ __getattr__ = lazy_names(
         "TRUE_TRAINED": "policies",
         "WholeRun": "whole_run",
         "ZERO_SHOT": "policies",
+        "calibration_summary": "measurement",
         "collect_trajectories": "collection",
         "collect_wanted": "standard_data",
         "complete_dataset": "standard_data",

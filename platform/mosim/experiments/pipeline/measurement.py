@@ -11,8 +11,10 @@ from mosim.core.console import progress_bar, warn
 from mosim.core.threads import torch_threads
 from mosim.data import Dataset, check_trajectories
 from mosim.evaluation import (
+    COVERED,
     HORIZON_DIMENSIONS,
     MODEL_NAME,
+    Calibration,
     Evaluation,
     evaluate,
     knowledge_by_model,
@@ -84,6 +86,8 @@ def measure_simulator(
         speed = rollout_speed(model, trajectories.states, trajectories.actions, device)
     tracked.log_metrics({metric_names.ROLLOUT_SPEED: speed}, step=0)
     track_horizons(result.table, tracked)
+    if result.calibration is not None:
+        track_calibration(result.calibration, tracked)
     tracked.describe(note(horizon_summary(result.table)))
     for file in result.files:
         tracked.log_artifact(file, "evaluation")
@@ -128,6 +132,13 @@ def track_horizons(table: pd.DataFrame, tracked: TrackedRun) -> None:
     tracked.log_metrics({metric_names.held_out_error(horizon): error for horizon, error in errors}, step=0)
 
 
+def track_calibration(calibration: Calibration, tracked: TrackedRun) -> None:
+    """Tracks coverage and rank correlation by physics step."""
+    for row in calibration.table().to_dict("records"):
+        values = {f"calibration/{name}": row[name] for name in ("coverage", "rank_correlation")}
+        tracked.log_metrics({name: value for name, value in values.items() if np.isfinite(value)}, step=row["step"])
+
+
 def horizon_summary(rows: pd.DataFrame) -> Table:
     """The rows of `horizon.csv` as a table for the terminal: one row a horizon, one column a model."""
     table = Table(title="horizon error: mean squared error over steps 1..H, raw [q, v]", title_justify="left")
@@ -139,4 +150,17 @@ def horizon_summary(rows: pd.DataFrame) -> Table:
         mse = of_models.set_index("model")["mse"]
         cells = [f"{mse[model]:.3g}" if np.isfinite(mse[model]) else "diverged" for model in models]
         table.add_row(str(horizon), str(of_models["starts"].iloc[0]), *cells)
+    return table
+
+
+def calibration_summary(calibration: Calibration, horizons: Sequence[int]) -> Table:
+    """What `Calibration` says at each of the horizons that it reaches, for the terminal."""
+    table = Table(title="uncertainty beside the error, at step H", title_justify="left")
+    for column in ("H", "uncertainty", "error", f"share within {COVERED:g} x", "rank correlation"):
+        table.add_column(column, justify="right")
+    rows = calibration.table().set_index("step")
+    for horizon in sorted(set(horizons) & set(rows.index)):
+        row = rows.loc[horizon]
+        sizes = f"{row['uncertainty']:.3g}", f"{row['error']:.3g}"
+        table.add_row(str(horizon), *sizes, f"{row['coverage']:.2f}", f"{row['rank_correlation']:.2f}")
     return table

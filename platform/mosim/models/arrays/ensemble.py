@@ -47,8 +47,9 @@ class EnsembleConfig(ArrayConfig):
 class Ensemble(ArrayModel):
     """Members that differ by their first weights, each of which predicts a motion of its own.
 
-    They are trained by the likelihood of single steps. A prediction follows each member's mean; the state is the mean
-    of theirs. The stage's loss function is not used.
+    They are trained by the likelihood of single steps, where the stage's loss function is not used, and in stages of a
+    longer horizon by the errors of each member's own rollouts. A prediction follows each member's mean; the state is
+    the mean of theirs.
 
     Carries the members' states, `(..., members, state_size)`.
     """
@@ -63,7 +64,7 @@ class Ensemble(ArrayModel):
             return _Members(config.members, self.input_size, facts.nv, width, config.depth)
 
         self.members = make(config.width or width_for(config.parameters, make))
-        self.register_buffer("_position_scale", _position_scale(facts, statistics), persistent=False)
+        self.register_buffer("_position_scale", statistics.position_std(facts), persistent=False)
 
     @property
     def parts(self) -> dict[str, nn.Module]:
@@ -102,8 +103,9 @@ class Ensemble(ArrayModel):
         return self.space.difference(qpos[..., :1, :].expand_as(qpos), qpos), qvel - qvel[..., :1, :]
 
     def loss(self, states: Window, actions: WindowActions, mean: Mean) -> tuple[Tensor, Errors]:
-        """See `LearnedModel`: minus the members' mean log likelihood of single steps, up to a constant."""
-        del mean
+        """See `LearnedModel`: of single steps, minus the members' mean log likelihood, up to a constant."""
+        if states.shape[1] > 2:
+            return self._rollout_loss(states, actions, mean)
         self.nfe += 1
         before, after = states[:, :-1], states[:, 1:]
         seen = self.seen(before, actions).unsqueeze(-2).expand(-1, -1, self.config.members, -1)
@@ -114,6 +116,17 @@ class Ensemble(ArrayModel):
         unlikely = 0.5 * ((predicted - true).square() * (-log_variance).exp() + log_variance)
         errors = self.deviation(self.moved(before, actions, predicted.mean(-2)), after)
         return unlikely.mean() + _BOUND_WEIGHT * self.members.between_bounds(), errors
+
+    def _rollout_loss(self, states: Window, actions: WindowActions, mean: Mean) -> tuple[Tensor, Errors]:
+        """The mean over the errors of all members' rollouts, and the errors of their mean."""
+        carry, carries = self.init(states[:, :1], actions[:, :0]), []
+        for action in actions.unbind(1):
+            carry = self.step(carry, action)
+            carries.append(carry)
+        rollouts = torch.stack(carries, dim=2)  # (batch, members, horizon, state)
+        true = states[:, 1:]
+        each = self.deviation(rollouts.flatten(0, 1), true.repeat_interleave(self.config.members, dim=0))
+        return mean(each), self.deviation(self.state(rollouts.transpose(1, 2)), true)
 
 
 class _Members(nn.Module):
@@ -147,13 +160,3 @@ class _Members(nn.Module):
     def between_bounds(self) -> Tensor:
         """How far apart the bounds of the log variances are, summed over outputs."""
         return (self.highest - self.lowest).sum()
-
-
-def _position_scale(facts: SystemFacts, statistics: Statistics) -> Tensor:
-    """The spread of positions in the data by degree of freedom, `(nv,)`; a radian for orientations."""
-    scale = torch.ones(facts.nv)
-    for joint in facts.joints:
-        width = {"free": 3, "ball": 0}.get(joint.kind, 1)
-        for axis in range(width):
-            scale[joint.dof_address + axis] = statistics.qpos_std[joint.qpos_address + axis]
-    return scale
