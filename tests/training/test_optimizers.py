@@ -83,6 +83,22 @@ def test_vectors_and_large_sides_are_adams() -> None:
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
+def test_each_matrix_of_a_batch_is_turned_as_if_it_were_alone() -> None:
+    torch.manual_seed(0)
+    double = torch.float64
+    start, goal, scale = (torch.randn(3, 5, 5, dtype=double) for _ in range(3))
+    together = nn.Parameter(start.clone())
+    alone = [nn.Parameter(matrix.clone()) for matrix in start]
+    optimizers = [Soap([weights], 0.01) for weights in (together, *alone)]
+    for noise in torch.randn(60, 3, 5, 5, dtype=double):
+        together.grad = (together.detach() - goal) * scale.square() + noise
+        for index, weights in enumerate(alone):
+            weights.grad = (weights.detach() - goal[index]) * scale[index].square() + noise[index]
+        for optimizer in optimizers:
+            optimizer.step()
+    torch.testing.assert_close(together.detach(), torch.stack([*alone]).detach(), rtol=1e-6, atol=1e-6)
+
+
 def test_a_weight_without_gradients_at_first_does_no_harm() -> None:
     weights, still = nn.Parameter(torch.randn(4, 3)), nn.Parameter(torch.randn(4, 3))
     soap = Soap([weights, still], 0.1, basis_steps=2)

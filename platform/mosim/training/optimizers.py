@@ -27,8 +27,8 @@ class Soap(torch.optim.Optimizer):
 
     Vyas et al., "SOAP: Improving and stabilizing Shampoo using Adam" (arXiv 2409.11321), algorithm 3, with Adam's bias
     correction, with the covariances updated every other step, and with a basis that turns at every step at first.
-    Weights that are matrices are turned on each side that has at most `largest` rows or columns; all others are given
-    to Adam as they are.
+    Weights that are matrices are turned on each side that has at most `largest` rows or columns, and so is each matrix
+    of a batch `(members, rows, columns)`; all others are given to Adam as they are.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Soap(torch.optim.Optimizer):
         mean, square = state["mean"].lerp_(turned, 1 - of_mean), state["square"].lerp_(turned.square(), 1 - of_square)
         root = square.sqrt()
         if rows is not None or columns is not None:
-            root += _ROUNDING * root.amax()
+            root += _ROUNDING * root.amax((-2, -1), keepdim=True)
         # Both moments start at zero, so they are small at first.
         from_zero = (1 - of_square ** state["step"]) ** 0.5 / (1 - of_mean ** state["step"])
         back = (None if basis is None else basis.mT for basis in (rows, columns))
@@ -92,9 +92,10 @@ class Soap(torch.optim.Optimizer):
 
     def _sides(self, gradient: Tensor) -> Iterator[tuple[int, Tensor]]:
         """The sides of a matrix that are turned: 0 and the gradient, 1 and its transpose."""
-        if gradient.dim() == 2:
+        batch_of_vectors = gradient.dim() == 3 and gradient.shape[1] == 1
+        if gradient.dim() in (2, 3) and not batch_of_vectors:
             for side, sided in enumerate((gradient, gradient.mT)):
-                if 1 < len(sided) <= self._largest:
+                if 1 < sided.shape[-2] <= self._largest:
                     yield side, sided
 
 
@@ -108,10 +109,11 @@ def _follow(state: dict[str, Any], side: int) -> None:
     """One orthogonal iteration of a side's basis, and the moments taken along."""
     covariance, basis = state[f"covariance_{side}"], state[f"basis_{side}"]
     ahead = covariance @ basis
-    order = (basis * ahead).sum(0).argsort(descending=True)
-    state["square"] = state["square"].index_select(side, order)
+    order = (basis * ahead).sum(-2, keepdim=True).argsort(descending=True)  # (..., 1, columns)
+    rows_or_columns = (order.mT, -2) if side == 0 else (order, -1)
+    state["square"] = torch.take_along_dim(state["square"], *rows_or_columns)
     # Laid out as a checkpoint gives it back: the last bit of a product depends on that.
-    following = torch.linalg.qr(ahead[:, order])[0].contiguous()
+    following = torch.linalg.qr(torch.take_along_dim(ahead, order, -1))[0].contiguous()
     change = following.mT @ basis
     state["mean"] = change @ state["mean"] if side == 0 else state["mean"] @ change.mT
     state[f"basis_{side}"] = following
