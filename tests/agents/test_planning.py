@@ -6,10 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from mosim.agents import random_return
-from mosim.agents.planning import Planner, PlannerConfig, PlannerKind, evaluate_planner, planned_episode
+from mosim.agents import evaluate_policy, random_return
+from mosim.agents.planning import (
+    Demonstrations,
+    DistillationConfig,
+    Planner,
+    PlannerConfig,
+    PlannerKind,
+    distil,
+    evaluate_planner,
+    imitated,
+    planned_episode,
+)
 from mosim.agents.planning.objective import Objective
 from mosim.agents.planning.planner import _noise
+from mosim.cli.main import EXIT_MISTAKE, main
 from mosim.core.errors import MosimError
 from mosim.envs import EnvironmentCore
 from mosim.models import MujocoDynamics, NeuralSimulator, NeuralSimulatorConfig, Statistics
@@ -149,3 +160,35 @@ def test_the_command_plans_and_says_how_well(home: Task, tmp_path: Path, capsys,
         main(["plan", "sim", "--task", "own_tasks:Home", *quick, "--planner", "gradient", "--compare"])
     assert end.value.code == 2
     assert "MuJoCo gives no gradients" in capsys.readouterr().err
+
+
+def test_a_policy_imitates_what_is_shown(home: Task) -> None:
+    random = np.random.default_rng(0)
+    observations = random.normal(0, 3, (400, home.observation_size)) + 5
+    actions = np.clip(0.3 * observations[:, :1] - 1.5, -1, 1)
+    config = DistillationConfig(hidden=(32,), gradient_steps=600)
+    policy = imitated(home, Demonstrations(observations, actions), SMALL, config)
+    low, high = home.facts.control_lower[0], home.facts.control_upper[0]
+    assert (low, high) == (-1, 1)
+    assert np.abs(policy.act(observations) - actions).mean() < 0.1
+    again = imitated(home, Demonstrations(observations, actions), SMALL, config)
+    assert np.array_equal(policy.act(observations), again.act(observations))
+
+
+def test_a_planner_s_policy_is_nearly_as_good_as_the_planner(home: Task) -> None:
+    config = DistillationConfig(rounds=2, envs=4, actions=20, hidden=(32,), gradient_steps=400)
+    told: list[int] = []
+    policy = distil(home, exact_simulator(home), SMALL, config, told.append)
+    assert told == [0] * 20 + [1] * 20
+    assert policy.facts.action_repeat == SMALL.action_repeat
+    planner = evaluate_planner(home, MujocoDynamics(home), SMALL, episodes=4).returns.mean
+    found = evaluate_policy(policy.act, home, 4, action_repeat=2).mean
+    random = random_return(home, 4, action_repeat=2).mean
+    assert found - random > 0.8 * (planner - random)
+
+
+def test_a_folder_that_exists_is_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", str(tmp_path / "none"), "--task", "pendulum-swingup", "--distil", str(tmp_path)])
+    assert ended.value.code == EXIT_MISTAKE
+    assert "exists already; give a new folder" in " ".join(capsys.readouterr().err.split())

@@ -13,15 +13,23 @@ from mosim.agents.divergences import COUNTS_FILE, DIVERGENCES_FILE, DivergenceCo
 from mosim.agents.gradients import SHACRecipe
 from mosim.agents.learner import PolicyLearner, TrainingSetup, Update
 from mosim.agents.planning import (
+    DistillationConfig,
     Planner,
     PlannerConfig,
     PlannerEvaluation,
     PlannerKind,
+    distil,
     evaluate_planner,
     planned_episode,
 )
 from mosim.agents.policy import Policy, PolicyFacts, load_policy, save_policy
-from mosim.agents.policy_evaluation import EVAL_SEED, UNLIMITED_STEPS, PolicyEvaluation, evaluate_policy, random_return
+from mosim.agents.policy_evaluation import (
+    EVAL_SEED,
+    PolicyEvaluation,
+    episode_actions,
+    evaluate_policy,
+    random_return,
+)
 from mosim.agents.progress import POLICY_FOLDER, PolicyProgress, PolicyResult
 from mosim.agents.recipe import PolicyRecipe
 from mosim.agents.returns import RETURNS_FILE, ReturnRow, read_returns
@@ -43,8 +51,8 @@ __all__ = [
     "EVAL_SEED",
     "POLICY_FOLDER",
     "RETURNS_FILE",
-    "UNLIMITED_STEPS",
     "APPORecipe",
+    "DistillationConfig",
     "DivergenceCounts",
     "IMPALARecipe",
     "OtherRecipe",
@@ -70,6 +78,8 @@ __all__ = [
     "TQCRecipe",
     "TrainingSetup",
     "Update",
+    "distil",
+    "episode_actions",
     "evaluate_planner",
     "evaluate_policy",
     "film_episode",

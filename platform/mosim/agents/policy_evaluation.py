@@ -13,7 +13,7 @@ from mosim.tasks import Task
 EVAL_SEED = 2**31
 """Default seed of the evaluation's episodes. Training seeds are smaller, so no start is shared."""
 
-UNLIMITED_STEPS = 1000
+_UNLIMITED_STEPS = 1000
 """Control steps of an evaluated episode of a task without a time limit."""
 
 Acting = Callable[[np.ndarray], np.ndarray]
@@ -22,7 +22,12 @@ Acting = Callable[[np.ndarray], np.ndarray]
 
 def max_episode_steps(task: Task, action_repeat: int) -> int | None:
     """Actions after which an evaluated episode ends; None where the task has a time limit of its own."""
-    return None if task.episode_steps else math.ceil(UNLIMITED_STEPS / action_repeat)
+    return None if task.episode_steps else math.ceil(_UNLIMITED_STEPS / action_repeat)
+
+
+def episode_actions(task: Task, action_repeat: int) -> int:
+    """Actions of an evaluated episode that reaches its end."""
+    return math.ceil((task.episode_steps or _UNLIMITED_STEPS) / action_repeat)
 
 
 class PolicyEvaluation(NamedTuple):

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from mosim.agents.learner import PolicyLearner, TrainingSetup
 from mosim.core.frozen import Frozen
-from mosim.envs import StartKind
+from mosim.envs import Guards, StartKind
 from mosim.models import DynamicsModel
 from mosim.tasks import Task
 
@@ -39,6 +39,7 @@ class PolicyRecipe(Frozen, ABC):
         ge=1,
         description="Actions after which a training episode is truncated. If omitted: the task's own time limit.",
     )
+    guards: Guards = Guards()
     num_envs: int = Field(default=64, ge=1, description="Number of environments, stepped as one batch.")
     rollout_fragment_length: int = Field(default=64, ge=1, description="Actions that each env takes per iteration.")
 

@@ -9,15 +9,20 @@ from pydantic import Field
 from rich.table import Table
 
 from mosim.agents import (
-    UNLIMITED_STEPS,
+    DistillationConfig,
     PlannerConfig,
     PlannerEvaluation,
     Policy,
+    PolicyEvaluation,
+    distil,
+    episode_actions,
     evaluate_planner,
+    evaluate_policy,
     film_episode,
     load_policy,
     planned_episode,
     random_return,
+    save_policy,
 )
 from mosim.cli.parsing import parse
 from mosim.cli.tracked_command import TrackedOptions, tracked_command
@@ -38,15 +43,20 @@ RESULT, VIDEO = "plan.json", "plan.mp4"
 
 IN_SIMULATOR, IN_MUJOCO = "in the simulator", "in MuJoCo"
 
+_EVALUATED = 20
+"""Episodes of a policy, which take seconds; those of a planner take minutes."""
+
 
 class Options(TrackedOptions):
     """Search actions in a simulator at every step, and evaluate this planner in the true task.
 
     At each action, the planner starts in the true state, improves a plan of --horizon actions in the simulator, and
     takes the first action. Prints the return in the true task and the control steps per second, and writes plan.json
-    and, if OpenGL is available, plan.mp4, the first seconds of an episode.
+    and, if OpenGL is available, plan.mp4, the first seconds of an episode. With --distil, a policy is trained to
+    imitate the planner, in the simulator alone.
 
       mosim plan runs/cheetah-run --task cheetah-run
+      mosim plan runs/cheetah-run --task cheetah-run --distil runs/cheetah-run/distilled
       mosim plan runs/cheetah-run --task cheetah-run --planner gradient --samples 8 --policy runs/cheetah-run/policy
     """
 
@@ -66,6 +76,10 @@ class Options(TrackedOptions):
     compare: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
         default=False, description="Also plan in MuJoCo itself, for comparison. Not for --planner gradient."
     )
+    distil: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = Field(
+        default=None, description="New folder for a policy that imitates the planner. If omitted: none is trained."
+    )
+    distillation: DistillationConfig = DistillationConfig()
     device: str = Field(default="auto", description="Device of the simulator: auto, cpu, cuda, cuda:1, ...")
     threads: int = Field(default=1, ge=1, description="CPU threads for torch and for MuJoCo.")
     video: bool = Field(default=True, description="Record the beginning of an episode as a video, OUT/plan.mp4.")
@@ -78,6 +92,8 @@ def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "plan", arguments)
     if options.compare and options.config.planner == "gradient":
         raise MosimError("--compare: MuJoCo gives no gradients, so the planner gradient cannot plan in it.")
+    if options.distil is not None and options.distil.exists():
+        raise MosimError(f"--distil {options.distil} exists already; give a new folder.")
     task = load_task(options.task, allow_imports=True)
     simulator = read_checkpoint(options.checkpoint)
     model = load_dynamics(options.checkpoint, task, pick_device(options.device))
@@ -93,24 +109,29 @@ def main(arguments: Sequence[str]) -> None:
             models[IN_MUJOCO] = MujocoDynamics(task, options.threads)
         found = {name: _evaluate(name, options, task, each, policy) for name, each in models.items()}
         random = random_return(task, options.episodes, action_repeat=options.config.action_repeat).mean
-        table = _table(options.config, found, random)
+        imitation = None if options.distil is None else _distil(options, task, model, options.distil)
+        table = _table(options.config, found, imitation, random)
         tracked.log_metrics({metric_names.RETURN_TRUE: found[IN_SIMULATOR].returns.mean}, step=0)
         tracked.describe(note(table))
-        content = {name: _numbers(each) for name, each in found.items()}
+        content: dict[str, object] = {name: _numbers(each) for name, each in found.items()}
+        if imitation is not None:
+            content["policy"] = {"returns": imitation.returns.tolist()}
         write_json(out / RESULT, {"random": random, "planner": options.config.model_dump(mode="json"), **content})
         filmed = options.video and _film(options, task, model, policy, out / VIDEO)
     console.print(table)
     console.print(f"result  {out / RESULT}")
     if filmed:
         console.print(f"video   {out / VIDEO}")
+    if options.distil is not None:
+        console.print(f"policy  {options.distil}")
 
 
 def _evaluate(
     name: str, options: Options, task: Task, model: DynamicsModel, policy: Policy | None
 ) -> PlannerEvaluation:
     with progress_bar() as progress:
-        steps = task.episode_steps or UNLIMITED_STEPS
-        bar = progress.add_task(f"plan {name}", total=-(-steps // options.config.action_repeat), status="")
+        total = episode_actions(task, options.config.action_repeat)
+        bar = progress.add_task(f"plan {name}", total=total, status="")
         return evaluate_planner(
             task,
             model,
@@ -121,6 +142,20 @@ def _evaluate(
         )
 
 
+def _distil(options: Options, task: Task, model: DynamicsModel, folder: Path) -> PolicyEvaluation:
+    config = options.distillation
+    with progress_bar() as progress:
+        actions = config.actions or episode_actions(task, options.config.action_repeat)
+        bar = progress.add_task("distil", total=config.rounds * actions, status="")
+
+        def show(round_: int) -> None:
+            progress.update(bar, advance=1, status=f"round {round_ + 1} of {config.rounds}")
+
+        policy = distil(task, model, options.config, config, show)
+    save_policy(policy, folder)
+    return evaluate_policy(policy.act, task, _EVALUATED, action_repeat=options.config.action_repeat)
+
+
 def _numbers(found: PlannerEvaluation) -> dict[str, object]:
     return {
         "returns": found.returns.returns.tolist(),
@@ -128,7 +163,9 @@ def _numbers(found: PlannerEvaluation) -> dict[str, object]:
     }
 
 
-def _table(config: PlannerConfig, found: dict[str, PlannerEvaluation], random: float) -> Table:
+def _table(
+    config: PlannerConfig, found: dict[str, PlannerEvaluation], imitation: PolicyEvaluation | None, random: float
+) -> Table:
     table = Table(title="return of an episode in the true task", title_justify="left")
     table.add_column("planner")
     for column in ("mean", "deviation", "control steps/s"):
@@ -136,6 +173,8 @@ def _table(config: PlannerConfig, found: dict[str, PlannerEvaluation], random: f
     for name, each in found.items():
         returns, speed = each.returns, f"{each.control_steps_per_second:,.0f}"
         table.add_row(f"{config.planner} {name}", f"{returns.mean:.0f}", f"{returns.std:.0f}", speed)
+    if imitation is not None:
+        table.add_row("policy that imitates it", f"{imitation.mean:.0f}", f"{imitation.std:.0f}", "")
     table.add_row("random", f"{random:.0f}", "", "")
     return table
 

@@ -4,6 +4,7 @@ from mosim.envs.core import ControlStep, EnvironmentCore, EnvState
 from mosim.envs.creation import TRUE_DYNAMICS, load_dynamics, make_env, make_vector_env
 from mosim.envs.divergence import Divergence
 from mosim.envs.episodes import Ending, Episodes, Outcome
+from mosim.envs.guards import Guards
 from mosim.envs.single_env import MoSimEnv
 from mosim.envs.starts import StartKind, Starts, StartStates, find_dataset, make_starts, start_states
 from mosim.envs.vector_env import MoSimVectorEnv
@@ -16,6 +17,7 @@ __all__ = [
     "EnvState",
     "EnvironmentCore",
     "Episodes",
+    "Guards",
     "MoSimEnv",
     "MoSimVectorEnv",
     "Outcome",

@@ -10,7 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mosim.core.errors import MosimError
 from mosim.core.threads import single_threaded
+from mosim.envs.guards import Guards
 from mosim.models import Carry, DynamicsModel, StateLimits, map_carry
 from mosim.tasks import Evaluation, Evaluator, Task
 
@@ -35,18 +37,20 @@ class ControlStep(NamedTuple):
       evaluation: what the task says of the states that the environments have now.
       valid: `(n,)` bool: whether the prediction stayed within the limits and the task's figures are finite. Where it
         did not, the prediction has diverged, and the environment stays in the state before.
+      uncertainty: of the control step, `(n,)`; None unless there are guards, which may make it a divergence too.
     """
 
     states: Tensor
     evaluation: Evaluation
     valid: Tensor
+    uncertainty: Tensor | None
 
 
 class EnvironmentCore:
     """A task over a dynamics model, as functions of tensors.
 
     Attributes:
-      task, dynamics: as given.
+      task, dynamics, guards: as given.
       limits: of a state, beyond which a prediction has diverged.
     """
 
@@ -56,6 +60,7 @@ class EnvironmentCore:
         dynamics: DynamicsModel,
         evaluator: Evaluator | None = None,
         limits: StateLimits | None = None,
+        guards: Guards = Guards(),  # noqa: B008 It is frozen.
     ) -> None:
         """Puts the parts together.
 
@@ -64,11 +69,20 @@ class EnvironmentCore:
           dynamics: predicts the motion; must model the task's system, see `mosim.robots.require_fit`.
           evaluator: gives observation and reward; None is the task's own.
           limits: of a state; None is those of the dynamics.
+          guards: what becomes of the reward and the episode where the dynamics are uncertain.
+
+        Raises:
+          MosimError: there are guards, and the dynamics have no uncertainty.
         """
-        self.task, self.dynamics = task, dynamics
+        self.task, self.dynamics, self.guards = task, dynamics, guards
         self.limits = limits or dynamics.limits
         self._evaluator = evaluator or task.evaluator()
         self._like = dynamics.like
+        if guards.active and dynamics.uncertainty(self.idle(1).carry) is None:
+            raise MosimError(
+                "guards need a simulator that has an uncertainty, which this one has not; train an ensemble, with "
+                "--recipe arrays/ensemble, or set no guards."
+            )
 
     def idle(self, count: int) -> EnvState:
         """So many environments, none of which has begun an episode."""
@@ -113,6 +127,10 @@ class EnvironmentCore:
         controls = action.unsqueeze(-2).expand(-1, self.task.n_substeps, -1)
         carry, states = self.dynamics.advance(now.carry, controls)
         valid = self.limits.hold(states).flatten(1).all(dim=-1)
+        uncertainty = self.dynamics.uncertainty(carry) if self.guards.active else None
+        if uncertainty is not None and self.guards.uncertainty_limit is not None:
+            valid = valid & (uncertainty <= self.guards.uncertainty_limit)
+        carry = self.dynamics.merged(carry)
         last = states[:, -1]
         previous = states[:, -2] if states.shape[1] > 1 else before
         moved = valid if alive is None else valid & alive
@@ -121,7 +139,10 @@ class EnvironmentCore:
             last, previous = (torch.where(_along(moved, part), part, before) for part in (last, previous))
         evaluation = self._evaluator(last, action, now.context, previous)
         told = torch.isfinite(evaluation.reward) & torch.isfinite(evaluation.observation).all(dim=-1)
-        return EnvState(carry, now.context), ControlStep(states, evaluation, valid & told)
+        if uncertainty is not None:
+            doubt = torch.where(valid, uncertainty, 0.0).to(evaluation.reward)
+            evaluation = evaluation._replace(reward=evaluation.reward - self.guards.uncertainty_penalty * doubt)
+        return EnvState(carry, now.context), ControlStep(states, evaluation, valid & told, uncertainty)
 
 
 def _along(rows: Tensor, like: Tensor) -> Tensor:

@@ -15,8 +15,9 @@ class Divergence(NamedTuple):
     """The end of an episode whose prediction diverged.
 
     Attributes:
-      dimension: what left its limits first, as `SystemFacts.state_names` has it; `reward` or `observation[i]` where the
-        state stayed within and the task made something of it that is not finite.
+      dimension: what left its limits first, as `SystemFacts.state_names` has it; `uncertainty` where the state stayed
+        within, but the dynamics are too uncertain of it; `reward` or `observation[i]` where the task made something of
+        it that is not finite.
       value: what was predicted of it; may be infinite or not a number.
       control_step: of the episode, counted from 1.
       before: the last state within the limits, `(nq + nv,)`.
@@ -57,6 +58,11 @@ def state_divergence(
 
     dimension = max(beyond[step].nonzero().flatten().tolist(), key=rank)
     return Divergence(facts.state_names[dimension], float(state[dimension]), control_step, before.cpu().numpy().copy())
+
+
+def uncertainty_divergence(uncertainty: float, before: Tensor, control_step: int) -> Divergence:
+    """Tells of a prediction that is too uncertain; `before` is the state before it, `(nq + nv,)`."""
+    return Divergence("uncertainty", uncertainty, control_step, before.cpu().numpy().copy())
 
 
 def evaluation_divergence(evaluation: Evaluation, row: int, state: Tensor, control_step: int) -> Divergence:

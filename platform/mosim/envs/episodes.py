@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mosim.envs.core import EnvironmentCore, EnvState
-from mosim.envs.divergence import evaluation_divergence, state_divergence
+from mosim.envs.divergence import evaluation_divergence, state_divergence, uncertainty_divergence
 from mosim.envs.starts import Starts
 from mosim.models import flat_carry, unflat_carry
 from mosim.tasks import Evaluation
@@ -193,13 +193,15 @@ class Episodes:
         """One control step of the rows that are alive; says which are where a motion can be, and why others are not."""
         before = self.states
         moving = torch.from_numpy(alive).to(control.device)
-        self.now, (states, evaluation, valid) = self.core.step(self.now, control, moving)
+        self.now, (states, evaluation, valid, uncertainty) = self.core.step(self.now, control, moving)
         moved = valid.cpu().numpy()
         for row in np.flatnonzero(alive & ~moved).tolist():
             step = int(self._steps[row]) + 1
-            if self.core.limits.hold(states[row]).all():
-                divergences[row] = evaluation_divergence(evaluation, row, self.states[row].detach(), step)
-            else:
+            if not self.core.limits.hold(states[row]).all():
                 facts, limits = self.core.task.facts, self.core.limits
                 divergences[row] = state_divergence(facts, limits, states[row].detach(), before[row].detach(), step)
+            elif uncertainty is not None and uncertainty[row] > (self.core.guards.uncertainty_limit or np.inf):
+                divergences[row] = uncertainty_divergence(float(uncertainty[row]), before[row].detach(), step)
+            else:
+                divergences[row] = evaluation_divergence(evaluation, row, self.states[row].detach(), step)
         return evaluation, moved & alive

@@ -17,6 +17,7 @@ from mosim.core.errors import MosimError
 from mosim.core.threads import single_threaded
 from mosim.envs.core import EnvironmentCore
 from mosim.envs.episodes import Ending, Episodes, task_ending
+from mosim.envs.guards import Guards
 from mosim.envs.inputs import require_numbers, require_shape, seeds_of
 from mosim.envs.pictures import RENDER_MODE, Pictures, pictures_of
 from mosim.envs.starts import Starts
@@ -35,6 +36,7 @@ class EnvOptions(TypedDict, total=False):
     starts: Starts | None
     ending: Ending
     limits: InstanceOf[StateLimits] | None
+    guards: Guards
     first_index: Index
     render_mode: str | None
     width: Count
@@ -81,6 +83,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         starts: Starts | None = None,
         ending: Ending = task_ending,
         limits: InstanceOf[StateLimits] | None = None,
+        guards: Guards = Guards(),  # noqa: B008 It is frozen.
         first_index: Index = 0,
         render_mode: str | None = None,
         width: Count = 480,
@@ -100,6 +103,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
           starts: draws where episodes start; None is the task's own.
           ending: says which episodes end, apart from the time limit; the task's own unless given.
           limits: of a state, beyond which it counts as a divergence; None is those of the dynamics.
+          guards: what becomes of the reward and the episode where the dynamics are uncertain.
           first_index: see above; envs that are one batch in several processes have each an index of their own.
           render_mode: `rgb_array` for pictures by `render`.
           width: of a picture, in pixels.
@@ -118,7 +122,7 @@ class MoSimVectorEnv(gymnasium.vector.VectorEnv):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._episodes = Episodes(
-            EnvironmentCore(task, dynamics, evaluator, limits),
+            EnvironmentCore(task, dynamics, evaluator, limits, guards),
             [_drawn_seed() if seed is None else seed] * num_envs,
             action_repeat=action_repeat,
             max_steps=max_episode_steps and max_episode_steps * action_repeat,

@@ -63,6 +63,10 @@ class DynamicsModel(nn.Module, abc.ABC):
         del carry
         return None
 
+    def merged(self, carry: Carry) -> Carry:
+        """What an environment goes on with after a control step: of an ensemble, all members in the mean state."""
+        return carry
+
     def advance(self, carry: Carry, actions: Actions) -> tuple[Carry, States]:
         """Predicts open loop: steps under actions of shape `(..., horizon, nu)`, and the states after each of them."""
         states = []

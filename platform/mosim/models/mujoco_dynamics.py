@@ -31,6 +31,10 @@ class MujocoDynamics(MarkovModel):
         """Sets the context of each row of the batches to come: `(batch, context_size)`, for physics that need it."""
         self._contexts = contexts.cpu().numpy() if self._system.context_in_dynamics else None
 
+    def uncertainty(self, carry: State) -> Tensor:
+        """None at all, so that what trains in a simulator with guards trains in the true task alike."""
+        return carry.new_zeros(carry.shape[:-1])
+
     def step(self, carry: State, action: Action) -> State:
         """One `mj_step` for each row."""
         return self.advance(carry, action.unsqueeze(-2))[0]

@@ -59,7 +59,7 @@ class SHACLearner(PolicyLearner):
         known = None if setup.starts is None else StartStates.load(setup.starts)
         limit = recipe.max_episode_steps
         self._episodes = Episodes(
-            EnvironmentCore(setup.task, setup.dynamics),
+            EnvironmentCore(setup.task, setup.dynamics, guards=recipe.guards),
             [recipe.seed] * recipe.num_envs,
             action_repeat=recipe.action_repeat,
             max_steps=limit and limit * recipe.action_repeat,

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from mosim.core.frozen import Frozen
+from mosim.envs import Guards
 
 PlannerKind = Literal["mppi", "icem", "gradient"]
 
@@ -39,6 +40,7 @@ class PlannerConfig(Frozen):
         default=0.1, gt=0, description="gradient: step of Adam, in halves of the control range."
     )
     gamma: float = Field(default=0.99, gt=0, le=1, description="Discount of the reward per action.")
+    guards: Guards = Guards()
     seed: int = Field(default=0, ge=0, description="Seed of the random plans.")
 
     @model_validator(mode="after")

@@ -59,7 +59,7 @@ def evaluate_planner(
     repeat = config.action_repeat
     limit = max_episode_steps(task, repeat)
     envs = MoSimVectorEnv(task, MujocoDynamics(task), episodes, seed, action_repeat=repeat, max_episode_steps=limit)
-    actor = _Actor(task, model, config, envs, policy)
+    actor = PlanningActor(task, model, config, envs, policy)
     started = time.perf_counter()
 
     def act(observation: np.ndarray) -> np.ndarray:
@@ -84,18 +84,23 @@ def planned_episode(
     from mosim.agents.film import recorded_episode  # Which brings matplotlib.
 
     def acting(envs: MoSimVectorEnv) -> Acting:
-        return _Actor(task, model, config, envs, policy).act
+        return PlanningActor(task, model, config, envs, policy).act
 
     return recorded_episode(task, acting, config.action_repeat, seconds, seed)
 
 
-class _Actor:
-    """Acts in environments of the true task by what it plans in a model from their states."""
+class PlanningActor:
+    """Acts in environments of a task by what it plans in a model from their states.
+
+    Attributes:
+      actions: how many it has chosen in each environment.
+    """
 
     def __init__(
         self, task: Task, model: DynamicsModel, config: PlannerConfig, envs: MoSimVectorEnv, policy: Policy | None
     ) -> None:
-        self._core, self._envs, self._policy = EnvironmentCore(task, model), envs, policy
+        self._core = EnvironmentCore(task, model, guards=config.guards)
+        self._envs, self._policy = envs, policy
         self._planner = Planner(self._core, config, envs.num_envs)
         self._idle = self._core.idle(envs.num_envs)
         self._rows = torch.arange(envs.num_envs, device=model.like.device)

@@ -46,6 +46,7 @@ def make_algorithm(
         "checkpoint": str(source),
         "action_repeat": recipe.action_repeat,
         "max_episode_steps": recipe.max_episode_steps,
+        "guards": recipe.guards,
         "start": recipe.start,
         "data": None if data is None else str(data),
         "device": sampling,

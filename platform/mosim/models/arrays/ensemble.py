@@ -97,6 +97,10 @@ class Ensemble(ArrayModel):
         )
         return spread.square().mean(-1).sqrt()
 
+    def merged(self, carry: Tensor) -> Tensor:
+        """See `DynamicsModel`. The mean of states that have parted is no motion of the robot, which episodes need."""
+        return self.state(carry).unsqueeze(-2).expand_as(carry)
+
     def _apart(self, carry: Tensor) -> tuple[Tensor, Tensor]:
         """Positions and velocities of the members, as distances from the first one's, `(..., members, nv)` each."""
         qpos, qvel, _ = self.facts.layout.split(carry)
