@@ -182,6 +182,23 @@ def test_the_members_of_an_ensemble_are_networks_of_their_own() -> None:
     assert (log_variance > -10).all()
 
 
+def test_a_stage_of_longer_horizons_trains_the_rollouts_of_each_member() -> None:
+    system = load_task("cheetah-run")
+    ensemble = built("ensemble", system.facts, parameters=3000, members=3)
+    assert isinstance(ensemble, Ensemble)
+    states, actions = windows(system, 4, 5)
+    loss, errors = ensemble.loss(states, actions, lambda errors: errors.square().mean())
+    carry, of_members = ensemble.init(states[:, :1], actions[:, :0]), []
+    for step, action in enumerate(actions.unbind(1)):
+        carry = ensemble.step(carry, action)
+        true = states[:, step + 1 : step + 2]
+        of_members += [ensemble.deviation(member.unsqueeze(1), true) for member in carry.unbind(-2)]
+    torch.testing.assert_close(loss, torch.stack(of_members).square().mean())
+    torch.testing.assert_close(errors, ensemble.errors(states, actions))
+    loss.backward()
+    assert all(weight.grad.abs().amax((1, 2)).min() > 0 for weight in ensemble.members.weights)
+
+
 def test_what_the_configs_do_not_allow_is_said() -> None:
     for kind, wrong in {
         "gru": {"history": 0},
@@ -210,4 +227,4 @@ def test_a_width_is_a_multiple_of_the_heads() -> None:
 
 def test_they_are_files_of_their_own() -> None:
     folder = Path(__file__).parents[2] / "platform" / "mosim" / "recipes" / "simulators" / "arrays"
-    assert {*KINDS, "general", "joint", "network"} <= {file.stem for file in folder.glob("*.yaml")}
+    assert {*KINDS, "general", "joint", "mosim", "network"} <= {file.stem for file in folder.glob("*.yaml")}
