@@ -8,8 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mosim.core.errors import DivergenceError, MismatchError, MosimError
-from mosim.core.run_identity import RUN_FILE, check_identity, keep_identity
+from mosim.core.errors import DivergenceError, MosimError
 from mosim.core.threads import single_threaded
 from mosim.models import LearnedModel, Mean
 from mosim.training import checkpoint as checkpoints
@@ -17,9 +16,11 @@ from mosim.training.compilation import Compiled
 from mosim.training.data import TrainingData
 from mosim.training.losses import mean_loss
 from mosim.training.optimizers import OPTIMIZERS
-from mosim.training.recipe import Recipe, StageConfig, run_identity
+from mosim.training.progress import TrainingProgress
+from mosim.training.recipe import Recipe, StageConfig
 from mosim.training.replicas import ALONE, Replicas
 from mosim.training.report import Report
+from mosim.training.run_folder import RunFolder
 from mosim.training.stage import StageCursor, Stopwatch, learning_rate, progress, select_parts, stagnates
 from mosim.training.validation import VALIDATION_HORIZON, VALIDATION_WINDOWS, Validation
 from mosim.training.windows import WindowSampler
@@ -29,9 +30,6 @@ REPORT_STEPS = 100
 
 CHECKPOINT_SECONDS = 120.0
 """Wall clock between checkpoints within a stage."""
-
-_KEPT_CHECKPOINTS = 2
-
 
 Loss = Callable[[LearnedModel, Tensor, Tensor, Mean], tuple[Tensor, Tensor]]
 """`LearnedModel.loss`, or a compiled form of it."""
@@ -89,42 +87,28 @@ class Trainer:
             system, dataset or model; says what differs.
         """
         data = data.first(recipe.episodes)
-        self._system, self._recipe, self._data, self._replicas = system, recipe, data, replicas
-        self._folder = out / "checkpoints"
-        self._device = torch.device(device)
-        # A single episode is trained on and watched; of more, at least one is for either.
-        kept = min(max(1, round(recipe.validation_fraction * data.episodes)), max(1, data.episodes - 1))
-        learned = max(1, data.episodes - kept)
         if small := [stage for stage in recipe.stages if stage.batch_size < replicas.count]:
             raise MosimError(
                 f"stage {small[0].name!r} has batch_size {small[0].batch_size}, which is too small for "
                 f"{replicas.count} workers."
             )
-        self._compile = compile_steps
+        self._recipe, self._data, self._replicas = recipe, data, replicas
+        self._device, self._compile = torch.device(device), compile_steps
         self._loss: Loss = _loss
-        self._stage_index, self._cursor, self._total_steps = 0, StageCursor(), 0
-        self._stages_seconds, self._stages_samples = 0.0, 0
-        self._stage_ends: list[str] = []
         self._optimizer: torch.optim.Optimizer | None = None
-        self._restored: dict[str, Tensor] = {}
-        self._out, self._identity = out, run_identity(recipe, data.dataset_id)
-        self._kept = replicas.leads and check_identity(out, self._identity, resume=resume)
-        existing = sorted(self._folder.glob("step-*"))
-        if existing and replicas.leads and not self._kept:
-            raise MosimError(
-                f"{out} has checkpoints of an unknown run, since it has no {RUN_FILE}; give another folder."
-            )
+        self._run = RunFolder(out, system, recipe, data, resume=resume, writes=replicas.leads)
         torch.manual_seed(recipe.seed)
-        if existing:
-            self.model = self._restore(existing[-1], own=True)
-        elif start is not None:
-            self.model = self._restore(start, own=False)
+        begun = self._run.last or start
+        if begun is None:
+            self.model, self._progress = recipe.model.build(data.facts, data.statistics), TrainingProgress()
+            self._restored: dict[str, Tensor] = {}
         else:
-            self.model = recipe.model.build(data.facts, data.statistics)
+            self.model, self._progress, self._restored = self._run.restore(begun)
         rows = (*data.tensors(self._device), data.offsets)
-        self._training = WindowSampler(*rows, range(learned), recipe.seed)
-        self._validation = Validation(WindowSampler(*rows, range(data.episodes - kept, data.episodes), recipe.seed))
-        if not existing and start is None:
+        learned, watched = _shares(data.episodes, recipe.validation_fraction)
+        self._training = WindowSampler(*rows, learned, recipe.seed)
+        self._validation = Validation(WindowSampler(*rows, watched, recipe.seed))
+        if begun is None:
             self.model.fit_scales(self._training)
         if self._restored:
             self._training.generator.set_state(self._restored["generator"])
@@ -133,20 +117,20 @@ class Trainer:
     @property
     def finished(self) -> bool:
         """Whether every stage is done."""
-        return self._stage_index >= len(self._recipe.stages)
+        return self._progress.stage >= len(self._recipe.stages)
 
     @property
     def seconds(self) -> float:
         """Wall-clock seconds of gradient steps since training began, those before a resume included."""
-        return self._stages_seconds + self._cursor.seconds
+        return self._progress.seconds
 
     @property
     def samples(self) -> int:
         """Physics steps of training data since training began, repetitions counted, those before a resume included."""
         if self.finished:
-            return self._stages_samples
-        stage = self._recipe.stages[self._stage_index]
-        return self._stages_samples + self._cursor.step * stage.batch_size * stage.horizon
+            return self._progress.stages_samples
+        stage = self._recipe.stages[self._progress.stage]
+        return self._progress.stages_samples + self._cursor.step * stage.batch_size * stage.horizon
 
     def run(self, on_report: Callable[[Report], None]) -> Path:
         """Trains what is left of the stages and returns the last checkpoint's path.
@@ -156,7 +140,7 @@ class Trainer:
         """
         for report in self.reports():
             on_report(report)
-        return self._folder / self._name
+        return self._run.path(self._progress.name)
 
     def reports(self) -> Iterator[Report]:
         """Trains what is left of the stages, as far as it is asked to: up to the next report each time.
@@ -165,11 +149,12 @@ class Trainer:
           DivergenceError: as `run`.
         """
         while not self.finished:
-            yield from self._train_stage(self._recipe.stages[self._stage_index])
+            yield from self._train_stage(self._recipe.stages[self._progress.stage])
 
     def save(self) -> Path:
         """Writes a checkpoint of where training stands, and returns its path."""
-        return self._save()
+        self._save()
+        return self._run.path(self._progress.name)
 
     def horizon_errors(self, horizons: Sequence[int]) -> dict[int, float]:
         """The horizon error, in raw units squared, on the episodes kept from training.
@@ -179,11 +164,16 @@ class Trainer:
         """
         return self._validation.horizon_errors(self.model, horizons)
 
+    @property
+    def _cursor(self) -> StageCursor:
+        """Where the stage stands."""
+        return self._progress.cursor
+
     def _validation_error(self) -> float:
         return self.horizon_errors([VALIDATION_HORIZON])[VALIDATION_HORIZON]
 
     def _train_stage(self, stage: StageConfig) -> Iterator[Report]:
-        learning = select_parts(self.model, self._recipe.stages, self._stage_index)
+        learning = select_parts(self.model, self._recipe.stages, self._progress.stage)
         if not learning:
             note = f"stage {stage.name} is skipped: this system has no {' and no '.join(stage.learns)}."
             yield self._pass_over(stage, note)
@@ -198,7 +188,7 @@ class Trainer:
         checkpoints.restore_optimizer(self._optimizer, self._restored)
         self._restored = {}
         self._loss = self._compile_loss(stage) if self._compile and stage.horizon == 1 else _loss
-        if stage.undo and self._stage_ends and self._cursor.validation is None:
+        if stage.undo and self._progress.stage_ends and self._cursor.validation is None:
             self._cursor.validation = self._validation.window_errors(self.model)
         watch, unsaved_seconds, cursor = Stopwatch(), 0.0, self._cursor
         report = self._report(stage, math.nan, 0.0)
@@ -223,7 +213,7 @@ class Trainer:
 
     def _needless(self, stage: StageConfig) -> str:
         """Why a stage that has not begun is skipped, where the simulator is exact enough without it."""
-        if stage.skip_below is None or not self._stage_ends or self._cursor.step:
+        if stage.skip_below is None or not self._progress.stage_ends or self._cursor.step:
             return ""
         error, unchanged = self._validation_error(), self._validation.persistence_error(self.model)
         if not error < stage.skip_below * unchanged:
@@ -253,18 +243,15 @@ class Trainer:
     def _end_stage(self, report: Report) -> Report:
         before, after = self._cursor.validation, self._validation.window_errors(self.model)
         if before is not None and not after.both <= before.both:
-            earlier = checkpoints.load_weights(checkpoints.read_checkpoint(self._folder / self._stage_ends[-1]))
-            self.model.load_state_dict(earlier.state_dict())
+            self.model.load_state_dict(self._run.weights(self._progress.stage_ends[-1]).state_dict())
             change = (
                 f"the horizon error at {VALIDATION_HORIZON} was {before.mean:.3g} before this stage and "
                 f"{after.mean:.3g} after it, its median over starts {before.median:.3g} and {after.median:.3g}"
             )
             report = report._replace(note=f"stage {report.name} is undone: {change}.")
             after = before
-        self._stages_seconds, self._stages_samples = self.seconds, self.samples
-        self._stage_index += 1
-        self._cursor, self._optimizer = StageCursor(), None
-        self._stage_ends.append(self._name)
+        self._progress.end_stage(self.samples)
+        self._optimizer = None
         self._save()
         return report._replace(
             progress=1.0, validation=after.mean, persistence=self._validation.persistence_error(self.model)
@@ -282,7 +269,7 @@ class Trainer:
             steps += 1
             self._cursor.step += 1
             self._cursor.seconds += seconds
-        self._total_steps += steps
+        self._progress.total_steps += steps
         self._cursor.seconds_of_report = self._cursor.seconds - before
         return total / steps
 
@@ -290,10 +277,10 @@ class Trainer:
         self, stage: StageConfig, loss: float, samples_per_second: float, calls_per_step: float = 0.0
     ) -> Report:
         return Report(
-            stage=self._stage_index,
+            stage=self._progress.stage,
             stages=len(self._recipe.stages),
             name=stage.name,
-            step=self._total_steps,
+            step=self._progress.total_steps,
             progress=progress(stage, self._cursor),
             loss=loss,
             samples_per_second=samples_per_second,
@@ -312,7 +299,7 @@ class Trainer:
             group["lr"] = rate
         part = self._replicas.part(stage.batch_size)
         # Models that draw random numbers draw the same ones in a training that is resumed.
-        torch.manual_seed(hash((self._recipe.seed, self._stage_index, self._cursor.step)))
+        torch.manual_seed(hash((self._recipe.seed, self._progress.stage, self._cursor.step)))
         states, actions = self._training.draw(stage.batch_size, self._window(stage), part)
         loss, errors = self._loss(self.model, states, actions, _mean_of(stage))
         optimizer.zero_grad(set_to_none=True)
@@ -355,59 +342,14 @@ class Trainer:
             "checkpoints are intact."
         )
 
-    @property
-    def _name(self) -> str:
-        return f"step-{self._total_steps:08d}-stage-{self._stage_index}"
-
-    def _save(self) -> Path:
-        """Writes a checkpoint, unless another replica does. Between stages it has no optimiser: each begins its own."""
-        if not self._replicas.leads:
-            return self._folder / self._name
+    def _save(self) -> None:
+        """Writes a checkpoint. Between stages it has no optimiser: each begins its own."""
         moments = self._restored if self._optimizer is None else checkpoints.optimizer_tensors(self._optimizer)
         training = moments | {"generator": self._training.generator.get_state()}
-        if not self._kept:  # Only now: a run without a checkpoint leaves nothing that stands in another one's way.
-            keep_identity(self._out, self._identity)
-            self._kept = True
-        path = checkpoints.save_checkpoint(
-            self._folder,
-            self._name,
-            self.model,
-            training,
-            system=self._system,
-            recipe=self._recipe.model_dump(mode="json"),
-            dataset_id=self._data.dataset_id,
-            cursor={
-                "stage": self._stage_index,
-                "total_steps": self._total_steps,
-                "stages_seconds": self._stages_seconds,
-                "stages_samples": self._stages_samples,
-                "stage_ends": self._stage_ends,
-                "finished": self.finished,
-                **self._cursor.as_json(),
-            },
-        )
-        checkpoints.keep_last(self._folder, _KEPT_CHECKPOINTS, always=set(self._stage_ends))
-        return path
+        self._run.save(self.model, training, self._progress, self.finished)
 
-    def _restore(self, path: Path, own: bool) -> LearnedModel:
-        """The model of a checkpoint, and where training stood; `own` where it is of this very run."""
-        checkpoint = checkpoints.read_checkpoint(path)
-        wrong = self._data.facts.differences(checkpoint.facts)
-        if checkpoint.dataset_id != self._data.dataset_id:
-            wrong.append(f"the dataset is {self._data.dataset_id} instead of {checkpoint.dataset_id}")
-        if wrong:
-            raise MismatchError(f"{checkpoint.path} cannot be resumed: {'; '.join(wrong)}.")
-        cursor = dict(checkpoint.cursor)
-        self._stage_index, self._total_steps = cursor.pop("stage"), cursor.pop("total_steps")
-        self._stages_seconds, self._stages_samples = cursor.pop("stages_seconds", 0.0), cursor.pop("stages_samples", 0)
-        stage_ends = cursor.pop("stage_ends")
-        self._stage_ends = stage_ends if own else []
-        del cursor["finished"]
-        self._cursor = StageCursor(**cursor)
-        self._restored = checkpoints.load_training(checkpoint)
-        if own:
-            return checkpoints.load_weights(checkpoint)
-        # Parts that no stage has trained yet begin as this recipe and seed have them.
-        behind = self._recipe.stages[: self._stage_index + (self._cursor.step > 0)]
-        trained = {part for stage in behind for part in stage.learns}
-        return checkpoints.load_weights(checkpoint, self._recipe.model, trained)
+
+def _shares(episodes: int, validation_fraction: float) -> tuple[range, range]:
+    """The episodes to train on, and those kept for validation: at least one each, and a single one for both."""
+    kept = min(max(1, round(validation_fraction * episodes)), max(1, episodes - 1))
+    return range(max(1, episodes - kept)), range(episodes - kept, episodes)
