@@ -25,7 +25,7 @@ from mosim.experiments.pipeline import (
 )
 from mosim.robots import System, label_of, require_fit
 from mosim.tasks import load_system
-from mosim.training import Recipe, find_recipe, run_identity
+from mosim.training import Recipe, find_recipe, read_checkpoint, run_identity
 
 
 class Options(TrackedOptions):
@@ -64,6 +64,11 @@ class Options(TrackedOptions):
     minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = Field(
         default=None, gt=0, description="Wall-clock budget of all stages together; each stage keeps its share."
     )
+    weights: Annotated[Path | None, tyro.conf.arg(metavar="CHECKPOINT")] = Field(
+        default=None,
+        description="Begin with the weights of this checkpoint or training run, of the same model and system, instead "
+        "of random ones; for example, to train a simulator further on other data.",
+    )
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
         default=False, description="Resume from the last checkpoint in --out, if there is one."
     )
@@ -100,16 +105,17 @@ def main(arguments: Sequence[str]) -> None:
     device = pick_device(options.device) if options.workers == 1 else options.device
     given = None if options.data is None else Dataset.open(options.data)
     out = Path("runs", label_of(options.task)) if options.out is None else options.out
+    first = None if options.weights is None else read_checkpoint(options.weights).id
     named = find_recipe(system.facts.name, options.recipe_file)
     console.print(recipe_line("recipe", named.origin, named.recipe, recipe))
     with locked(out):
         # What the folder holds is looked at before anything is started, and before a dataset is collected.
-        check_identity(out, run_identity(recipe, ""), resume=options.resume, unknown={"dataset"})
+        check_identity(out, run_identity(recipe, "", first), resume=options.resume, unknown={"dataset"})
         if given is None:
             with quiet(out / LOG_FILE, options.verbose):
                 given = default_dataset(system, STANDARD.training, TRAINING_SUFFIX)
         require_fit(given.facts, system.facts, f"the dataset at {given.uri}")
-        check_identity(out, run_identity(recipe, given.id), resume=options.resume)
+        check_identity(out, run_identity(recipe, given.id, first), resume=options.resume)
         path = _train(options, system, recipe, given, out, device)
     console.print(f"checkpoint: {path}")
     console.print(f"evaluate it: {shlex.join(['mosim', 'evaluate', str(out)])}")
@@ -130,6 +136,7 @@ def _train(options: Options, system: System, recipe: Recipe, dataset: Dataset, o
             compile_steps=options.compile_steps,
             workers=options.workers,
             address=options.address,
+            weights=options.weights,
             tracked=tracked,
         )
         tracked.log_artifact(path, "checkpoint")

@@ -1,6 +1,6 @@
 """The scales by which a simulator standardises what its networks see and say."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import numpy as np
@@ -105,6 +105,17 @@ class Statistics:
             contact_share=torch.ones(gaps + solids),
             contact_response=torch.ones(gaps),
             most_contacts=torch.tensor(float(min(gaps + solids, _MOST_CONTACTS))),
+        )
+
+    def widened(self, other: "Statistics") -> "Statistics":
+        """These scales, with limits as wide as the wider of both, for weights that go on with other data."""
+        return replace(
+            self,
+            qpos_lower=torch.minimum(self.qpos_lower, other.qpos_lower),
+            qpos_upper=torch.maximum(self.qpos_upper, other.qpos_upper),
+            velocity_limit=torch.maximum(self.velocity_limit, other.velocity_limit),
+            acceleration_limit=torch.maximum(self.acceleration_limit, other.acceleration_limit),
+            most_contacts=torch.maximum(self.most_contacts, other.most_contacts),
         )
 
     def position_std(self, facts: SystemFacts) -> Tensor:

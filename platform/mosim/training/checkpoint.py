@@ -177,7 +177,10 @@ def load_simulator(path: Location, device: Device = "cpu") -> LearnedModel:
 
 
 def load_weights(
-    checkpoint: Checkpoint, config: ModelConfig | None = None, parts: Collection[str] | None = None
+    checkpoint: Checkpoint,
+    config: ModelConfig | None = None,
+    parts: Collection[str] | None = None,
+    data: Statistics | None = None,
 ) -> LearnedModel:
     """A simulator with a checkpoint's weights, on the CPU, to train on.
 
@@ -186,6 +189,7 @@ def load_weights(
       config: the shape of the simulator, where it is not the checkpoint's own.
       parts: those that take their weights from the checkpoint, such as `predictor`, with all of the part that each
         lies within; the others keep their first ones.
+      data: of other data, which the simulator is to be trained on; its limits become as wide as theirs.
 
     Raises:
       MismatchError: a model of shape `config` has no place for the weights.
@@ -196,7 +200,8 @@ def load_weights(
         key.removeprefix(_STATISTICS): tensors.pop(key) for key in list(tensors) if key.startswith(_STATISTICS)
     }
     try:
-        model = (config or checkpoint.model).build(checkpoint.facts, Statistics(**statistics))
+        scales = Statistics(**statistics)
+        model = (config or checkpoint.model).build(checkpoint.facts, scales if data is None else scales.widened(data))
         if parts is not None:
             tensors = _of_parts(tensors, model, parts)
         model.load_state_dict(tensors)

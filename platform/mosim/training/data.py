@@ -26,6 +26,7 @@ class TrainingData(NamedTuple):
       actions: `(rows, nu)`, float32.
       offsets: `(episodes + 1,)`, int64.
       statistics: the scales of all of it.
+      newest: the first episode of the last of several datasets; 0 where there is one.
     """
 
     facts: SystemFacts
@@ -34,6 +35,7 @@ class TrainingData(NamedTuple):
     actions: np.ndarray
     offsets: np.ndarray
     statistics: Statistics
+    newest: int = 0
 
     @classmethod
     def load(cls, dataset: Dataset, *others: Dataset) -> "TrainingData":
@@ -49,7 +51,8 @@ class TrainingData(NamedTuple):
             require_fit(other.facts, dataset.facts, f"the dataset at {other.uri}")
         every = (dataset, *others)
         episodes = [part.episode(index) for each in every for part in (each.load(),) for index in range(len(part))]
-        return cls.of(Trajectories.of(dataset.facts, episodes), "+".join(each.id for each in every))
+        union = cls.of(Trajectories.of(dataset.facts, episodes), "+".join(each.id for each in every))
+        return union._replace(newest=len(episodes) - every[-1].metadata.episodes)
 
     @classmethod
     def of(cls, trajectories: Trajectories, dataset_id: str) -> "TrainingData":
@@ -70,7 +73,7 @@ class TrainingData(NamedTuple):
         Raises:
           MosimError: there are fewer.
         """
-        if episodes in (None, self.episodes):
+        if episodes is None or episodes == self.episodes:
             return self
         if episodes > self.episodes:
             raise MosimError(
@@ -79,7 +82,8 @@ class TrainingData(NamedTuple):
         offsets = self.offsets[: episodes + 1]
         states, actions = self.states[: offsets[-1]], self.actions[: offsets[-1]]
         statistics = _statistics(self.facts, states, offsets)
-        return self._replace(states=states, actions=actions, offsets=offsets, statistics=statistics)
+        newest = self.newest if self.newest < episodes else 0
+        return self._replace(states=states, actions=actions, offsets=offsets, statistics=statistics, newest=newest)
 
     def tensors(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """States and actions on a device; on the CPU they are the arrays themselves."""

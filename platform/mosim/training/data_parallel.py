@@ -48,6 +48,7 @@ class _Job(NamedTuple):
     threads: int
     compile_steps: bool
     resources: dict[str, float]
+    weights: Path | None
 
     @property
     def run_folder(self) -> Path:
@@ -121,6 +122,7 @@ def train_data_parallel(
     threads: int = 1,
     compile_steps: bool = False,
     resume: bool = False,
+    weights: Path | None = None,
 ) -> Path:
     """Trains a simulator in several processes, or goes on with one, and returns the path of its last checkpoint.
 
@@ -142,6 +144,7 @@ def train_data_parallel(
       threads: torch's threads in each worker, and the CPUs that are reserved for it.
       compile_steps: as for `Trainer`.
       resume: whether to go on with a run that `out` holds.
+      weights: as for `Trainer`; a path that all nodes see.
 
     Raises:
       MosimError: Ray has no room for so many workers, or a node does not see `out`, or workers failed too often; or as
@@ -150,7 +153,7 @@ def train_data_parallel(
       DivergenceError: as `Trainer.run`.
     """
     resources = _resources(workers, device, threads)
-    job = _Job(system, recipe, data, out.absolute(), workers, threads, compile_steps, resources)
+    job = _Job(system, recipe, data, out.absolute(), workers, threads, compile_steps, resources, weights)
     if not _prepare(job, resume):
         _oversee(job, on_report)
     return find_checkpoint(out)
@@ -192,6 +195,7 @@ def _prepare(job: _Job, resume: bool) -> bool:
         data=ray.get(job.data),
         out=job.out,
         resume=resume,
+        weights=job.weights,
         replicas=Replicas(0, job.workers),
     )
     if not _checkpoints(job.out):
@@ -245,6 +249,7 @@ def _work(job: _Job, supervisor: Any) -> None:
             device=str(get_device()),
             compile_steps=job.compile_steps,
             resume=True,
+            weights=job.weights,
             replicas=replicas,
         )
         for report in trainer.reports():

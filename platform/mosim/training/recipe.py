@@ -95,6 +95,12 @@ class Recipe(Frozen):
     episodes: int | None = Field(
         default=None, ge=1, description="Train only on the first N episodes of the data. If omitted: on all."
     )
+    newest_weight: float = Field(
+        default=1.0,
+        gt=0,
+        description="Probability of a window of the newest dataset relative to one of the others, if the data are the "
+        "datasets of several rounds, as in mosim learn. Least squares weighs all alike.",
+    )
     validation_fraction: float = Field(
         default=0.05,
         gt=0,
@@ -150,6 +156,12 @@ class Recipe(Frozen):
         return self.model_copy(update={"stages": stages})
 
 
-def run_identity(recipe: Recipe, dataset_id: str) -> dict[str, Any]:
-    """What decides the weights of a training, for `mosim.core.run_identity`; the dataset's id covers its system."""
-    return {"recipe": recipe.model_dump(mode="json"), "dataset": dataset_id}
+def run_identity(recipe: Recipe, dataset_id: str, weights: str | None = None) -> dict[str, Any]:
+    """What decides the weights of a training, for `mosim.core.run_identity`.
+
+    Args:
+      recipe: the model and the stages.
+      dataset_id: of the training data, which covers their system.
+      weights: the id of the checkpoint whose weights are the first ones; None where the recipe's seed gives them.
+    """
+    return {"recipe": recipe.model_dump(mode="json"), "dataset": dataset_id, "weights": weights}

@@ -24,7 +24,15 @@ class RunFolder:
     """
 
     def __init__(
-        self, out: Path, system: str, recipe: Recipe, data: TrainingData, *, resume: bool, writes: bool
+        self,
+        out: Path,
+        system: str,
+        recipe: Recipe,
+        data: TrainingData,
+        *,
+        weights: Path | None,
+        resume: bool,
+        writes: bool,
     ) -> None:
         """Opens the folder `out`, which need not exist; nothing is written before the first checkpoint.
 
@@ -33,6 +41,7 @@ class RunFolder:
           system: what `mosim.tasks.load_system` takes.
           recipe: of the training.
           data: likewise.
+          weights: a checkpoint whose weights are the first ones; None where the recipe's seed gives them.
           resume: whether it may hold this very run already.
           writes: whether this process is the one that writes.
 
@@ -42,7 +51,8 @@ class RunFolder:
         """
         self._out, self._folder, self._writes = out, out / "checkpoints", writes
         self._system, self._recipe, self._data = system, recipe, data
-        self._identity = run_identity(recipe, data.dataset_id)
+        self._first = None if weights is None else checkpoints.read_checkpoint(weights)
+        self._identity = run_identity(recipe, data.dataset_id, self._first and self._first.id)
         self._identified = writes and check_identity(out, self._identity, resume=resume)
         existing = sorted(self._folder.glob("step-*"))
         if existing and writes and not self._identified:
@@ -82,6 +92,18 @@ class RunFolder:
             cursor=progress.as_json(finished),
         )
         checkpoints.keep_last(self._folder, _KEPT_CHECKPOINTS, always=set(progress.stage_ends))
+
+    def new_model(self) -> LearnedModel:
+        """The simulator that a new training begins with.
+
+        Raises:
+          MismatchError: the weights to begin with are of another system or model.
+        """
+        if self._first is None:
+            return self._recipe.model.build(self._data.facts, self._data.statistics)
+        if wrong := self._data.facts.differences(self._first.facts):
+            raise MismatchError(f"training cannot begin with the weights of {self._first.path}: {'; '.join(wrong)}.")
+        return checkpoints.load_weights(self._first, self._recipe.model, data=self._data.statistics)
 
     def weights(self, name: str) -> LearnedModel:
         """The simulator of a checkpoint of this run."""

@@ -63,6 +63,7 @@ class Trainer:
         compile_steps: bool = False,
         resume: bool = False,
         start: Path | None = None,
+        weights: Path | None = None,
         replicas: Replicas = ALONE,
     ) -> None:
         """Prepares a run in the folder `out`, or the going on of one.
@@ -78,13 +79,15 @@ class Trainer:
           resume: whether to go on with a run that `out` holds.
           start: a checkpoint of another run, where `out` holds none: it is gone on with under this recipe, as if the
             stages that it has behind it were this recipe's. Parts that these have not trained begin afresh.
+          weights: a checkpoint whose weights training begins with, at the recipe's first stage; its data may be other
+            ones. The scales of its networks stay, and the limits of its states become as wide as the data's.
           replicas: copies that train together, of which this is one; `out` is a folder that all of them see.
 
         Raises:
           MosimError: `out` holds a run already and `resume` is false, or there are more replicas than windows in a
             batch.
-          MismatchError: `out` holds a run of another recipe or dataset, or the checkpoint to go on from has another
-            system, dataset or model; says what differs.
+          MismatchError: `out` holds a run of another recipe or dataset, or a checkpoint to go on from or to begin with
+            has another system, dataset or model; says what differs.
         """
         data = data.first(recipe.episodes)
         if small := [stage for stage in recipe.stages if stage.batch_size < replicas.count]:
@@ -96,19 +99,19 @@ class Trainer:
         self._device, self._compile = torch.device(device), compile_steps
         self._loss: Loss = _loss
         self._optimizer: torch.optim.Optimizer | None = None
-        self._run = RunFolder(out, system, recipe, data, resume=resume, writes=replicas.leads)
+        self._run = RunFolder(out, system, recipe, data, weights=weights, resume=resume, writes=replicas.leads)
         torch.manual_seed(recipe.seed)
         begun = self._run.last or start
         if begun is None:
-            self.model, self._progress = recipe.model.build(data.facts, data.statistics), TrainingProgress()
+            self.model, self._progress = self._run.new_model(), TrainingProgress()
             self._restored: dict[str, Tensor] = {}
         else:
             self.model, self._progress, self._restored = self._run.restore(begun)
         rows = (*data.tensors(self._device), data.offsets)
         learned, watched = _shares(data.episodes, recipe.validation_fraction)
-        self._training = WindowSampler(*rows, learned, recipe.seed)
+        self._training = WindowSampler(*rows, learned, recipe.seed, data.newest, recipe.newest_weight)
         self._validation = Validation(WindowSampler(*rows, watched, recipe.seed))
-        if begun is None:
+        if begun is None and weights is None:
             self.model.fit_scales(self._training)
         if self._restored:
             self._training.generator.set_state(self._restored["generator"])

@@ -37,6 +37,7 @@ def train_simulator(
     compile_steps: bool = False,
     workers: int = 1,
     address: str | None = None,
+    weights: Path | None = None,
     tracked: TrackedRun,
 ) -> Path:
     """Trains a simulator, or goes on with one, and returns the path of its last checkpoint.
@@ -53,6 +54,7 @@ def train_simulator(
       compile_steps: whether torch.compile makes one-step stages faster.
       workers: processes that share each batch; a single one is this process itself.
       address: of the Ray cluster whose processes they are, as for `mosim.jobs.ray_cluster.started`.
+      weights: as for `Trainer`.
       tracked: takes parameters, losses, rates and the horizon error after each stage.
     """
     for dataset in datasets:
@@ -67,6 +69,7 @@ def train_simulator(
             device=device,
             compile_steps=compile_steps,
             resume=resume,
+            weights=weights,
         ).run
     else:
         train = functools.partial(
@@ -81,6 +84,7 @@ def train_simulator(
             threads=threads,
             compile_steps=compile_steps,
             resume=resume,
+            weights=weights,
         )
     tracked.log_parameters({**recipe.model_dump(mode="json"), "system": system, "device": device, "workers": workers})
     stages = ", ".join(stage.name for stage in recipe.stages)

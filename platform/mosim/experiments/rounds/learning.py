@@ -148,6 +148,7 @@ class Learning:
                 device=self._device,
                 threads=self._settings.threads,
                 resume=True,
+                weights=self._weights_before(number),
                 tracked=tracked,
             )
             result = self._train_policy(number, checkpoint, newest, tracked)
@@ -183,6 +184,13 @@ class Learning:
             label=f"round {number}: collect",
         )
         return dataset
+
+    def _weights_before(self, number: int) -> Path | None:
+        """The simulator of the round before, where that of this round begins with its weights."""
+        solves = any(stage.solves for stage in self._simulator_recipe.stages)
+        if number == 0 or solves or self._settings.from_scratch:
+            return None
+        return find_checkpoint(self._out / "rounds" / str(number - 1) / "simulator")
 
     def _error_on(self, dataset: Dataset, number: int) -> float:
         """The horizon error of a round's simulator on data that it has not seen."""

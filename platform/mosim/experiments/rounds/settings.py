@@ -27,6 +27,11 @@ class LearnSettings(SharedSettings):
         description="Data of the first round: random actions, or an existing dataset. The steps of a dataset count as "
         "true steps; the other rounds share what is left.",
     )
+    from_scratch: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
+        default=False,
+        description="Train the simulator of each round from random weights. Otherwise it begins with the weights of "
+        "the round before, unless the recipe has a stage of least squares, which needs none.",
+    )
     noise: float = Field(
         default=0.3,
         ge=0,
