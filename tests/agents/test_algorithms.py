@@ -88,13 +88,23 @@ def test_the_exported_policy_acts_as_rllibs_module_where_there_is_no_ray(name: s
     try:
         for _ in range(3):
             algorithm.train()
-        save_policy(export_policy(algorithm, recipe, task), tmp_path / "policy")
+        policy = export_policy(algorithm, recipe, task)
+        save_policy(policy, tmp_path / "policy")
         runner = algorithm.env_runner
         observations = np.random.default_rng(0).normal(0, 2, (9, task.observation_size)).astype(np.float32)
         filtered = torch.from_numpy(runner._filter.filter_batch(observations, update=False))
         with torch.no_grad():
             inputs = runner.module.forward_inference({Columns.OBS: filtered})[Columns.ACTION_DIST_INPUTS]
             expected = to_control(likeliest(runner.module, inputs).numpy(), runner._envs)
+            if not isinstance(recipe, (SACRecipe, TQCRecipe)):
+                group: Any = algorithm.learner_group
+                learning = next(iter(group.foreach_learner(lambda learner: learner.module[DEFAULT_MODULE_ID]))).get()
+                values = learning.compute_values({Columns.OBS: filtered})
+                assert values.std() > 0
+                torch.testing.assert_close(policy.value(torch.from_numpy(observations)), values, rtol=1e-4, atol=1e-5)
+            else:
+                with pytest.raises(MosimError, match="has no value function"):
+                    policy.value(torch.from_numpy(observations))
     finally:
         algorithm.stop()
     np.save(tmp_path / "observations.npy", observations)

@@ -19,6 +19,7 @@ from mosim.agents import (
     load_policy,
     random_return,
     read_returns,
+    save_policy,
     train_policy,
 )
 from mosim.agents.gradients.guard import GradientGuard
@@ -150,6 +151,20 @@ def test_gradients_of_a_chaotic_motion_stay_bounded() -> None:
     moved.sum().backward()
     assert value.grad is not None
     assert 0 < value.grad.abs().max() <= 2.0 * 0.4
+
+
+def test_the_policy_has_the_value_function_in_rewards_of_the_task(home: Task, tmp_path: Path) -> None:
+    recipe = TINY.model_copy(update={"num_critics": 2, "gamma": 0.9})
+    learner = SHACLearner(recipe, TrainingSetup(home, exact(home), ""))
+    learner.update(0.0)
+    save_policy(learner.policy(), tmp_path / "policy")
+    policy = load_policy(tmp_path / "policy")
+    assert policy.facts.value is not None
+    assert (policy.facts.value.networks, policy.facts.value.gamma) == (2, 0.9)
+    observation = torch.randn(7, home.observation_size, dtype=torch.float64)
+    scaled = learner._networks.value(observation)
+    assert scaled.abs().min() > 0
+    torch.testing.assert_close(policy.value(observation), scaled.detach() * recipe.action_repeat / (1 - 0.9))
 
 
 def test_an_update_changes_the_policy_by_no_more_than_its_limit(home: Task) -> None:

@@ -68,6 +68,22 @@ def test_a_plan_is_worth_what_stepping_it_gives(home: Task) -> None:
             assert float(found[row, sample]) == pytest.approx(total, rel=1e-9)
 
 
+def test_a_plan_is_worth_what_follows_it_too(home: Task) -> None:
+    core = EnvironmentCore(home, MujocoDynamics(home))
+    plans = 2 * torch.rand(2, 3, 4, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 1
+    now, gamma = begun(home, core, 0.5, -0.3), 0.9
+    rewards = Objective(core, 2, gamma)(now, plans)
+    ends: list[torch.Tensor] = []
+
+    def value(observation: torch.Tensor) -> torch.Tensor:
+        ends.append(observation)
+        return observation[:, 0].square()
+
+    worth = Objective(core, 2, gamma, value)(now, plans)
+    (observation,) = ends
+    torch.testing.assert_close(worth, rewards + gamma**4 * observation[:, 0].square().unflatten(0, (2, 3)))
+
+
 def test_what_has_ended_gives_no_more_reward(home: Task) -> None:
     core = EnvironmentCore(home, MujocoDynamics(home))
     plans = torch.ones(1, 1, 40, 1, dtype=torch.float64)

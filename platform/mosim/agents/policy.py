@@ -1,6 +1,7 @@
 """A trained policy by itself: a plain torch module in a folder, without RLlib or Ray."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mosim.core.arguments import Device, Location, checked
-from mosim.core.errors import DamagedFileError
+from mosim.core.errors import DamagedFileError, MosimError
 from mosim.core.files import atomic_folder, read_json, write_json
 from mosim.core.frozen import Frozen
 from mosim.core.state_folder import verify_checksums, write_checksums
@@ -31,6 +32,24 @@ _ACTIVATIONS: dict[Activation, type[nn.Module]] = {
 }
 
 
+class ValueFacts(Frozen):
+    """What the value function of a policy is, beside its weights.
+
+    Attributes:
+      networks: how many there are; the least of their values counts.
+      hidden, activation, layer_norm: as of `PolicyFacts`.
+      gamma: discount of the rewards per action.
+      scale: of the networks' outputs, in rewards of the task.
+    """
+
+    networks: int = 1
+    hidden: tuple[int, ...]
+    activation: Activation = "tanh"
+    layer_norm: bool = False
+    gamma: float
+    scale: float = 1.0
+
+
 class PolicyFacts(Frozen):
     """What a policy is, beside its weights.
 
@@ -43,6 +62,7 @@ class PolicyFacts(Frozen):
       layer_norm: whether each hidden layer's output is normalised before its activation.
       clip: largest magnitude of a filtered observation.
       action_repeat: control steps that each of its actions is to be held.
+      value: what its value function is; None where it has none.
     """
 
     kind: Literal["gaussian-mlp"] = "gaussian-mlp"
@@ -55,6 +75,7 @@ class PolicyFacts(Frozen):
     activation: Activation = "tanh"
     squash: bool = False
     layer_norm: bool = False
+    value: ValueFacts | None = None
 
 
 class Policy(nn.Module):
@@ -62,6 +83,7 @@ class Policy(nn.Module):
 
     Attributes:
       facts: what it is.
+      values: the networks of its value function; none where it has none.
     """
 
     mean: Tensor
@@ -72,10 +94,12 @@ class Policy(nn.Module):
     def __init__(self, facts: PolicyFacts) -> None:
         super().__init__()
         self.facts = facts
-        widths = itertools.pairwise((facts.observation_size, *facts.hidden))
-        hidden = [hidden_layers(narrow, wide, facts.activation, facts.layer_norm) for narrow, wide in widths]
-        last = nn.Linear(facts.hidden[-1] if facts.hidden else facts.observation_size, facts.action_size)
-        self.layers = nn.Sequential(*itertools.chain.from_iterable(hidden), last)
+        size, value = facts.observation_size, facts.value
+        self.layers = fully_connected(size, facts.hidden, facts.action_size, facts.activation, facts.layer_norm)
+        self.values = nn.ModuleList(
+            fully_connected(size, value.hidden, 1, value.activation, value.layer_norm)
+            for value in ([] if value is None else [value] * value.networks)
+        )
         for name in ("mean", "deviation"):
             self.register_buffer(name, torch.ones(facts.observation_size, dtype=torch.float64))
         for name in ("lower", "upper"):
@@ -93,6 +117,18 @@ class Policy(nn.Module):
     def center(self, observation: Tensor) -> Tensor:
         """What the last layer gives, `(..., action_size)`: the most likely action before `control`."""
         return self.layers(self.filtered(observation))
+
+    def value(self, observation: Tensor) -> Tensor:
+        """The discounted reward that is expected from here on, `(...,)`, in rewards of the task.
+
+        Raises:
+          MosimError: the policy has no value function.
+        """
+        if self.facts.value is None:
+            raise MosimError(f"this policy for {self.facts.task} has no value function.")
+        filtered = self.filtered(observation)
+        values = torch.stack([network(filtered).squeeze(-1) for network in self.values])
+        return self.facts.value.scale * values.amin(dim=0)
 
     def control(self, outputs: Tensor) -> Tensor:
         """Outputs of the last layer, with or without noise, in actuator units: squashed, or clipped to the range."""
@@ -136,9 +172,14 @@ def load_policy(path: Location, device: Device = "cpu") -> Policy:
     return policy.to(device).eval().requires_grad_(False)
 
 
-def hidden_layers(narrow: int, wide: int, activation: Activation, layer_norm: bool) -> list[nn.Module]:
-    """A fully connected layer of `narrow` inputs and `wide` outputs, normalised where asked for, and its activation."""
-    return [nn.Linear(narrow, wide), *([nn.LayerNorm(wide)] * layer_norm), _ACTIVATIONS[activation]()]
+def fully_connected(
+    inputs: int, hidden: Sequence[int], outputs: int, activation: Activation, layer_norm: bool
+) -> nn.Sequential:
+    """Fully connected layers, the hidden ones with an activation, and normalised before it where asked for."""
+    layers: list[nn.Module] = []
+    for narrow, wide in itertools.pairwise((inputs, *hidden)):
+        layers += [nn.Linear(narrow, wide), *([nn.LayerNorm(wide)] * layer_norm), _ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers, nn.Linear(hidden[-1] if hidden else inputs, outputs))
 
 
 def activation_of(layer: nn.Module) -> Activation | None:

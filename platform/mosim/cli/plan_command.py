@@ -71,7 +71,9 @@ class Options(TrackedOptions):
     )
     episodes: int = Field(default=5, ge=1, description="Episodes of the true task, which run side by side.")
     policy: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = Field(
-        default=None, description="A policy that mosim trained; what it would do is tried as a plan."
+        default=None,
+        description="A policy that mosim trained. What it would do is tried as a plan, and its value function, if it "
+        "has one, is added at the end of plans.",
     )
     compare: Annotated[bool, tyro.conf.FlagCreatePairsOff] = Field(
         default=False, description="Also plan in MuJoCo itself, for comparison. Not for --planner gradient."

@@ -1,14 +1,13 @@
 """The policy with its noise, and the value functions."""
 
 import copy
-import itertools
 
 import torch
 from torch import Tensor, nn
 
 from mosim.agents.gradients.recipe import SHACRecipe
 from mosim.agents.moments import CLIP, SMALL, Moments
-from mosim.agents.policy import Policy, PolicyFacts, hidden_layers
+from mosim.agents.policy import Policy, PolicyFacts, ValueFacts, fully_connected
 from mosim.tasks import Task
 
 _SMALL_OUTPUT = 0.01
@@ -44,7 +43,10 @@ class ActorCritic(nn.Module):
             self.policy.lower.copy_(torch.tensor(task.facts.control_lower))
             self.policy.upper.copy_(torch.tensor(task.facts.control_upper))
         self.log_std = nn.Parameter(torch.full((actions,), recipe.initial_std).log())
-        self.critics = nn.ModuleList(_value_function(recipe, size) for _ in range(recipe.num_critics))
+        self.critics = nn.ModuleList(
+            fully_connected(size, recipe.hidden, 1, recipe.activation, recipe.layer_norm)
+            for _ in range(recipe.num_critics)
+        )
         for network in (self.policy.layers, *self.critics):
             _begin_small(network)
         self.targets = copy.deepcopy(self.critics).requires_grad_(False)
@@ -74,6 +76,27 @@ class ActorCritic(nn.Module):
         for target, critic in zip(self.targets.parameters(), self.critics.parameters(), strict=True):
             target.lerp_(critic, tau)
 
+    def acting(self, gamma: float, scale: float) -> Policy:
+        """A copy of the policy as it is now, on the CPU, with its value function.
+
+        Args:
+          gamma: discount of the values per action.
+          scale: of the values, in rewards of the task.
+        """
+        own = self.policy.facts
+        value = ValueFacts(
+            networks=len(self.targets),
+            hidden=own.hidden,
+            activation=own.activation,
+            layer_norm=own.layer_norm,
+            gamma=gamma,
+            scale=scale,
+        )
+        policy = Policy(own.model_copy(update={"value": value}))
+        weights = self.policy.state_dict() | self.targets.state_dict(prefix="values.")
+        policy.load_state_dict({name: weight.detach().cpu() for name, weight in weights.items()})
+        return policy.eval().requires_grad_(False)
+
     def actor_parameters(self) -> list[nn.Parameter]:
         """Of the policy and its exploration."""
         return [*self.policy.layers.parameters(), self.log_std]
@@ -85,11 +108,3 @@ def _begin_small(network: nn.Module) -> None:
     *_, weight, bias = network.parameters()
     weight.mul_(_SMALL_OUTPUT)
     bias.mul_(_SMALL_OUTPUT)
-
-
-def _value_function(recipe: SHACRecipe, size: int) -> nn.Sequential:
-    widths = itertools.pairwise((size, *recipe.hidden))
-    layers = [
-        layer for narrow, wide in widths for layer in hidden_layers(narrow, wide, recipe.activation, recipe.layer_norm)
-    ]
-    return nn.Sequential(*layers, nn.Linear(recipe.hidden[-1], 1))

@@ -98,11 +98,7 @@ class SHACLearner(PolicyLearner):
 
     def policy(self) -> Policy:
         """See `PolicyLearner`."""
-        policy = Policy(self._networks.policy.facts)
-        policy.load_state_dict(
-            {name: value.detach().cpu() for name, value in self._networks.policy.state_dict().items()}
-        )
-        return policy.eval().requires_grad_(False)
+        return self._networks.acting(self._recipe.gamma, 1.0 / self._scale)
 
     def state(self) -> dict[str, Any]:
         """See `PolicyLearner`."""

@@ -1,5 +1,7 @@
 """What plans are worth: their returns in a dynamics model."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -15,8 +17,22 @@ class Objective:
       size: of an action, `nu`.
     """
 
-    def __init__(self, core: EnvironmentCore, action_repeat: int, gamma: float) -> None:
-        self.core, self._repeat, self._gamma = core, action_repeat, gamma
+    def __init__(
+        self,
+        core: EnvironmentCore,
+        action_repeat: int,
+        gamma: float,
+        value: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        """Takes what plans are worth: their rewards, and the value of the observation at their ends.
+
+        Args:
+          core: the task over the model that plans are tried in.
+          action_repeat: control steps that an action is held.
+          gamma: discount of the rewards per action.
+          value: of observations, `(n, observation_size)` to `(n,)`; None counts the rewards alone.
+        """
+        self.core, self._repeat, self._gamma, self._value = core, action_repeat, gamma, value
         facts, like = core.task.facts, core.dynamics.like
         lower, upper = (torch.tensor(bound).to(like) for bound in (facts.control_lower, facts.control_upper))
         self._middle, self._half = (upper + lower) / 2, (upper - lower) / 2
@@ -33,7 +49,7 @@ class Objective:
     def __call__(self, now: EnvState, plans: Tensor) -> Tensor:
         """Discounted returns, `(n, samples)`.
 
-        What has diverged or ended gives no further reward.
+        What has diverged or ended gives no further reward, and has no value at its end.
 
         Args:
           now: `n` environments.
@@ -52,4 +68,7 @@ class Objective:
                 alive = alive & step.valid
                 total = total + self._gamma**number * torch.where(alive, step.evaluation.reward, 0.0)
                 alive = alive & ~step.evaluation.terminated
+        if self._value is not None:
+            beyond = self._gamma ** plans.shape[2] * self._value(step.evaluation.observation)
+            total = total + torch.where(alive, beyond.to(total), 0.0)
         return total.unflatten(0, plans.shape[:2])

@@ -1,6 +1,7 @@
 """Planners: how plans are improved, and what is kept of them from one action to the next."""
 
 import abc
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -23,19 +24,26 @@ class Planner:
       mean: the plans, `(n, horizon, nu)`, in [-1, 1]: what is left of the last ones.
     """
 
-    def __init__(self, core: EnvironmentCore, config: PlannerConfig, count: int) -> None:
+    def __init__(
+        self,
+        core: EnvironmentCore,
+        config: PlannerConfig,
+        count: int,
+        value: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         """Begins with plans of no action.
 
         Args:
           core: a task over the model to plan in, usually a simulator.
           config: how to search.
           count: environments, `n`.
+          value: of the observation at the end of a plan, see `Objective`.
 
         Raises:
           MosimError: the planner follows gradients, and there are none.
         """
         self.config = config
-        self._objective = Objective(core, config.action_repeat, config.gamma)
+        self._objective = Objective(core, config.action_repeat, config.gamma, value)
         like = core.dynamics.like
         self._random = torch.Generator(device=like.device).manual_seed(config.seed)
         self.mean = like.new_zeros(count, config.horizon, self._objective.size)

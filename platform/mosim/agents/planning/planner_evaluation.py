@@ -50,7 +50,8 @@ def evaluate_planner(
       config: how to plan.
       episodes: how many, at least 1.
       seed: of their starts; those of `evaluate_policy`.
-      policy: whose actions are tried as a plan, beside the random ones.
+      policy: whose actions are tried as a plan, beside the random ones, and whose value function, where it has one,
+        says what follows a plan.
       on_action: called after each action.
 
     Raises:
@@ -101,7 +102,8 @@ class PlanningActor:
     ) -> None:
         self._core = EnvironmentCore(task, model, guards=config.guards)
         self._envs, self._policy = envs, policy
-        self._planner = Planner(self._core, config, envs.num_envs)
+        value = None if policy is None or policy.facts.value is None else policy.value
+        self._planner = Planner(self._core, config, envs.num_envs, value)
         self._idle = self._core.idle(envs.num_envs)
         self._rows = torch.arange(envs.num_envs, device=model.like.device)
         self.actions = 0

@@ -9,7 +9,7 @@ from ray.rllib.core.distribution.torch.torch_distribution import TorchDiagGaussi
 from torch import nn
 
 from mosim.agents.moments import CLIP, SMALL
-from mosim.agents.policy import Policy, PolicyFacts, activation_of
+from mosim.agents.policy import Policy, PolicyFacts, ValueFacts, activation_of
 from mosim.agents.rllib.observation_filter import observation_filter
 from mosim.agents.rllib.recipe import RLlibRecipe
 from mosim.core.errors import MosimError
@@ -19,7 +19,7 @@ _PARTS = ("weight", "bias")
 
 
 def export_policy(algorithm: Algorithm, recipe: RLlibRecipe, task: Task) -> Policy:
-    """Copies weights and observation filter out of an algorithm made of `recipe`.
+    """Copies weights and observation filter out of an algorithm made of `recipe`, and its value function if it has one.
 
     Raises:
       MosimError: its actor is none of fully connected layers that gives a Gaussian.
@@ -37,12 +37,17 @@ def export_policy(algorithm: Algorithm, recipe: RLlibRecipe, task: Task) -> Poli
         )
     size, actions = task.observation_size, task.facts.nu
     facts: dict[str, Any] = {"activation": between.pop(), "squash": issubclass(distribution, TorchSquashedGaussian)}
+    critic = _critic(algorithm)
+    if critic:
+        facts["value"] = ValueFacts(
+            hidden=_hidden(critic), activation=activation_of(critic[1]) or "tanh", gamma=recipe.gamma
+        )
     policy = Policy(
         PolicyFacts(
             task=task.name,
             observation_size=size,
             action_size=actions,
-            hidden=tuple(layer.out_features for layer in linear[:-1]),
+            hidden=_hidden(layers),
             clip=CLIP,
             action_repeat=recipe.action_repeat,
             **facts,
@@ -60,8 +65,28 @@ def export_policy(algorithm: Algorithm, recipe: RLlibRecipe, task: Task) -> Poli
             values = getattr(layer, part).detach().cpu().clone()
             # The head's second half, where it has one, is the noise.
             state[f"layers.{2 * place}.{part}"] = values[:actions] if layer is linear[-1] else values
+    for place, layer in enumerate(critic[::2]):
+        state |= {f"values.0.{2 * place}.{part}": getattr(layer, part).detach().cpu().clone() for part in _PARTS}
     policy.load_state_dict(state)
     return policy.eval().requires_grad_(False)
+
+
+def _hidden(layers: list[Any]) -> tuple[int, ...]:
+    """Widths of the hidden ones of fully connected layers with activations between them."""
+    return tuple(layer.out_features for layer in layers[:-1:2])
+
+
+def _critic(algorithm: Algorithm) -> list[Any]:
+    """The layers of a value function of observations as RLlib's default modules have it; none of another one."""
+    group: Any = algorithm.learner_group
+    module: Any = next(iter(group.foreach_learner(lambda learner: learner.module[DEFAULT_MODULE_ID]))).get()
+    try:
+        layers = [*module.encoder.critic_encoder.net.mlp, *module.vf.net.mlp]
+    except (AttributeError, TypeError):
+        return []
+    kinds = {type(layer) for layer in layers[1::2]}
+    fits = len(layers) % 2 and len(kinds) == 1 and activation_of(layers[1])
+    return layers if fits and all(isinstance(layer, nn.Linear) for layer in layers[::2]) else []
 
 
 def _actor(module: Any) -> list[Any]:
