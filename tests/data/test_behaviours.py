@@ -98,6 +98,30 @@ def test_an_action_is_held_as_long_as_its_policy_says(repeat: int, noise: float)
     assert len(np.unique(alone.actions)) == steps // task.n_substeps, "without the attribute, a control step"
 
 
+def test_of_actions_with_noise_the_most_doubtful_is_taken() -> None:
+    task = load_task("cartpole-swingup")
+    asked: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def doubt(state: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        asked.append((state.copy(), actions.copy()))
+        return -actions[:, 0]
+
+    def act(observation: np.ndarray) -> np.ndarray:
+        return np.array([0.1])
+
+    behaviour = PolicyBehaviour(policy="act", noise=0.5, simulator="simulator", candidates=7)
+    steps = 20 * task.n_substeps
+    episode = collect_episode(task, behaviour, steps, 0, 0, act, doubt)
+    assert len(asked) == 20
+    for row, (state, actions) in enumerate(asked):
+        assert actions.shape == (7, 1)
+        assert np.abs(actions).max() <= 1
+        np.testing.assert_array_equal(state, episode.states[row * task.n_substeps])
+        assert episode.actions[row * task.n_substeps] == actions.min()
+    plain = collect_episode(task, PolicyBehaviour(policy="act", noise=0.5), steps, 0, 0, act)
+    assert plain.actions.mean() > episode.actions.mean()
+
+
 @pytest.mark.parametrize("repeat", [0, -1, 2.5, True])
 def test_an_action_repeat_that_makes_no_sense_is_refused(repeat: object) -> None:
     def act(observation: np.ndarray) -> np.ndarray:

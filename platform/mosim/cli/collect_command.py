@@ -27,7 +27,7 @@ from mosim.tasks import load_system
 
 _BEHAVIOUR_FLAGS: dict[str, tuple[str, ...]] = {
     "poisson": ("mean_hold", "zero_probability"),
-    "policy": ("policy", "noise"),
+    "policy": ("policy", "noise", "simulator", "candidates"),
 }
 
 
@@ -68,6 +68,14 @@ class Options(CommandOptions):
         ge=0,
         description="policy: standard deviation of the noise added to actions, as a fraction of half their range "
         "(default 0).",
+    )
+    simulator: Annotated[str | None, tyro.conf.arg(metavar="CHECKPOINT")] = Field(
+        default=None,
+        description="policy: a simulator that has an uncertainty, such as an ensemble. Of several actions with noise, "
+        "the one is taken of whose outcome it is most uncertain.",
+    )
+    candidates: Annotated[int | None, tyro.conf.arg(metavar="INT")] = Field(
+        default=None, ge=2, description="policy: actions with noise that the simulator compares (default 16)."
     )
     verbose: Verbose = Field(
         default=False,
@@ -110,8 +118,11 @@ def _behaviour(options: Options) -> Behaviour:
         return PoissonBehaviour(**values)
     if options.policy is None:
         raise MosimError("--behaviour policy needs --policy, as module:function or the folder of a policy.")
-    if Path(options.policy).is_dir():
-        values["policy"] = str(Path(options.policy).resolve())  # Actors have working folders of their own.
+    if options.candidates is not None and options.simulator is None:
+        raise MosimError("--candidates needs --simulator, which compares them.")
+    for name in ("policy", "simulator"):
+        if name in values and Path(values[name]).is_dir():
+            values[name] = str(Path(values[name]).resolve())  # Actors have working folders of their own.
     return PolicyBehaviour(**values)
 
 

@@ -18,6 +18,10 @@ One that has an attribute `action_repeat` acts once in so many control steps, an
 """
 
 
+Doubt = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From a state `(state_size,)` and actions `(n, nu)` to how uncertain a simulator is of what follows each, `(n,)`."""
+
+
 class PoissonBehaviour(Frozen):
     """Random actions, uniform in the control range, each held for a random number of physics steps."""
 
@@ -41,6 +45,12 @@ class PolicyBehaviour(Frozen):
         ge=0,
         description="Standard deviation of the noise added to actions, as a fraction of half the control range.",
     )
+    simulator: str | None = Field(
+        default=None,
+        description="A simulator that has an uncertainty. Of `candidates` actions with noise, the one is taken whose "
+        "outcome is the most uncertain in it. If omitted: the first.",
+    )
+    candidates: int = Field(default=16, ge=2, description="Actions with noise that the simulator compares.")
 
 
 class ImportedBehaviour(Frozen):

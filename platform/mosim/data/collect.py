@@ -10,7 +10,15 @@ from mosim.core.console import warn
 from mosim.core.errors import MosimError
 from mosim.core.locks import locked
 from mosim.core.storage import Folder
-from mosim.data.behaviours import Behaviour, PoissonBehaviour, Policy, PolicyBehaviour, resolve_policy
+from mosim.data.behaviours import (
+    Behaviour,
+    Doubt,
+    PoissonBehaviour,
+    Policy,
+    PolicyBehaviour,
+    action_repeat_of,
+    resolve_policy,
+)
 from mosim.data.dataset import Dataset
 from mosim.data.episodes import collect_episode, policy_needs_task
 from mosim.data.metadata import Metadata, Shard, begin, describe, write_metadata
@@ -26,6 +34,9 @@ _JOB_SECONDS = 0.2
 
 LoadPolicy = Callable[[str], Policy]
 
+LoadDoubt = Callable[[str, int], Doubt]
+"""Loads the simulator that a `PolicyBehaviour` refers to, for actions that are held for so many physics steps."""
+
 
 def collect(
     source: str,
@@ -36,6 +47,7 @@ def collect(
     workers: int | None = None,
     seed: int = 0,
     load_policy: LoadPolicy = resolve_policy,
+    load_doubt: LoadDoubt | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """Collects a dataset, or what is missing of it. Each episode depends on the seed and its own index alone.
@@ -49,6 +61,7 @@ def collect(
       workers: Ray actors; as many as the machine has cores by default. Those that Ray has no CPU for yet wait.
       seed: 0 to 2**32 - 1.
       load_policy: turns the reference of a `PolicyBehaviour` into a policy; called in every actor.
+      load_doubt: likewise of its simulator, where it has one.
       on_progress: called with the episodes that are there and the episodes that there will be.
 
     Raises:
@@ -63,28 +76,30 @@ def collect(
         _require(value >= 1, f"{name} is {value}; it must be 1 or more.")
     _require(0 <= seed < 2**32, f"seed is {seed}; it must be from 0 to {2**32 - 1}.")
     system = load_system(source, allow_imports=True)
-    _load_policy(behaviour, system, load_policy)
+    _loaded(behaviour, system, load_policy, load_doubt)
     folder = Folder.at(out)
     with locked(out):
         metadata = begin(folder, describe(system, behaviour, seed, episodes, steps))
         metadata = _without_damage(folder, metadata)
         if not metadata.complete:
-            metadata = _collect_missing(folder, metadata, workers, load_policy, on_progress or _ignore)
+            metadata = _collect_missing(folder, metadata, workers, (load_policy, load_doubt), on_progress or _ignore)
     return Dataset(folder, metadata)
 
 
 class Collector:
     """A Ray actor that collects whole shards and writes them itself."""
 
-    def __init__(self, out: str, metadata: Metadata, load_policy: LoadPolicy) -> None:
+    def __init__(
+        self, out: str, metadata: Metadata, load_policy: LoadPolicy, load_doubt: LoadDoubt | None = None
+    ) -> None:
         self._folder = Folder.at(out)
         self._metadata = metadata
-        self._load_policy = load_policy
+        self._loaders = load_policy, load_doubt
 
     def ready(self) -> None:
         """Loads the system; not done by the constructor, since Ray takes what fails there for a death."""
         self._system = load_system(self._metadata.source, allow_imports=True)
-        self._policy = _load_policy(self._metadata.behaviour, self._system, self._load_policy)
+        self._policy, self._doubt = _loaded(self._metadata.behaviour, self._system, *self._loaders)
 
     def ping(self) -> None:
         """Shows that the worker is there."""
@@ -104,7 +119,7 @@ class Collector:
             raise MosimError("imported trajectories cannot be collected again; import them from their file.")
         stop = min(first + EPISODES_PER_SHARD, wanted.episodes)
         episodes = [
-            collect_episode(self._system, wanted.behaviour, wanted.steps, wanted.seed, index, self._policy)
+            collect_episode(self._system, wanted.behaviour, wanted.steps, wanted.seed, index, self._policy, self._doubt)
             for index in range(first, stop)
         ]
         content = encode_shard(episodes, wanted.facts)
@@ -115,7 +130,11 @@ class Collector:
 
 
 def _collect_missing(
-    folder: Folder, metadata: Metadata, workers: int, load_policy: LoadPolicy, on_progress: Callable[[int, int], None]
+    folder: Folder,
+    metadata: Metadata,
+    workers: int,
+    loaders: tuple[LoadPolicy, LoadDoubt | None],
+    on_progress: Callable[[int, int], None],
 ) -> Metadata:
     """Has workers collect the shards that are missing, and returns the metadata with all shards."""
     # What reads trajectories, such as a simulator that somebody else trained, has no need of Ray.
@@ -126,7 +145,7 @@ def _collect_missing(
     firsts = deque(first for first in range(0, metadata.episodes, EPISODES_PER_SHARD) if first not in finished)
     size = min(workers, len(firsts))
     on_progress(metadata.finished_episodes, metadata.episodes)
-    arguments = (folder.uri, metadata, load_policy)
+    arguments = (folder.uri, metadata, *loaders)
     with (
         ray_cluster.started(num_cpus=workers),
         WorkerPool[list[int]](size, Collector, arguments, num_cpus=1, scheduling_strategy="SPREAD") as pool,
@@ -150,11 +169,19 @@ def _collect_missing(
     return metadata
 
 
-def _load_policy(behaviour: Behaviour, system: System, load_policy: LoadPolicy) -> Policy | None:
+def _loaded(
+    behaviour: Behaviour, system: System, load_policy: LoadPolicy, load_doubt: LoadDoubt | None
+) -> tuple[Policy | None, Doubt | None]:
     if not isinstance(behaviour, PolicyBehaviour):
-        return None
-    _require(isinstance(system, Task), policy_needs_task(system.source))
-    return load_policy(behaviour.policy)
+        return None, None
+    if not isinstance(system, Task):
+        raise MosimError(policy_needs_task(system.source))
+    policy = load_policy(behaviour.policy)
+    if behaviour.simulator is None:
+        return policy, None
+    if load_doubt is None:
+        raise MosimError("a behaviour with a simulator needs load_doubt, which loads it.")
+    return policy, load_doubt(behaviour.simulator, system.n_substeps * action_repeat_of(policy))
 
 
 def _without_damage(folder: Folder, metadata: Metadata) -> Metadata:

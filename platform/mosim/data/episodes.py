@@ -13,6 +13,7 @@ from mujoco import rollout as mujoco_rollout
 from mosim.core.errors import DivergenceError, MosimError
 from mosim.data.behaviours import (
     Behaviour,
+    Doubt,
     PoissonBehaviour,
     Policy,
     PolicyBehaviour,
@@ -51,7 +52,13 @@ class Episode:
 
 
 def collect_episode(
-    system: System, behaviour: Behaviour, steps: int, seed: int, index: int, policy: Policy | None = None
+    system: System,
+    behaviour: Behaviour,
+    steps: int,
+    seed: int,
+    index: int,
+    policy: Policy | None = None,
+    doubt: Doubt | None = None,
 ) -> Episode:
     """Simulates one episode.
 
@@ -62,6 +69,7 @@ def collect_episode(
       seed: of the dataset, 0 to 2**32 - 1.
       index: of the episode; with `seed` it determines all that is random.
       policy: what `behaviour.policy` refers to; needed where a policy acts.
+      doubt: what `behaviour.simulator` refers to; needed where there is one.
 
     Raises:
       DivergenceError: MuJoCo warns of a state it cannot go on from.
@@ -76,7 +84,7 @@ def collect_episode(
         if not isinstance(system, Task) or policy is None:
             raise MosimError(policy_needs_task(system.source))
         states, actions = _closed_loop(
-            system, start, policy, behaviour.noise, steps, np.random.default_rng(random), index
+            system, start, policy, behaviour, doubt, steps, np.random.default_rng(random), index
         )
     else:
         raise MosimError("imported trajectories cannot be collected again; import them from their file.")
@@ -127,7 +135,14 @@ def _without_sensors(model: mujoco.MjModel) -> Iterator[None]:
 
 
 def _closed_loop(
-    task: Task, start: EpisodeStart, policy: Policy, noise: float, steps: int, random: np.random.Generator, index: int
+    task: Task,
+    start: EpisodeStart,
+    policy: Policy,
+    behaviour: PolicyBehaviour,
+    doubt: Doubt | None,
+    steps: int,
+    random: np.random.Generator,
+    index: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     model, facts = task.model_for(start.context), task.facts
     data = mujoco.MjData(model)
@@ -144,8 +159,10 @@ def _closed_loop(
             before = None if step == 0 else torch.from_numpy(states[step - 1][None])
             evaluation = evaluate(torch.from_numpy(states[step][None]), led_here, context, before)
             action = _checked_action(policy(evaluation.observation[0].numpy()), facts.nu, index, step)
-            deviation = noise * (upper - lower) / 2 * random.normal(size=facts.nu)
-            data.ctrl[:] = np.clip(action + deviation, lower, upper)
+            count = 1 if doubt is None else behaviour.candidates
+            deviations = behaviour.noise * (upper - lower) / 2 * random.normal(size=(count, facts.nu))
+            candidates = np.clip(action + deviations, lower, upper)
+            data.ctrl[:] = candidates[0 if doubt is None else int(np.argmax(doubt(states[step], candidates)))]
         actions[step] = data.ctrl
         mujoco.mj_step(model, data)
         states[step + 1] = facts.layout.read(data)

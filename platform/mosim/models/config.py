@@ -71,6 +71,11 @@ class ModelConfig(Frozen, abc.ABC):
         """Those of them that the optimizer `least_squares` can train; see `LearnedModel.solve`."""
         return ()
 
+    @property
+    def has_uncertainty(self) -> bool:
+        """Whether the model has an uncertainty, see `DynamicsModel.uncertainty`."""
+        return False
+
     @abc.abstractmethod
     def build(self, facts: SystemFacts, statistics: Statistics) -> LearnedModel:
         """Makes a model of this shape, with weights drawn from torch's random numbers.

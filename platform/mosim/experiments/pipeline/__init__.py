@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from mosim.core.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from mosim.experiments.pipeline.collection import collect_trajectories, load_any_policy
+    from mosim.experiments.pipeline.collection import SimulatorDoubt, collect_trajectories, load_any_policy
     from mosim.experiments.pipeline.measurement import (
         calibration_summary,
         horizon_summary,
@@ -45,6 +45,7 @@ __all__ = [
     "ZERO_SHOT",
     "RunSettings",
     "SharedSettings",
+    "SimulatorDoubt",
     "WholeRun",
     "calibration_summary",
     "collect_trajectories",
@@ -81,6 +82,7 @@ __getattr__ = lazy_names(
         "STANDARD": "standard_data",
         "SharedSettings": "run_settings",
         "TRAINING_SUFFIX": "standard_data",
+        "SimulatorDoubt": "collection",
         "TRUE_TRAINED": "policies",
         "WholeRun": "whole_run",
         "ZERO_SHOT": "policies",

@@ -4,11 +4,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from mosim.agents import load_policy
 from mosim.core.console import progress_bar
 from mosim.core.errors import MosimError
 from mosim.data import Behaviour, Dataset, Policy, collect, resolve_policy
+from mosim.training import load_simulator
 
 
 def collect_trajectories(
@@ -41,6 +43,7 @@ def collect_trajectories(
             workers=workers,
             seed=seed,
             load_policy=load_any_policy,
+            load_doubt=SimulatorDoubt,
             on_progress=on_progress,
         )
         progress.update(bar, completed=episodes)
@@ -78,6 +81,35 @@ class TrainedPolicy:
     def __call__(self, observation: np.ndarray) -> np.ndarray:
         """The action, `(nu,)`, in actuator units."""
         return self._act(observation)
+
+
+class SimulatorDoubt:
+    """How uncertain a simulator is of what follows an action, as `mosim.data.collect` takes it."""
+
+    def __init__(self, path: str, held: int) -> None:
+        """Loads it.
+
+        Args:
+          path: of a checkpoint or a training run.
+          held: physics steps for which an action is held.
+
+        Raises:
+          MosimError: it does not load, or has no uncertainty.
+        """
+        self._model, self._held = load_simulator(path), held
+        if not self._model.config.has_uncertainty:
+            raise MosimError(f"the simulator in {path} has no uncertainty; train an ensemble.")
+
+    @torch.no_grad()
+    def __call__(self, state: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """The uncertainty after each action from the same state, `(n,)`."""
+        model = self._model
+        states = torch.from_numpy(state).to(model.like).expand(len(actions), 1, -1)
+        controls = torch.from_numpy(actions).to(model.like).unsqueeze(1)
+        carry, _ = model.advance(model.init(states, controls[:, :0]), controls.expand(-1, self._held, -1))
+        uncertainty = model.uncertainty(carry)
+        assert uncertainty is not None  # noqa: S101 As the config says.
+        return uncertainty.double().numpy()
 
 
 class EpisodeClock:

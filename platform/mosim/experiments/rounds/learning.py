@@ -84,6 +84,11 @@ class Learning:
                 f"--true-steps {settings.true_steps} leaves no step for {rounds} rounds"
                 + (f", since the initial dataset has {given:,}." if given else ".")
             )
+        if settings.exploration == "disagreement" and not self._simulator_recipe.model.has_uncertainty:
+            raise MosimError(
+                "--exploration disagreement needs a simulator that has an uncertainty, such as that of "
+                "--simulator-recipe arrays/ensemble."
+            )
         self._rounds: list[dict[str, Any]] = []
 
     def run(self) -> None:
@@ -171,8 +176,12 @@ class Learning:
         length = min(self._task.episode_steps or _EPISODE_STEPS, self._steps)
         behaviour: Behaviour = PoissonBehaviour()
         if number:
-            policy = self._out / "rounds" / str(number - 1) / "policy" / POLICY_FOLDER
-            behaviour = PolicyBehaviour(policy=str(policy.resolve()), noise=self._settings.noise)
+            before = (self._out / "rounds" / str(number - 1)).resolve()
+            behaviour = PolicyBehaviour(
+                policy=str(before / "policy" / POLICY_FOLDER),
+                noise=self._settings.noise,
+                simulator=str(before / "simulator") if self._settings.exploration == "disagreement" else None,
+            )
         dataset, _ = collect_trajectories(
             source=self._task.source,
             out=self._data_of(number),

@@ -1,7 +1,7 @@
 """The settings of learning in rounds."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from pydantic import Field
@@ -31,6 +31,12 @@ class LearnSettings(SharedSettings):
         default=False,
         description="Train the simulator of each round from random weights. Otherwise it begins with the weights of "
         "the round before, unless the recipe has a stage of least squares, which needs none.",
+    )
+    exploration: Literal["noise", "disagreement"] = Field(
+        default="noise",
+        description="How a policy collects data: noise adds noise to its actions; disagreement compares 16 actions "
+        "with noise, and takes the one of whose outcome the simulator is most uncertain, which needs a simulator that "
+        "has an uncertainty, such as that of --simulator-recipe arrays/ensemble.",
     )
     noise: float = Field(
         default=0.3,

@@ -39,6 +39,11 @@ class EnsembleConfig(ArrayConfig):
         """See `ModelConfig`: the members are one part."""
         return ("members",)
 
+    @property
+    def has_uncertainty(self) -> bool:
+        """See `ModelConfig`."""
+        return True
+
     def build(self, facts: SystemFacts, statistics: Statistics) -> "Ensemble":
         """See `ModelConfig`."""
         return Ensemble(facts, self, statistics)
