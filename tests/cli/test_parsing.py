@@ -97,6 +97,20 @@ def test_help_shows_the_recipe_of_the_task(task: str, capsys: pytest.CaptureFixt
     assert f"(default: {load_recipe('reacher').stages[0].steps})" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_flag_that_is_misspelt_gets_the_nearest_ones_and_optional_parts_are_flags_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "reacher-easy", "--episods", "3"])
+    assert ended.value.code == EXIT_MISTAKE
+    said = capsys.readouterr().err
+    assert "Perhaps you meant:" in said
+    assert "--episodes INT" in said
+    assert "subcommand" not in said
+    model = train("cheetah-run", "--model.constraints.contacts", "5").recipe.model.model_dump()
+    assert model["constraints"]["contacts"] == 5
+
+
 def test_flags_are_read_with_their_values() -> None:
     words = ["reacher-easy", "--resume", "--a.b", "1", "--c=--d", "--e"]
     assert given_flags(words) == {"--resume": "", "--a.b": "1", "--c": "--d", "--e": ""}

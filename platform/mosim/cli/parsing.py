@@ -157,7 +157,9 @@ def _parsed(options: type[Options], command: str, arguments: Sequence[str], defa
     try:
         if default is None:
             return tyro.cli(options, prog=program, args=list(arguments))
-        return tyro.cli(options, prog=program, args=list(arguments), default=default)
+        # Without it, an optional part of a recipe would be a subcommand, and every mistake would list it.
+        config = (tyro.conf.AvoidSubcommands,)
+        return tyro.cli(options, prog=program, args=list(arguments), default=default, config=config)
     except ValidationError as error:  # Of a recipe whose fields are flags.
         raise MosimError(_sentence(error)) from None
 
