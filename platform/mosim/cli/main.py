@@ -13,7 +13,7 @@ COMMANDS = {
     "learn": "Learn a task in rounds of data, simulator and policy, with every true step counted.",
     "systems": "List every system and task.",
     "collect": "Collect trajectories of a task or an MJCF file with Ray actors.",
-    "import": "Import trajectories from an .npz file.",
+    "import": "Import trajectories from an .npz file, or from a robot's log.",
     "train": "Train a neural simulator from trajectories, in stages.",
     "evaluate": "Measure a simulator's horizon error on held-out trajectories.",
     "zero-shot": "Train a policy in a simulator alone, and evaluate it in the true task.",

@@ -11,6 +11,7 @@ from mosim.data.behaviours import (
 from mosim.data.collect import collect
 from mosim.data.dataset import Dataset, Trajectories, window_starts
 from mosim.data.episodes import Episode, collect_episode
+from mosim.data.importing.logs import import_log
 from mosim.data.importing.npz import import_npz
 from mosim.data.inspection.contact_fraction import contact_share
 from mosim.data.inspection.data_checks import data_warnings
@@ -62,6 +63,7 @@ __all__ = [
     "collect_episode",
     "contact_share",
     "data_warnings",
+    "import_log",
     "import_npz",
     "overlap",
     "resolve_policy",

@@ -12,13 +12,11 @@ import numpy as np
 from mosim.core.errors import MosimError
 from mosim.data.episodes import Episode
 from mosim.data.importing.episode_ends import KNOWN, Piece, find_pieces, unused_arrays
+from mosim.data.importing.orientations import turn_signs
 from mosim.robots import SystemFacts
 
 _SAME_STATE = 1e-6
 """Relative and absolute difference within which a row's next state is the state of the row after it."""
-
-_UNIT = 1e-3
-"""How far from 1 the length of an orientation's quaternion may be."""
 
 _UNREADABLE = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
@@ -58,27 +56,11 @@ def read_npz(file: Path, facts: SystemFacts) -> NpzEpisodes:
     episodes, turned = [], 0
     for states, actions in pieces:
         if len(actions):
-            turned += _turn_signs(states, facts)
+            turned += turn_signs(states, facts)
             episodes.append(Episode(len(episodes), states, actions, np.empty(0)))
     if not episodes:
         raise MosimError(f"{file} has no steps: every episode has fewer than two states.")
     return NpzEpisodes(episodes, turned, unused)
-
-
-def odd_orientation(episodes: list[Episode], facts: SystemFacts) -> str | None:
-    """A sentence on the first orientation that is not a unit quaternion; None where there is none."""
-    for episode in episodes:
-        for place in facts.layout.quaternions:
-            odd = np.abs(np.linalg.norm(episode.states[:, place], axis=1) - 1) > _UNIT
-            if odd.any():
-                step = int(np.argmax(odd))
-                length = float(np.linalg.norm(episode.states[step, place]))
-                names = facts.state_names[place.start]
-                return (
-                    f"the quaternion at {names}, step {step} of episode {episode.index}, has length {length:.3g}; "
-                    "orientations must be unit quaternions (w, x, y, z), so normalise them."
-                )
-    return None
 
 
 class _Arrays:
@@ -164,14 +146,3 @@ def _split_rows(rows: np.ndarray, size: int, nu: int) -> Iterator[tuple[np.ndarr
     bounds = [0, *(np.flatnonzero(~follows) + 1).tolist(), len(rows)]
     for start, stop in itertools.pairwise(bounds):
         yield np.concatenate([before[start:stop], after[stop - 1 : stop]]), actions[start:stop]
-
-
-def _turn_signs(states: np.ndarray, facts: SystemFacts) -> int:
-    """Gives each quaternion the sign nearer to the one before it, in place; returns how many were turned."""
-    turned = 0
-    for place in facts.layout.quaternions:
-        opposite = (states[1:, place] * states[:-1, place]).sum(axis=1) < 0
-        odd = np.append(False, np.cumsum(opposite) % 2 == 1)
-        states[odd, place] *= -1
-        turned += int(odd.sum())
-    return turned
