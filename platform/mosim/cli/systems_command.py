@@ -14,7 +14,8 @@ from rich.table import Table
 from mosim.cli.parsing import CommandOptions, parse
 from mosim.core.console import console, quiet
 from mosim.core.errors import MosimError
-from mosim.tasks import Task, load_task, task_names
+from mosim.robots import System, robot_names
+from mosim.tasks import Task, load_system, load_task, task_names
 
 _COLUMNS = (
     "task", "nq", "nv", "na", "nu", "timestep", "control_step", "episode_steps", "observation_size", "unsupported",
@@ -22,10 +23,14 @@ _COLUMNS = (
 
 
 class Options(CommandOptions):
-    """List every task with its state and action sizes, time steps in seconds and episode length in control steps."""
+    """List every task with its state and action sizes, time steps in seconds and episode length in control steps.
 
-    tasks: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[TASK ...]")] = Field(
-        default=(), description="The tasks to list; all by default."
+    Then follow robots without a task, whose models come from packages or from a checkout of the MuJoCo Menagerie, which
+    the environment variable MENAGERIE_ROOT names. For those that are not installed, a sentence says how to get them.
+    """
+
+    tasks: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[TASK|ROBOT ...]")] = Field(
+        default=(), description="The tasks and robots to list; all by default."
     )
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(
         default=False, description="Print JSON instead of a table."
@@ -36,7 +41,7 @@ def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
     options = parse(Options, "systems", arguments)
     with quiet(Path(os.devnull)):
-        rows = [_row(name) for name in options.tasks or task_names()]
+        rows = [_row(name) for name in options.tasks or (*task_names(), *robot_names())]
     if options.as_json:
         console.print(json.dumps(rows, indent=2))
     elif console.is_terminal:
@@ -49,23 +54,24 @@ def main(arguments: Sequence[str]) -> None:
 
 def _row(name: str) -> dict[str, object]:
     try:
-        return {"task": name, **_facts(load_task(name, allow_imports=True))}
+        robot = name in robot_names()
+        return {"task": name, **_facts(load_system(name) if robot else load_task(name, allow_imports=True))}
     except MosimError as error:
-        if name not in task_names():
+        if name not in (*task_names(), *robot_names()):
             raise
         return {"task": name, "unsupported": str(error)}
 
 
-def _facts(task: Task) -> dict[str, object]:
+def _facts(system: System) -> dict[str, object]:
+    facts = system.facts
+    sizes = {"nq": facts.nq, "nv": facts.nv, "na": facts.layout.na, "nu": facts.nu, "timestep": facts.timestep}
+    if not isinstance(system, Task):
+        return sizes
     return {
-        "nq": task.facts.nq,
-        "nv": task.facts.nv,
-        "na": task.facts.layout.na,
-        "nu": task.facts.nu,
-        "timestep": task.facts.timestep,
-        "control_step": task.control_timestep,
-        "episode_steps": task.episode_steps,
-        "observation_size": task.observation_size,
+        **sizes,
+        "control_step": system.control_timestep,
+        "episode_steps": system.episode_steps,
+        "observation_size": system.observation_size,
     }
 
 

@@ -14,7 +14,7 @@ from mosim.core.arguments import checked
 from mosim.core.errors import DamagedFileError, MosimError
 from mosim.core.files import atomic_path
 from mosim.data import Dataset
-from mosim.robots import EpisodeStart, require_fit
+from mosim.robots import EpisodeStart, label_of, require_fit
 from mosim.tasks import Task
 
 StartKind = Literal["initial", "data", "mixed"]
@@ -126,7 +126,7 @@ def find_dataset(checkpoint: str | Path) -> Dataset:
 
     trained = read_checkpoint(checkpoint)
     beside = trained.path.absolute().parents[2] / "data"
-    places = [beside / "train", beside / Path(trained.system).stem, Path("data", Path(trained.system).stem)]
+    places = [beside / "train", beside / label_of(trained.system), Path("data", label_of(trained.system))]
     for place in places:
         try:
             dataset = Dataset.open(place)

@@ -1,5 +1,6 @@
 """What is simulated: a MuJoCo model, and what the rest of mosim knows of it."""
 
+from mosim.robots.catalogue import ROBOTS, robot_file, robot_names, robot_system
 from mosim.robots.facts import SystemFacts, read_facts, require_fit
 from mosim.robots.mjcf_file import editable_model, require_replaceable, write_mjcf
 from mosim.robots.physics import array_fields, physics_digests
@@ -7,6 +8,7 @@ from mosim.robots.state_layout import ActivationFacts, Dimension, StateLayout, S
 from mosim.robots.system import EpisodeStart, System, is_file, label_of, mjcf_system
 
 __all__ = [
+    "ROBOTS",
     "ActivationFacts",
     "Dimension",
     "EpisodeStart",
@@ -23,5 +25,8 @@ __all__ = [
     "read_facts",
     "require_fit",
     "require_replaceable",
+    "robot_file",
+    "robot_names",
+    "robot_system",
     "write_mjcf",
 ]

@@ -10,7 +10,7 @@ import mujoco
 
 from mosim.core.errors import MosimError
 from mosim.core.files import atomic_path, require_writable
-from mosim.robots.system import System, is_file, mjcf_system
+from mosim.robots.system import System, mjcf_system
 
 WRITTEN_BY = "written by mosim"
 """The beginning of the comment in every MJCF file that mosim writes: such a file alone is replaced."""
@@ -37,8 +37,8 @@ def editable_model(system: System) -> mujoco.MjSpec:
         mujoco.mj_saveLastXML(file, again.model)
         try:
             spec = mujoco.MjSpec.from_file(file)
-            if is_file(system.source):
-                home = Path(system.source).resolve().parent
+            if system.path is not None:
+                home = system.path.parent
                 spec.meshdir, spec.texturedir = (str(home / part) for part in (spec.meshdir, spec.texturedir))
             spec.compile()
         except ValueError as error:

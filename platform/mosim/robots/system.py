@@ -14,6 +14,10 @@ INITIAL_NOISE = 0.1
 """Standard deviation of the start of an episode of a system without a task: radians or metres, and their rates."""
 
 
+_SHARED_NAMES = {"scene", "robot", "model", "main", "world"}
+"""Of MJCF files, that say nothing of what is in them."""
+
+
 class EpisodeStart(NamedTuple):
     """Where an episode starts: `state` of shape `(state_size,)`, `context` of shape `(context_size,)`."""
 
@@ -31,7 +35,12 @@ class System:
     """Whether the physics, and not only observation and reward, depend on an episode's context."""
 
     def __init__(
-        self, source: str, name: str, model: mujoco.MjModel, varying: Mapping[str, np.ndarray] | None = None
+        self,
+        source: str,
+        name: str,
+        model: mujoco.MjModel,
+        varying: Mapping[str, np.ndarray] | None = None,
+        path: Path | None = None,
     ) -> None:
         """Reads the facts of a model.
 
@@ -40,7 +49,9 @@ class System:
           name: names the system in facts, files and plots.
           model: the compiled model.
           varying: what of it differs from episode to episode, see `read_facts`.
+          path: of the MJCF file that it was compiled from, where there is one.
         """
+        self.path = path
         self.source = source
         self.model = model
         self.facts: SystemFacts = read_facts(model, name, varying)
@@ -84,7 +95,7 @@ class System:
         Raises:
           MosimError: as when it was loaded.
         """
-        return mjcf_system(Path(self.source))
+        return mjcf_system(Path(self.source) if self.path is None else self.path, self.source)
 
 
 def is_file(source: str) -> bool:
@@ -93,12 +104,23 @@ def is_file(source: str) -> bool:
 
 
 def label_of(source: str) -> str:
-    """A source as a name of folders and runs: a task's, a file's without its folder and ending, or a class's."""
-    return Path(source).stem if is_file(source) else source.rpartition(":")[2]
+    """A source as a name of systems, folders and runs: a task's, a robot's, a class's, or a file's without its ending.
+
+    A file that has the name of many others, such as `scene.xml`, is named after its folder too.
+    """
+    if not is_file(source):
+        return source.rpartition(":")[2]
+    path = Path(source)
+    folder = path.absolute().parent.name
+    return f"{folder}-{path.stem}" if path.stem in _SHARED_NAMES and folder else path.stem
 
 
-def mjcf_system(path: Path) -> System:
+def mjcf_system(path: Path, source: str = "") -> System:
     """Compiles an MJCF file.
+
+    Args:
+      path: of the file.
+      source: what `load_system` makes this of, and what names the system, where it is not the file's path.
 
     Raises:
       MosimError: the file is missing or does not compile.
@@ -110,4 +132,5 @@ def mjcf_system(path: Path) -> System:
         model = mujoco.MjModel.from_xml_path(str(path))
     except ValueError as error:
         raise MosimError(f"{path} does not compile: {error}") from None
-    return System(str(path.resolve()), path.stem, model)
+    own = source if source and not is_file(source) else ""
+    return System(own or str(path.resolve()), own or label_of(str(path)), model, path=path.resolve())

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from mosim.core.errors import MosimError, UnknownNameError
 from mosim.core.named_classes import load_class
-from mosim.robots import System, is_file, mjcf_system
+from mosim.robots import System, is_file, mjcf_system, robot_names, robot_system
 from mosim.tasks.suite_task import load_suite_task, suite_task_names
 from mosim.tasks.task import Task
 
@@ -56,11 +56,16 @@ def load_task(name: str, *, allow_imports: bool = False) -> Task:
     for family in FAMILIES.values():
         if name in family.names():
             return family.load(name)
-    raise UnknownNameError.among("task", name, task_names())
+    if name in robot_names():
+        raise MosimError(
+            f"{name} is a robot without a task; collect, train, evaluate, identify and show take it, and a class of "
+            "your own can be a task of it, see mosim.tasks.TensorTask."
+        )
+    raise UnknownNameError.among("task", name, (*task_names(), *robot_names()))
 
 
 def load_system(source: str, *, allow_imports: bool = False) -> System:
-    """Loads what `source` names: a task, or an MJCF file by its path (`.xml` or `.mjcf`).
+    """Loads what `source` names: a task, a robot of `robot_names`, or an MJCF file by its path (`.xml` or `.mjcf`).
 
     Args:
       source: a path, or a name as `load_task` takes it.
@@ -71,6 +76,8 @@ def load_system(source: str, *, allow_imports: bool = False) -> System:
     """
     if is_file(source):
         return mjcf_system(Path(source))
+    if source in robot_names():
+        return robot_system(source)
     if "/" in source:
         raise MosimError(f"{source!r} is neither a task such as reacher-easy nor the path of an .xml or .mjcf file.")
     return load_task(source, allow_imports=allow_imports)
