@@ -213,6 +213,25 @@ def test_orientations_are_those_of_mujoco(
     np.testing.assert_allclose(found, states, atol=1e-9 if velocities else 5e-3)
 
 
+def test_a_system_without_actuators_needs_none(tmp_path: Path) -> None:
+    link = '<joint name="hinge" axis="0 1 0"/><geom size=".1" pos="0 0 .5"/>'
+    (tmp_path / "pendulum.xml").write_text(f"<mujoco><worldbody><body>{link}</body></worldbody></mujoco>")
+    model = mujoco.MjModel.from_xml_path(str(tmp_path / "pendulum.xml"))
+    data = mujoco.MjData(model)
+    data.qpos[:] = 0.3
+    angles = []
+    for _ in range(100):
+        angles.append(float(data.qpos[0]))
+        mujoco.mj_step(model, data)
+    pd.DataFrame({"angle": angles}).to_csv(tmp_path / "log.csv", index=False)
+    content = {"rate": 1 / model.opt.timestep, "joints": {"hinge": {"position": "angle"}}}
+    (tmp_path / "map.yaml").write_text(yaml.safe_dump(content))
+    source = str(tmp_path / "pendulum.xml")
+    found = import_log(tmp_path / "log.csv", tmp_path / "map.yaml", source, tmp_path / "data").load()
+    assert found.actions.shape == (100, 0)
+    np.testing.assert_array_equal(found.states[:, 0], angles)
+
+
 def test_parquet_files_of_a_folder_are_one_log(tmp_path: Path) -> None:
     """As a LeRobot dataset has them: lists of numbers, and the time and the episode's number beside them."""
     folder = tmp_path / "lerobot" / "data" / "chunk-000"

@@ -68,16 +68,16 @@ def log_episodes(table: LogTable, log_map: LogMap, system: System) -> LogEpisode
     """
     reader = _Reader(table, log_map, system)
     episodes, dropped, estimates = [], 0, []
-    pieces = _pieces(reader.times, reader.episode, log_map.gap)
-    interval = float(np.median(np.concatenate([np.diff(reader.times[piece]) for piece in pieces])))
-    for piece in pieces:
-        if piece.stop - piece.start < _FEWEST_ROWS:
+    steps = np.diff(reader.times)
+    interval = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
+    for piece in _pieces(reader.times, reader.episode, log_map.gap * interval):
+        lasts = reader.times[piece.stop - 1] - reader.times[piece.start] - log_map.delay
+        if piece.stop - piece.start < _FEWEST_ROWS or lasts < system.facts.timestep:
             dropped += 1
             continue
         states, actions, own = reader.resampled(piece)
-        if len(actions):
-            episodes.append(Episode(len(episodes), states, actions, np.empty(0)))
-            estimates.append(own)
+        episodes.append(Episode(len(episodes), states, actions, np.empty(0)))
+        estimates.append(own)
     if not episodes:
         raise MosimError(f"the log has no episode of at least {_FEWEST_ROWS} rows without a gap.")
     same = abs(interval / system.facts.timestep - 1) < _SAME_STEP
@@ -89,9 +89,9 @@ def log_episodes(table: LogTable, log_map: LogMap, system: System) -> LogEpisode
 
 
 def _pieces(times: np.ndarray, episode: np.ndarray | None, gap: float) -> list[slice]:
+    """Rows between which no more than `gap` seconds pass, and which are of the same episode."""
     steps = np.diff(times)
-    usual = np.median(steps[steps > 0]) if (steps > 0).any() else 0.0
-    new = (steps <= 0) | (steps > gap * usual)
+    new = (steps <= 0) | (steps > gap)
     if episode is not None:
         new |= np.diff(episode) != 0
     bounds = [0, *(np.flatnonzero(new) + 1).tolist(), len(times)]
@@ -109,7 +109,6 @@ class _Reader:
         _require_names("joint", log_map.joints, [joint.name for joint in facts.joints])
         actuators = [model.actuator(index).name or f"actuator {index}" for index in range(facts.nu)]
         _require_names("actuator", log_map.actuators, actuators)
-        self._actuators = [log_map.actuators[name] for name in actuators]
         if table.rows < 2:
             raise MosimError("the log has fewer than two rows.")
         if log_map.time is None:
@@ -119,9 +118,9 @@ class _Reader:
             self.times = (clock - clock[0]) * log_map.time_scale
         self.episode = None if log_map.episode is None else table.column(log_map.episode)
         self._joints = [_JointReader(joint, log_map.joints[joint.name], table) for joint in facts.joints]
-        self._commands = np.stack([_channel(table, channel) for channel in self._actuators], axis=-1).reshape(
-            table.rows, facts.nu
-        )
+        self._commands = np.empty((table.rows, facts.nu))
+        for place, name in enumerate(actuators):
+            self._commands[:, place] = _channel(table, log_map.actuators[name])
 
     def resampled(self, piece: slice) -> tuple[np.ndarray, np.ndarray, list[Estimate]]:
         """States, one action fewer, and what velocities were estimated, of rows without a gap."""
