@@ -67,7 +67,7 @@ def test_a_limit_on_steps_that_is_not_allowed_is_named(steps: float, demand: str
 def test_an_unknown_option_is_told_with_those_that_there_are() -> None:
     sentence = (
         r"^make_env: unknown argument 'chekpoint'; allowed are: action_repeat, checkpoint, data, device, ending, "
-        r"evaluator, first_index, height, limits, max_episode_steps, render_mode, start, starts, task, width\.$"
+        r"evaluator, first_index, guards, height, limits, max_episode_steps, render_mode, start, starts, task, width\.$"
     )
     with pytest.raises(MosimError, match=sentence):
         gymnasium.make(f"MoSim/{TASK}-v0", chekpoint="runs")
