@@ -33,7 +33,7 @@ def test_nothing_set_is_the_same() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("modle", 1, "here: there is no 'modle'; available: model, stages, seed, episodes, newest_weight, validation_fraction."),
+        ("modle", 1, "here: there is no 'modle'; available: model, stages, seed, episodes, newest_weight, validation_"),
         ("stages.first.steps", 1, "there is no 'stages.first.steps'; available in 'stages': 0, 1"),
         ("model.bias.width.x", 1, "there is no 'model.bias.width.x': model.bias.width is 128, which has no keys"),
         ("model.bias.width", "wide", "here: key 'model.bias.width' is 'wide'; input should be a valid integer"),
