@@ -1,5 +1,8 @@
 """Trajectories of the true physics: behaviours, collection by Ray actors, datasets on disk, importers, inspection."""
 
+from typing import TYPE_CHECKING
+
+from mosim.core.lazy_names import lazy_names
 from mosim.data.behaviours import (
     Behaviour,
     ImportedBehaviour,
@@ -11,7 +14,6 @@ from mosim.data.behaviours import (
 from mosim.data.collect import collect
 from mosim.data.dataset import Dataset, Trajectories, window_starts
 from mosim.data.episodes import Episode, collect_episode
-from mosim.data.importing.logs import import_log
 from mosim.data.importing.npz import import_npz
 from mosim.data.inspection.contact_fraction import contact_share
 from mosim.data.inspection.data_checks import data_warnings
@@ -30,6 +32,9 @@ from mosim.data.standard import (
     StandardData,
     check_collection,
 )
+
+if TYPE_CHECKING:
+    from mosim.data.importing.logs import import_log
 
 __all__ = [
     "EPISODE_STEPS",
@@ -69,3 +74,6 @@ __all__ = [
     "resolve_policy",
     "window_starts",
 ]
+
+# Splines and Arrow's readers of tables take 50 MB and more, which loading a dataset has no need of.
+__getattr__ = lazy_names(__name__, {"import_log": "importing.logs"})
