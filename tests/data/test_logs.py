@@ -13,7 +13,7 @@ from pyarrow import parquet
 from scipy.spatial.transform import Rotation
 
 from mosim.cli.main import EXIT_MISTAKE, main
-from mosim.core.errors import MosimError
+from mosim.core.errors import MismatchError, MosimError
 from mosim.data import Dataset, Episode, PoissonBehaviour, collect_episode, import_log
 from mosim.data.importing.log_map import read_log_map
 from mosim.data.importing.logs import find_delay
@@ -157,6 +157,24 @@ def test_a_delay_is_found_to_the_step_and_taken_out(
     again = imported(tmp_path / "shifted", table, {"delay": steps * TASK.facts.timestep}).load()
     np.testing.assert_allclose(again.states, trajectory.states[steps:], atol=1e-9)
     np.testing.assert_array_equal(again.actions[:-1], trajectory.actions[steps:])
+
+
+def test_short_pieces_do_not_keep_a_delay_from_being_found() -> None:
+    trajectory = episode(1500)
+    steps = 7
+    early = Episode(0, trajectory.states[: 1500 - steps], trajectory.actions[steps : 1500 - 1], np.empty(0))
+    short = Episode(1, trajectory.states[:15], trajectory.actions[:14], np.empty(0))
+    assert find_delay([early, short], TASK.facts) == pytest.approx(steps * TASK.facts.timestep)
+    assert find_delay([short], TASK.facts) == 0
+
+
+def test_another_map_is_another_dataset(tmp_path: Path) -> None:
+    table = logged(episode(200))
+    first = imported(tmp_path, table)
+    assert imported(tmp_path, table).id == first.id
+    assert "mosim import log.csv --map map.yaml --system cartpole-swingup" in first.metadata.command("data")
+    with pytest.raises(MismatchError, match="holds another dataset: its behaviour"):
+        imported(tmp_path, table, {"gap": 3.0})
 
 
 @pytest.fixture

@@ -113,6 +113,22 @@ def test_a_carry_can_be_kept_and_gone_on_from(
     assert all((tensor == kept[name]).all() for name, tensor in flat_carry(carry).items()), "a step changes no carry"
 
 
+def test_an_uncertainty_is_there_where_the_config_says_so(
+    model: DynamicsModel, states: torch.Tensor, actions: torch.Tensor
+) -> None:
+    carry, _ = model.advance(begun(model, states, actions), actions)
+    uncertainty = model.uncertainty(carry)
+    if isinstance(model, LearnedModel):
+        assert (uncertainty is not None) == model.config.has_uncertainty
+    if uncertainty is not None:
+        assert uncertainty.shape == (BATCH,)
+        assert (uncertainty >= 0).all()
+    merged = model.merged(carry)
+    torch.testing.assert_close(model.state(merged), model.state(carry), rtol=0, atol=1e-7)
+    if uncertainty is not None:
+        assert (model.uncertainty(merged) < 1e-6).all()  # pyright: ignore[reportOptionalOperand]
+
+
 def test_gradients_are_those_of_finite_differences(
     model: DynamicsModel, states: torch.Tensor, actions: torch.Tensor
 ) -> None:

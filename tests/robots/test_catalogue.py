@@ -33,10 +33,10 @@ def written(file: Path, joint: str) -> Path:
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The package of one of the robots, whose code says that it was run."""
-    robot, monkeypatch_path = ROBOTS["panda"], tmp_path / "site"
-    file = written(monkeypatch_path / robot.package / robot.file, "packed")
-    (monkeypatch_path / robot.package / "__init__.py").write_text("raise RuntimeError('imported')")
-    monkeypatch.syspath_prepend(str(monkeypatch_path))
+    robot, site = ROBOTS["panda"], tmp_path / "site"
+    file = written(site / robot.package / robot.file, "packed")
+    (site / robot.package / "__init__.py").write_text("raise RuntimeError('imported')")
+    monkeypatch.syspath_prepend(str(site))
     monkeypatch.delenv("MENAGERIE_ROOT", raising=False)
     return file
 

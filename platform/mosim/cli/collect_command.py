@@ -72,7 +72,7 @@ class Options(CommandOptions):
     simulator: Annotated[str | None, tyro.conf.arg(metavar="CHECKPOINT")] = Field(
         default=None,
         description="policy: a simulator that has an uncertainty, such as an ensemble. Of several actions with noise, "
-        "the one is taken of whose outcome it is most uncertain.",
+        "the one whose outcome is the most uncertain in it is taken.",
     )
     candidates: Annotated[int | None, tyro.conf.arg(metavar="INT")] = Field(
         default=None, ge=2, description="policy: actions with noise that the simulator compares (default 16)."

@@ -184,7 +184,8 @@ def _behaviour(survey: Survey) -> str:
     if isinstance(behaviour, ImportedBehaviour):
         return f"imported from {behaviour.file}"
     if isinstance(behaviour, PolicyBehaviour):
-        return f"policy {behaviour.policy}, noise {behaviour.noise:g}{seed}"
+        chosen = "" if behaviour.simulator is None else f", the most uncertain of {behaviour.candidates} actions"
+        return f"policy {behaviour.policy}, noise {behaviour.noise:g}{chosen}{seed}"
     held = (
         f"each held for {behaviour.mean_hold:g} physics steps on average, {behaviour.zero_probability:.0%} of them zero"
     )

@@ -59,6 +59,8 @@ class ImportedBehaviour(Frozen):
     kind: Literal["imported"] = "imported"
     file: str = Field(description="Name of the file that the trajectories came from.")
     sha256: str = Field(description="Checksum of that file.")
+    log_map: str | None = Field(default=None, description="Name of the map, if the file is a log; else none.")
+    log_map_sha256: str | None = Field(default=None, description="Checksum of the map.")
 
 
 Behaviour = Annotated[PoissonBehaviour | PolicyBehaviour | ImportedBehaviour, Field(discriminator="kind")]

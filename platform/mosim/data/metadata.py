@@ -108,7 +108,8 @@ class Metadata(Frozen):
     def command(self, out: str) -> str:
         """The command that makes or completes this dataset."""
         if isinstance(self.behaviour, ImportedBehaviour):
-            return shlex.join(["mosim", "import", self.behaviour.file, "--system", self.source, "--out", out])
+            mapped = [] if self.behaviour.log_map is None else ["--map", self.behaviour.log_map]
+            return shlex.join(["mosim", "import", self.behaviour.file, *mapped, "--system", self.source, "--out", out])
         words = ["mosim", "collect", self.source, "--out", out]
         words += ["--episodes", str(self.episodes), "--steps", str(self.steps), "--seed", str(self.seed)]
         if isinstance(self.behaviour, PolicyBehaviour):

@@ -6,7 +6,7 @@ from mosim.core.frozen import Frozen
 
 
 class Guards(Frozen):
-    """Against policies that exploit errors of a simulator, by its uncertainty after each control step.
+    """Guards against policies that exploit errors of the simulator, by its uncertainty in each control step.
 
     The penalty is that of MOPO (arXiv 2005.13239), the limit that of MOReL (arXiv 2005.05951). By default there is
     neither.

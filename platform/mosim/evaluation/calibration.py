@@ -1,6 +1,5 @@
 """Calibration: whether a model's uncertainty tells how large its errors are."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +65,6 @@ def measure_calibration(
     steps: int,
     starts: np.ndarray,
     device: str = "cpu",
-    on_batch: Callable[[int], None] = lambda starts: None,
 ) -> Calibration | None:
     """Rolls a model out from each start, and takes its uncertainty and its error at every step.
 
@@ -76,7 +74,6 @@ def measure_calibration(
       steps: physics steps of each rollout.
       starts: rows of `trajectories.states`, from `draw_starts`.
       device: where the model is.
-      on_batch: told how many starts each finished batch had.
 
     Returns:
       None where the model has no uncertainty.
@@ -96,7 +93,6 @@ def measure_calibration(
                 return None
             uncertainties.append(uncertainty)
             errors.append(model.distance(model.state(carry), states[:, step + 1]))
-        on_batch(len(alike))
     return Calibration(*(_by_start(values, steps) for values in (uncertainties, errors)))
 
 

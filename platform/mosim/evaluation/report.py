@@ -101,20 +101,27 @@ def evaluate(
     }
     knowledge = {name: contender.knowledge for name, (contender, _) in contenders.items()}
     table, curve, files = write_tables(out, system.facts, dataset, measured, knowledge)
-    # Which brings matplotlib; a study's workers write tables alone.
-    from mosim.evaluation.plots import plot_calibration, plot_horizon
+    from mosim.evaluation.plots import plot_horizon  # Which brings matplotlib; a study's workers write tables alone.
 
     plot_horizon(curve, table, out / HORIZON_PLOT)
-    files = (*files, out / HORIZON_PLOT)
-    if calibration := _calibration(model, trajectories, horizons, starts, seed, device):
-        rows = calibration.table()
-        with atomic_path(out / CALIBRATION_TABLE) as aside:
-            rows.to_csv(aside, index=False)
-        plot_calibration(rows, system.facts.name, out / CALIBRATION_PLOT)
-        files = (*files, out / CALIBRATION_TABLE, out / CALIBRATION_PLOT)
+    calibration = _calibration(model, trajectories, horizons, starts, seed, device)
+    files = (*files, out / HORIZON_PLOT, *_write_calibration(calibration, system.facts.name, out))
     # Horizons that share starts share their errors, and a start counts once.
     diverged = sum(errors.diverged for errors in {id(each): each for each in measured[MODEL_NAME].values()}.values())
     return Evaluation(table, curve, files, diverged, calibration)
+
+
+def _write_calibration(calibration: Calibration | None, system: str, out: Path) -> tuple[Path, ...]:
+    """Writes `calibration.csv` and `calibration.png`, where there is one; returns the paths."""
+    if calibration is None:
+        return ()
+    from mosim.evaluation.plots import plot_calibration
+
+    rows, table, plot = calibration.table(), out / CALIBRATION_TABLE, out / CALIBRATION_PLOT
+    with atomic_path(table) as aside:
+        rows.to_csv(aside, index=False)
+    plot_calibration(rows, system, plot)
+    return table, plot
 
 
 def _calibration(

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mosim.agents.moments import CLIP
 from mosim.agents.planning.config import PlannerConfig
 from mosim.agents.planning.planner_evaluation import PlanningActor
 from mosim.agents.policy import Policy, PolicyFacts
@@ -17,9 +18,6 @@ from mosim.core.threads import single_threaded
 from mosim.envs import MoSimVectorEnv
 from mosim.models import DynamicsModel
 from mosim.tasks import Task
-
-_CLIP = 10.0
-"""Largest magnitude of a filtered observation, as for policies that RLlib trains."""
 
 _SMALLEST_DEVIATION = 1e-4
 """Of an observation that hardly changes; a smaller one would make noise of it."""
@@ -129,7 +127,7 @@ def imitated(task: Task, shown: Demonstrations, planner: PlannerConfig, config: 
         observation_size=task.observation_size,
         action_size=task.facts.nu,
         hidden=config.hidden,
-        clip=_CLIP,
+        clip=CLIP,
         action_repeat=planner.action_repeat,
         activation="elu",
         layer_norm=True,

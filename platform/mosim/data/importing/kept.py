@@ -23,7 +23,12 @@ _ROWS_PER_SHARD = 20_000
 
 
 def keep_episodes(
-    path: Path, system: System, episodes: list[Episode], out: str | Path, allow_mismatch: bool
+    path: Path,
+    system: System,
+    episodes: list[Episode],
+    out: str | Path,
+    allow_mismatch: bool,
+    log_map: Path | None = None,
 ) -> Dataset:
     """Checks episodes against the system, and writes them as a dataset; goes on with one that was not finished.
 
@@ -33,6 +38,7 @@ def keep_episodes(
       episodes: in order.
       out: the dataset's folder, a local path or a URI.
       allow_mismatch: whether episodes that cannot be motion of the system are taken nevertheless, with a warning.
+      log_map: the map by which they were read, if any; under another one they are another dataset.
 
     Raises:
       MismatchError: the episodes are not motion of the system, see `mosim.data.inspection.replay_check`, or another
@@ -40,7 +46,12 @@ def keep_episodes(
     """
     _check(path, system, episodes, allow_mismatch)
     lengths = {len(episode.actions) for episode in episodes}
-    behaviour = ImportedBehaviour(file=path.name, sha256=digest_of(path))
+    behaviour = ImportedBehaviour(
+        file=path.name,
+        sha256=digest_of(path),
+        log_map=log_map and log_map.name,
+        log_map_sha256=log_map and sha256(log_map),
+    )
     steps = lengths.pop() if len(lengths) == 1 else None
     folder = Folder.at(out)
     with locked(out):

@@ -102,7 +102,7 @@ class _Reader:
     """Reads the channels of a log in SI units."""
 
     def __init__(self, table: LogTable, log_map: LogMap, system: System) -> None:
-        self._table, self._map, self._facts = table, log_map, system.facts
+        self._map, self._facts = log_map, system.facts
         facts, model = system.facts, system.model
         if facts.activations:
             raise MosimError(f"{facts.name} has actuators with an activation, which logs do not have.")

@@ -18,8 +18,11 @@ from mosim.tasks import load_system
 _LONGEST_DELAY = 0.2
 """Seconds; longer delays between a command and its effect are not looked for."""
 
-_DELAY_SAMPLE = 20_000
-"""Steps that a delay is looked for in at most."""
+_DELAY_SAMPLE = 5000
+"""Steps, about, that a delay is looked for in at most."""
+
+_RIDGE = 1e-9
+"""Regularisation of that fit, as a share of the mean square of what is fitted, for commands that never change."""
 
 _DELAY_GAIN = 0.98
 """A delay is told where the accelerations that stay unexplained are below this share of those without one."""
@@ -68,7 +71,7 @@ def import_log(
             f"{path}: the motion follows the commands best if they are {1000 * delay:.3g} ms later; add "
             f"`delay: {delay + wanted.delay:.6g}` to the map to shift them."
         )
-    return keep_episodes(path, system, found.episodes, out, allow_mismatch)
+    return keep_episodes(path, system, found.episodes, out, allow_mismatch, Path(log_map))
 
 
 def find_delay(episodes: list[Episode], facts: SystemFacts) -> float:
@@ -78,37 +81,31 @@ def find_delay(episodes: list[Episode], facts: SystemFacts) -> float:
     of positions, and the commands of so many steps before, by themselves and times sine and cosine. The delay is the
     number of steps that leaves the least unexplained.
     """
-    if not facts.nu:
+    wanted, longest = round(_LONGEST_DELAY / facts.timestep), max(len(episode.actions) for episode in episodes)
+    most = min(wanted, longest // 2)
+    long = [episode for episode in episodes if len(episode.actions) > most]
+    if not facts.nu or most < 1:
         return 0.0
-    most = min(round(_LONGEST_DELAY / facts.timestep), min(len(episode.actions) for episode in episodes) - 2)
-    if most < 1:
-        return 0.0
-    states, following, commands = [], [], []
-    for episode in episodes:
-        steps = len(episode.actions)
-        states.append(episode.states[most:steps])
-        following.append(episode.states[most + 1 : steps + 1])
-        commands.append(np.stack([episode.actions[most - lag : steps - lag] for lag in range(most + 1)], axis=1))
-    before, after, late = (np.concatenate(parts) for parts in (states, following, commands))
-    rows = slice(None, None, max(1, len(before) // _DELAY_SAMPLE))
-    before, after, late = before[rows], after[rows], late[rows]
+    # Steps before which there are as many commands as the longest delay has.
+    steps = [(episode, step) for episode in long for step in range(most, len(episode.actions))]
+    steps = steps[:: max(1, len(steps) // _DELAY_SAMPLE)]
+    before, after = (np.stack([episode.states[step + ahead] for episode, step in steps]) for ahead in (0, 1))
     layout = facts.layout
     change = after[:, layout.qvel] - before[:, layout.qvel]
     usual = np.median(np.abs(change), axis=0)
     change = np.clip(change / np.where(usual > 0, usual, 1.0), -_IMPACT, _IMPACT)
     turns = np.concatenate([np.sin(before[:, layout.qpos]), np.cos(before[:, layout.qpos])], axis=1)
-    known = np.concatenate([np.ones((len(before), 1)), before, turns], axis=1)
     # What the state explains is taken out of both, once.
-    basis = np.linalg.qr(known)[0]
-    rest = change - basis @ (basis.T @ change)
+    basis = np.linalg.qr(np.concatenate([np.ones((len(before), 1)), before, turns], axis=1))[0]
+    change = change - basis @ (basis.T @ change)
     left = np.empty(most + 1)
     for lag in range(most + 1):
-        command = np.concatenate(
-            [late[:, lag], (late[:, lag, :, None] * turns[:, None]).reshape(len(turns), -1)], axis=1
-        )
+        late = np.stack([episode.actions[step - lag] for episode, step in steps])
+        command = np.concatenate([late, (late[..., None] * turns[:, None]).reshape(len(turns), -1)], axis=1)
         command = command - basis @ (basis.T @ command)
-        fitted = np.linalg.lstsq(command, rest, rcond=None)[0]
-        left[lag] = np.square(rest - command @ fitted).sum()
+        gram, response = command.T @ command, command.T @ change
+        gram += _RIDGE * np.trace(gram) * np.eye(len(gram)) / len(gram)
+        left[lag] = np.square(change - command @ np.linalg.solve(gram, response)).sum()
     best = int(np.argmin(left))
     return best * facts.timestep if left[best] < _DELAY_GAIN * left[0] else 0.0
 

@@ -59,33 +59,21 @@ def train_simulator(
     """
     for dataset in datasets:
         require_fit(dataset.facts, facts, f"the dataset at {dataset.uri}")
+    options: dict[str, Any] = {
+        "system": system,
+        "recipe": recipe,
+        "out": out,
+        "device": device,
+        "compile_steps": compile_steps,
+        "resume": resume,
+        "weights": weights,
+    }
     train: Callable[[Callable[[Report], None]], Path]
     if workers == 1:
-        train = Trainer(
-            system=system,
-            recipe=recipe,
-            data=TrainingData.load(*datasets),
-            out=out,
-            device=device,
-            compile_steps=compile_steps,
-            resume=resume,
-            weights=weights,
-        ).run
+        train = Trainer(data=TrainingData.load(*datasets), **options).run
     else:
-        train = functools.partial(
-            _train_in_workers,
-            address=address,
-            system=system,
-            recipe=recipe,
-            datasets=datasets,
-            out=out,
-            workers=workers,
-            device=device,
-            threads=threads,
-            compile_steps=compile_steps,
-            resume=resume,
-            weights=weights,
-        )
+        shared = {"address": address, "datasets": datasets, "workers": workers, "threads": threads}
+        train = functools.partial(_train_in_workers, **shared, **options)
     tracked.log_parameters({**recipe.model_dump(mode="json"), "system": system, "device": device, "workers": workers})
     stages = ", ".join(stage.name for stage in recipe.stages)
     episodes = recipe.episodes or sum(dataset.metadata.episodes for dataset in datasets)

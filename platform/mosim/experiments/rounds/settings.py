@@ -35,8 +35,8 @@ class LearnSettings(SharedSettings):
     exploration: Literal["noise", "disagreement"] = Field(
         default="noise",
         description="How a policy collects data: noise adds noise to its actions; disagreement compares 16 actions "
-        "with noise, and takes the one of whose outcome the simulator is most uncertain, which needs a simulator that "
-        "has an uncertainty, such as that of --simulator-recipe arrays/ensemble.",
+        "with noise, and takes the one whose outcome is the most uncertain in the simulator, which must have an "
+        "uncertainty, such as that of --simulator-recipe arrays/ensemble.",
     )
     noise: float = Field(
         default=0.3,
