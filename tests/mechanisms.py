@@ -124,3 +124,40 @@ ACTUATORS = """
 </mujoco>
 """
 """Every kind of actuator that has an internal state, beside one that has none."""
+
+SERVOS = """
+<mujoco>
+  <compiler autolimits="true"/>
+  <option timestep="0.002" integrator="implicitfast"/>
+  <default><geom contype="0" conaffinity="0"/></default>
+  <worldbody>
+    <body pos="0 0 1">
+      <joint name="shoulder" axis="0 1 0" range="-120 120" damping="0.5" armature="0.02"/>
+      <geom type="capsule" fromto="0 0 0 0 0 -.4" size=".04" mass="1.5"/>
+      <body pos="0 0 -.4">
+        <joint name="elbow" axis="1 1 0" range="-100 100" damping="0.2" armature="0.01"/>
+        <geom type="capsule" fromto="0 0 0 0 .1 -.3" size=".03" mass="0.8"/>
+        <body pos="0 .1 -.3">
+          <joint name="left" type="slide" axis="0 1 0" range="0 0.04" damping="1"/>
+          <geom type="box" size=".02 .01 .04" mass="0.1"/>
+        </body>
+        <body pos="0 .1 -.3">
+          <joint name="right" type="slide" axis="0 -1 0" range="0 0.04" damping="2"/>
+          <geom type="box" size=".02 .01 .03" mass="0.2"/>
+        </body>
+      </body>
+    </body>
+  </worldbody>
+  <tendon>
+    <fixed name="grip"><joint joint="left" coef="0.5"/><joint joint="right" coef="0.25"/></fixed>
+  </tendon>
+  <actuator>
+    <position name="shoulder" joint="shoulder" kp="300" kv="8" forcerange="-12 9" ctrlrange="-2 2"/>
+    <velocity name="elbow" joint="elbow" kv="3" gear="-1.5" forcerange="-4 4" ctrlrange="-6 6"/>
+    <general name="fingers" tendon="grip" ctrlrange="0 255" gainprm="0.1" biastype="affine" biasprm="1 -800 -9"
+      forcerange="-7 6"/>
+  </actuator>
+</mujoco>
+"""
+
+SERVOS_IN_EULERS_STEP = SERVOS.replace("implicitfast", "Euler").replace('kp="300" kv="8"', 'kp="60" kv="2"')

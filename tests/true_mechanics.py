@@ -4,7 +4,7 @@ import mujoco
 import numpy as np
 import torch
 
-from mosim.evaluation.identification.mjcf_mechanics import fluid_drag
+from mosim.evaluation.identification.mjcf_mechanics import fluid_drag, servo_numbers
 from mosim.geometry import fixed_tendons, rotation_of
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor, Mechanics
 from mosim.robots import SystemFacts
@@ -14,7 +14,7 @@ _NOTHING = 1e-14
 
 
 def true_mechanics(model: mujoco.MjModel, facts: SystemFacts, predictor: ArticulatedPredictor) -> Mechanics:
-    """The model's masses, armature, damping, springs and motors at joints."""
+    """The model's masses, armature, damping, springs, motors at joints and servos."""
     carriers = predictor.tree.motion.carriers
     inertias = np.zeros((len(carriers), 4, 4))
     for index, body in enumerate(facts.skeleton.bodies, start=1):
@@ -38,6 +38,7 @@ def true_mechanics(model: mujoco.MjModel, facts: SystemFacts, predictor: Articul
         drag=torch.from_numpy(fluid_drag(model, facts)),
         tendon_damping=torch.from_numpy(model.tendon_damping[tendons].copy()),
         dry_friction=torch.from_numpy(model.dof_frictionloss.copy()),
+        servos=torch.from_numpy(servo_numbers(model, facts)),
     )
 
 

@@ -7,7 +7,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mechanisms import EVERY_JOINT, IN_A_FLUID, PENDULUM, WELDED_AND_MASSLESS, compiled
+from mechanisms import (
+    EVERY_JOINT,
+    IN_A_FLUID,
+    PENDULUM,
+    SERVOS,
+    SERVOS_IN_EULERS_STEP,
+    WELDED_AND_MASSLESS,
+    compiled,
+)
 from mosim.models import ConstraintsConfig, NeuralSimulator, NeuralSimulatorConfig, Statistics
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
 from mosim.robots import SystemFacts, read_facts
@@ -20,6 +28,8 @@ MECHANISMS = {
     "pendulum": PENDULUM,
     "welded and massless": WELDED_AND_MASSLESS,
     "in a fluid": IN_A_FLUID,
+    "servos": SERVOS,
+    "servos in Euler's step": SERVOS_IN_EULERS_STEP,
 }
 FAST_TASKS = ("cartpole-swingup", "cheetah-run", "humanoid-walk", "stacker-stack_2")
 SLOW_TASKS = (
@@ -124,7 +134,9 @@ def test_constraints_that_do_not_act_change_nothing(name: str) -> None:
     torch.testing.assert_close(held.step(state, action), free.step(state, action), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["cheetah-run", "every joint", "finger-spin", "in a fluid", "quadruped-walk"])
+@pytest.mark.parametrize(
+    "name", ["cheetah-run", "every joint", "finger-spin", "in a fluid", "quadruped-walk", "servos"]
+)
 def test_the_first_model_reads_no_number_of_mass_or_force(name: str) -> None:
     model, facts = load(name)
     config = CONFIG.model_copy(update={"constraints": ConstraintsConfig()})
@@ -133,7 +145,8 @@ def test_the_first_model_reads_no_number_of_mass_or_force(name: str) -> None:
     numbers = (
         "body_mass", "body_inertia", "body_ipos", "dof_armature", "dof_damping", "dof_friction", "dof_sol", "jnt_sol",
         "jnt_stiffness", "qpos_spring", "tendon_stiff", "tendon_damp", "tendon_lengthspring", "eq_sol",
-        "actuator_gear", "actuator_gainprm", "actuator_biasprm", "geom_friction", "geom_solref", "geom_solimp",
+        "actuator_gear", "actuator_gainprm", "actuator_biasprm", "actuator_forcerange", "geom_friction", "geom_solref",
+        "geom_solimp",
     )  # fmt: skip
     forbidden = [field for field in dir(model) if field.startswith(numbers)]
     assert {"dof_frictionloss", "eq_solref", "tendon_stiffness", "dof_solimp"} <= set(forbidden)

@@ -6,13 +6,14 @@ import pytest
 import torch
 from dm_control import suite
 
-from mechanisms import EVERY_JOINT, IN_A_FLUID, PENDULUM, WELDED_AND_MASSLESS, compiled
+from mechanisms import EVERY_JOINT, IN_A_FLUID, PENDULUM, SERVOS, SERVOS_IN_EULERS_STEP, WELDED_AND_MASSLESS, compiled
 from mosim.models import NeuralSimulator, NeuralSimulatorConfig, Statistics, identify
 from mosim.models.mosim.identification.force_balance import ForceBalance
 from mosim.models.mosim.identification.free_rows import FreeRows
 from mosim.models.mosim.identification.linear_estimate import LinearEstimate
 from mosim.models.mosim.identification.mechanical_belief import MechanicalBelief
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
+from mosim.models.mosim.tree.servos import LOWER
 from mosim.robots import SystemFacts, read_facts
 from physics_steps import single_steps
 from true_mechanics import true_mechanics
@@ -24,12 +25,13 @@ MECHANISMS = {
     "welded and massless": WELDED_AND_MASSLESS,
     "in a fluid": IN_A_FLUID,
 }
+WITH_SERVOS = {"servos": SERVOS, "servos in Euler's step": SERVOS_IN_EULERS_STEP}
 ON_THE_FLOOR = ("cheetah-run", "hopper-hop")
 
 
 def load(name: str) -> tuple[mujoco.MjModel, SystemFacts]:
-    if name in MECHANISMS:
-        return compiled(MECHANISMS[name])
+    if xml := {**MECHANISMS, **WITH_SERVOS}.get(name):
+        return compiled(xml)
     domain, task = name.split("-")
     model = suite.load(domain, task).physics.model.ptr
     return model, read_facts(model, domain)
@@ -129,7 +131,7 @@ def test_a_row_that_is_free_has_no_constraint_force(task: str) -> None:
     assert (np.abs(np.array(forces)[~free]) > 1e-9).mean() > 0.5
 
 
-@pytest.mark.parametrize("name", MECHANISMS)
+@pytest.mark.parametrize("name", [*MECHANISMS, "servos", "servos in Euler's step"])
 def test_the_balance_is_what_the_predictor_computes(name: str) -> None:
     model, facts = load(name)
     states, actions, next_states = single_steps(model, 6)
@@ -139,6 +141,7 @@ def test_the_balance_is_what_the_predictor_computes(name: str) -> None:
     unknowns = 0.05 * torch.rand(balance.unknowns, dtype=torch.float64)
     parts = balance.split(unknowns)
     own = parts.own
+    parts.servos[:, LOWER] *= -1
     torch.testing.assert_close(balance.join(parts), unknowns)
     predictor.assign(balance.mechanics(unknowns))
     qpos, qvel = learned.space.split(states)

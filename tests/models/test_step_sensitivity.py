@@ -1,16 +1,19 @@
 """How a step changes with what is learned: closed forms against differences."""
 
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import torch
 
+from mechanisms import SERVOS
 from mosim.models import Statistics
 from mosim.models.mosim.constraints.compliance import NUMBERS
 from mosim.models.mosim.identification.force_balance import ForceBalance
 from mosim.models.mosim.identification.step_sensitivity import StepSensitivity
 from mosim.models.mosim.neural_simulator import NeuralSimulator
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
+from mosim.robots import mjcf_system
 from mosim.tasks import load_task
 from physics_steps import transitions, with_true_masses
 
@@ -18,10 +21,11 @@ STEP = 1e-6
 
 
 @pytest.mark.parametrize(
-    "name", ["cheetah-run", "humanoid-walk", "stacker-stack_2", "cartpole-swingup", "swimmer-swimmer6"]
+    "name", ["cheetah-run", "humanoid-walk", "stacker-stack_2", "cartpole-swingup", "swimmer-swimmer6", "servos"]
 )
-def test_derivatives_are_those_of_the_accelerations(name: str) -> None:
-    task = load_task(name)
+def test_derivatives_are_those_of_the_accelerations(name: str, tmp_path: Path) -> None:
+    (tmp_path / "servos.xml").write_text(SERVOS)
+    task = mjcf_system(tmp_path / "servos.xml") if name == "servos" else load_task(name)
     states, actions, nexts = transitions(task, episodes=2, steps=100)
     simulator = with_true_masses(task, Statistics.of(task.facts, states.numpy(), nexts.numpy()))
     simulator = simulator.double().requires_grad_(False)

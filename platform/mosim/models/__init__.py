@@ -31,6 +31,7 @@ from mosim.models.mosim.identification.step_fit import StepFit, fit_constraints,
 from mosim.models.mosim.neural_simulator import NeuralSimulator
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor, Mechanics
 from mosim.models.mosim.tree.drag_places import DragPlace, common_axes, drag_places, first_alike, pose_of
+from mosim.models.mosim.tree.servos import NUMBER_NAMES as SERVO_NUMBERS
 from mosim.models.mujoco_dynamics import ChaosFloor, MujocoDynamics
 from mosim.models.parts.integrators import Integrator, IntegratorConfig, make_integrator
 from mosim.models.parts.networks import NetworkConfig
@@ -39,6 +40,7 @@ from mosim.models.statistics import Statistics
 __all__ = [
     "DRAG",
     "INERTIAL",
+    "SERVO_NUMBERS",
     "STATE_LIMIT",
     "AnyModelConfig",
     "ArticulatedPredictor",

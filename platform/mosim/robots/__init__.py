@@ -4,6 +4,7 @@ from mosim.robots.catalogue import ROBOTS, robot_file, robot_names, robot_system
 from mosim.robots.facts import SystemFacts, read_facts, require_fit
 from mosim.robots.mjcf_file import editable_model, require_replaceable, write_mjcf
 from mosim.robots.physics import array_fields, physics_digests
+from mosim.robots.servos import ServoFacts
 from mosim.robots.state_layout import ActivationFacts, Dimension, StateLayout, StateParts
 from mosim.robots.system import EpisodeStart, System, is_file, label_of, mjcf_system
 
@@ -12,6 +13,7 @@ __all__ = [
     "ActivationFacts",
     "Dimension",
     "EpisodeStart",
+    "ServoFacts",
     "StateLayout",
     "StateParts",
     "System",

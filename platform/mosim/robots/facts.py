@@ -14,6 +14,7 @@ from mosim.core.frozen import Frozen
 from mosim.core.names import free_name
 from mosim.geometry import JointFacts, JointKind, Skeleton, Vector, read_skeleton
 from mosim.robots.physics import differing_fields, physics_digests
+from mosim.robots.servos import ServoFacts, read_servos
 from mosim.robots.state_layout import ActivationFacts, StateLayout
 
 IntegratorName = Literal["Euler", "RK4", "implicit", "implicitfast"]
@@ -62,6 +63,7 @@ class SystemFacts(Frozen):
       activations: internal states of actuators, in MuJoCo's order; most systems have none.
       control_lower, control_upper: of shape `(nu,)`, in actuator units.
       actuated: by control, the degrees of freedom that its force can act on; in which ratio is not told.
+      servos: actuators whose force can reach a limit, in MuJoCo's order.
       cyclic: indices into `qpos` of coordinates that no force depends on, such as a runner's distance, found by moving
         them and looking at MuJoCo's accelerations.
       cyclic_unconstrained: the same with contacts and limits switched off, under which a runner's height counts too.
@@ -85,6 +87,7 @@ class SystemFacts(Frozen):
     control_lower: tuple[float, ...]
     control_upper: tuple[float, ...]
     actuated: tuple[tuple[int, ...], ...]
+    servos: tuple[ServoFacts, ...] = ()
     cyclic: tuple[int, ...]
     cyclic_unconstrained: tuple[int, ...]
     heading_symmetric: bool
@@ -116,8 +119,12 @@ class SystemFacts(Frozen):
             "control_upper": self.control_upper + tuple(each.upper for each in self.activations),
         }
         actuated = self.actuated + tuple(self.actuated[each.actuator] for each in self.activations)
+        states = {each.actuator: self.nu + index for index, each in enumerate(self.activations)}
+        servos = tuple(
+            each.model_copy(update={"control": states.get(each.control, each.control)}) for each in self.servos
+        )
         sizes = {"nu": self.nu + len(self.activations), "activations": ()}
-        return self.model_copy(update={**sizes, "actuated": actuated, **bounds})
+        return self.model_copy(update={**sizes, "actuated": actuated, "servos": servos, **bounds})
 
     def differences(self, other: "SystemFacts") -> list[str]:
         """What tells two systems apart, a phrase each; what they and their joints are called does not count.
@@ -181,6 +188,8 @@ def read_facts(model: mujoco.MjModel, name: str, varying: Mapping[str, np.ndarra
     if not model.nv:
         raise UnsupportedSystemError(f"system {name!r} cannot be simulated: its model has no joints.")
     limited = model.actuator_ctrllimited.astype(bool)
+    control_lower = np.where(limited, model.actuator_ctrlrange[:, 0], -UNLIMITED_CONTROL)
+    control_upper = np.where(limited, model.actuator_ctrlrange[:, 1], UNLIMITED_CONTROL)
     unconstrained = copy.copy(model)
     unconstrained.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_LIMIT)
     return SystemFacts(
@@ -194,9 +203,10 @@ def read_facts(model: mujoco.MjModel, name: str, varying: Mapping[str, np.ndarra
         wind=tuple(model.opt.wind.tolist()) if model.opt.density > 0 or model.opt.viscosity > 0 else None,
         joints=tuple(_read_joints(model)),
         activations=tuple(_read_activations(model)),
-        control_lower=tuple(np.where(limited, model.actuator_ctrlrange[:, 0], -UNLIMITED_CONTROL).tolist()),
-        control_upper=tuple(np.where(limited, model.actuator_ctrlrange[:, 1], UNLIMITED_CONTROL).tolist()),
+        control_lower=tuple(control_lower.tolist()),
+        control_upper=tuple(control_upper.tolist()),
         actuated=_actuated(model),
+        servos=tuple(read_servos(model, control_lower, control_upper)),
         cyclic=_cyclic_coordinates(model),
         cyclic_unconstrained=_cyclic_coordinates(unconstrained),
         heading_symmetric=_heading_symmetric(unconstrained),

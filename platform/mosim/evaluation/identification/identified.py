@@ -17,6 +17,7 @@ from mosim.evaluation.identification.mjcf_mechanics import MjcfMechanics
 from mosim.models import (
     DRAG,
     INERTIAL,
+    SERVO_NUMBERS,
     ArticulatedPredictor,
     BaseParameters,
     Certainty,
@@ -49,7 +50,17 @@ _CENTRE = ("ipos[0]", "ipos[1]", "ipos[2]")
 _FULL = tuple(f"fullinertia[{index}]" for index in range(6))
 _DIAGONAL = tuple(f"diaginertia[{index}]" for index in range(3))
 
-_OWN = ("gear", "damping", "stiffness", "constant", "frictionloss", "tendon stiffness", "tendon damping", "drag")
+_OWN = (
+    "gear",
+    "damping",
+    "stiffness",
+    "constant",
+    "frictionloss",
+    "tendon stiffness",
+    "tendon damping",
+    "drag",
+    "servo",
+)
 
 
 class Identification(NamedTuple):
@@ -116,6 +127,7 @@ def identification(
             *numbers.of_tendons(),
             *numbers.of_fluid(),
             *numbers.of_gears(),
+            *numbers.of_servos(),
             *contact_numbers(simulator, model),
         ),
         combinations=tuple(numbers.combinations()),
@@ -235,6 +247,12 @@ class _Numbers:
                 number = self._one(f"ctrl[{control}]", f"force on {parameters.dofs[dof]}", place)
                 if abs(number.value) > 1e-3 * self._scale[place] or not number.determined:
                     yield number
+
+    def of_servos(self) -> Iterator[Number]:
+        """Gain, bias and limits of each actuator whose force is limited."""
+        parameters = self.parameters
+        for (servo, number), at in zip(parameters.serving, parameters.of_servos, strict=True):
+            yield self._one(f"actuator {parameters.servos[servo]}", SERVO_NUMBERS[number], at)
 
     def combinations(self) -> Iterator[Number]:
         """What motion tells of masses and armature together, and of moments that no MJCF has as a number of its own."""

@@ -44,7 +44,7 @@ class MjcfMechanics(NamedTuple):
     Attributes:
       source: what the model was loaded from.
       mechanics: with what actuators' bias adds to springs, damping and constants.
-      drives: of actuators that act on joints, or on fixed tendons of them.
+      drives: of actuators that act on joints, or on fixed tendons of them; servos aside.
       others: names of the other actuators, whose forces depend on the pose.
     """
 
@@ -80,8 +80,9 @@ def mjcf_mechanics(system: System) -> MjcfMechanics:
     for index, dof in zip(ids, addresses, strict=True):
         stiffness[dof] = model.jnt_stiffness[index]
         constant[dof] = stiffness[dof] * model.qpos_spring[facts.joints[index].qpos_address]
+    served = {servo.control for servo in facts.servos}
     for drive in drives:
-        if model.actuator_biastype[drive.actuator] != mujoco.mjtBias.mjBIAS_AFFINE:
+        if model.actuator_biastype[drive.actuator] != mujoco.mjtBias.mjBIAS_AFFINE or drive.actuator in served:
             continue
         offset, of_length, of_speed = model.actuator_biasprm[drive.actuator, :3]
         gear = model.actuator_gear[drive.actuator, drive.component]
@@ -103,8 +104,20 @@ def mjcf_mechanics(system: System) -> MjcfMechanics:
         tendon_damping=torch.from_numpy(tendon_damping),
         drag=torch.from_numpy(fluid_drag(model, facts)),
         dry_friction=torch.from_numpy(model.dof_frictionloss.copy()),
+        servos=torch.from_numpy(servo_numbers(model, facts)),
     )
+    drives = tuple(drive for drive in drives if drive.actuator not in served)
     return MjcfMechanics(system.source, mechanics, drives, others)
+
+
+def servo_numbers(model: mujoco.MjModel, facts: SystemFacts) -> np.ndarray:
+    """Of actuators whose force is limited, `(servos, numbers)`: see `Servos`; the gear's size is part of them."""
+    servos = [servo.control for servo in facts.servos]
+    gear, gain = np.abs(model.actuator_gear[servos, :1]), model.actuator_gainprm[servos, :1]
+    affine = model.actuator_biastype[servos, None] == mujoco.mjtBias.mjBIAS_AFFINE
+    offset, of_length, of_speed = np.split(affine * model.actuator_biasprm[servos, :3], 3, axis=-1)
+    limits = gear * model.actuator_forcerange[servos]
+    return np.concatenate([gear * gain, -(gear**2) * of_length, -(gear**2) * of_speed, gear * offset, limits], axis=-1)
 
 
 def fluid_drag(model: mujoco.MjModel, facts: SystemFacts) -> np.ndarray:

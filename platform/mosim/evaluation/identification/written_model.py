@@ -61,6 +61,7 @@ def write_learned(path: Path, simulator: NeuralSimulator, mechanics: Mechanics, 
     unwritten = [
         *_write_joints(spec, simulator, parameters, mechanics._replace(constant=rest)),
         *_write_actuators(spec, system.model, own, mechanics),
+        *_write_servos(spec, system, mechanics),
         *_write_contacts(spec, simulator, system.model),
     ]
     if simulator.correctors:
@@ -184,6 +185,20 @@ def _write_actuators(
             yield f"{share:.1%} of the force of actuator {name} acts on its joints in another ratio than its gear"
     for name in own.others:
         yield f"the force of actuator {name} is not a fixed gear in MuJoCo, so its parameters are those of the model"
+
+
+def _write_servos(spec: mujoco.MjSpec, system: System, mechanics: Mechanics) -> Iterator[str]:
+    """Writes gain, bias and force range of the actuators whose force is limited; their gear stays."""
+    actuators = {actuator.id: actuator for actuator in spec.actuators}
+    for servo, numbers in zip(system.facts.servos, mechanics.servos.tolist(), strict=True):
+        gain, stiffness, damping, bias, lower, upper = numbers
+        actuator, gear = actuators[servo.control], abs(float(system.model.actuator_gear[servo.control, 0]))
+        if lower >= upper:
+            yield f"the learned force range of actuator {servo.name}, {lower:.3g} to {upper:.3g}, is empty"
+            continue
+        actuator.gainprm[0], actuator.biastype = gain / gear, mujoco.mjtBias.mjBIAS_AFFINE
+        actuator.biasprm[:3] = bias / gear, -stiffness / gear**2, -damping / gear**2
+        actuator.forcerange = np.array([lower, upper]) / gear
 
 
 def _write_contacts(spec: mujoco.MjSpec, simulator: NeuralSimulator, model: mujoco.MjModel) -> Iterator[str]:

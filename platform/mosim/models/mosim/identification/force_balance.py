@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mosim.geometry import twist_matrices
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor, Mechanics
+from mosim.models.mosim.tree.servos import NUMBERS as SERVO_NUMBERS
 
 _ROWS, _COLUMNS = torch.triu_indices(4, 4)
 _WEIGHTS = torch.where(_ROWS == _COLUMNS, 1.0, 2.0).double().sqrt()
@@ -24,7 +25,7 @@ class Equations(NamedTuple):
 
     Attributes:
       shared: `(batch, nv, shared)`: coefficients of unknowns that several degrees of freedom share: what masses are
-        more than the guess, ten a link, then the stiffness and the damping of tendons, and the fluid's drag.
+        more than the guess, ten a link, then the stiffness and the damping of tendons, the fluid's drag, and servos'.
       own: `(batch, nv, own)`: of the degree of freedom's own unknowns; of dry friction, as if it slid.
       guess: `(batch, nv)`: the force that the guess needs.
     """
@@ -41,12 +42,14 @@ class Unknowns(NamedTuple):
       masses: `(carriers, 4, 4)`: what pseudo-inertias are more than the guess.
       tendons: `(2, tendons)`: stiffness and damping.
       drag: `(numbers,)`: of the fluid.
+      servos: `(servos, numbers)`.
       own: `(nv, own)`: of each degree of freedom.
     """
 
     masses: Tensor
     tendons: Tensor
     drag: Tensor
+    servos: Tensor
     own: Tensor
 
 
@@ -56,12 +59,13 @@ class ForceBalance:
     Linear in the ten numbers of each link (Atkeson, An and Hollerbach, "Estimation of inertial parameters of
     manipulator loads and links", IJRR 1986), here in pseudo-inertias: the force that a link asks of a degree of freedom
     is the sum of products of its pseudo-inertia with one matrix of four rows. In armature, damping, stiffness, a
-    constant and gears, in what tendons have of these and in a fluid's drag, it is linear anyway. Unknowns are in the
-    units of the predictor's learned numbers.
+    constant and gears, in what tendons have of these and in a fluid's drag, it is linear anyway; in a servo's numbers,
+    where it is known whether the servo is at a limit. Unknowns are in the units of the predictor's learned numbers.
     """
 
-    def __init__(self, predictor: ArticulatedPredictor) -> None:
-        self.predictor = predictor
+    def __init__(self, predictor: ArticulatedPredictor, lag: float | None = None) -> None:
+        """`lag` is of servos that have no numbers yet, see `Servos.columns`."""
+        self.predictor, self.lag = predictor, lag
         self.links, self.size = len(predictor.tree.motion.carriers), len(predictor.tree.scale)
         controls = predictor.actuation.controls.shape[-1] if predictor.actuation is not None else 0
         self.own = GEAR + controls
@@ -71,7 +75,8 @@ class ForceBalance:
         self.trees, self.force_scale = predictor.tree.motion.trees, predictor.joints.force_scale
         self.masses, self.tendons = MASS_UNKNOWNS * self.links, len(predictor.joints.tendons)
         self.drag = 0 if predictor.fluid is None else predictor.fluid.log_strength.numel()
-        self.shared = self.masses + 2 * self.tendons + self.drag
+        self.servos = 0 if predictor.servos is None else predictor.servos.share.numel()
+        self.shared = self.masses + 2 * self.tendons + self.drag + self.servos
         self.unknowns = self.shared + self.own * self.size
 
     def __call__(self, qpos: Tensor, qvel: Tensor, qacc: Tensor, damped: Tensor, control: Tensor) -> Equations:
@@ -105,7 +110,30 @@ class ForceBalance:
         if (fluid := self.predictor.fluid) is not None:
             scale = fluid.strength_scale / joints.force_scale.unsqueeze(-1)
             pulls.append(fluid.columns(placement, qvel) * scale)
+        if (servos := self.predictor.servos) is not None:
+            pulls.append(self._of_servos(servos.columns(qpos, qvel, control, self.lag), damped - qvel))
         return Equations(torch.cat([masses, *pulls], dim=-1), own / joints.force_scale.unsqueeze(-1), guess)
+
+    def of_servo_damping(self, qpos: Tensor, qvel: Tensor, gained: Tensor, control: Tensor) -> Tensor:
+        """Of the shared unknowns, `(batch, nv, shared)`, what servos' damping alone makes of a velocity gained.
+
+        Zero unless the step takes it implicitly. The other arguments, as above, say where servos are at a limit.
+        """
+        found = qvel.new_zeros(*qvel.shape, self.shared)
+        servos = self.predictor.servos
+        if servos is not None and servos.implicit:
+            columns = servos.columns(qpos, qvel, control, self.lag)
+            more, none = self._of_servos(columns, gained), self._of_servos(columns, torch.zeros_like(gained))
+            found[..., self.shared - self.servos :] = more - none
+        return found
+
+    def _of_servos(self, columns: Tensor, gained: Tensor) -> Tensor:
+        """Coefficients, `(batch, nv, servos * numbers)`; arguments as `Servos.generalised`."""
+        servos = self.predictor.servos
+        if servos is None:
+            return columns.new_zeros(*gained.shape, 0)
+        forces = servos.generalised(columns, gained) * servos.scale
+        return -(forces / self.force_scale[:, None, None]).flatten(-2)
 
     def of_inertia(self, qpos: Tensor, qacc: Tensor) -> Equations:
         """The same of `M(q) qacc` alone."""
@@ -121,7 +149,7 @@ class ForceBalance:
     def mechanics(self, unknowns: Tensor) -> Mechanics:
         """What unknowns, `(unknowns,)`, masses first, stand for; not necessarily physical."""
         tree, joints, actuation = self.predictor.tree, self.predictor.joints, self.predictor.actuation
-        more, tendons, drag, own = self.split(unknowns)
+        more, tendons, drag, servos, own = self.split(unknowns)
         identity = torch.eye(4, dtype=more.dtype)
         none = own[:, GEAR:]
         return Mechanics(
@@ -135,6 +163,7 @@ class ForceBalance:
             tendon_damping=tendons[1] * joints.tendon_damping_scale,
             drag=drag if self.predictor.fluid is None else drag * self.predictor.fluid.strength_scale,
             dry_friction=own[:, FRICTION] * joints.force_scale,
+            servos=servos if self.predictor.servos is None else servos * self.predictor.servos.scale,
         )
 
     def learned(self) -> Tensor:
@@ -159,16 +188,20 @@ class ForceBalance:
             mechanics.tendon_damping / joints.tendon_damping_scale,
         ])  # fmt: skip
         drag = mechanics.drag if self.predictor.fluid is None else mechanics.drag / self.predictor.fluid.strength_scale
-        return self.join(Unknowns(more, tendons, drag, torch.stack(own, dim=-1)))
+        servos = mechanics.servos
+        if self.predictor.servos is not None:
+            servos = servos / self.predictor.servos.scale
+        return self.join(Unknowns(more, tendons, drag, servos, torch.stack(own, dim=-1)))
 
     def split(self, unknowns: Tensor) -> Unknowns:
         """The unknowns, `(unknowns,)`, by what they are of."""
-        sizes = [self.masses, 2 * self.tendons, self.drag, self.own * self.size]
-        masses, tendons, drag, own = unknowns.split(sizes)
+        sizes = [self.masses, 2 * self.tendons, self.drag, self.servos, self.own * self.size]
+        masses, tendons, drag, servos, own = unknowns.split(sizes)
         return Unknowns(
             self.split_masses(masses),
             tendons.view(2, -1),
             drag,
+            servos.view(-1, SERVO_NUMBERS),
             own.view(self.size, self.own),
         )
 

@@ -11,8 +11,8 @@ from mosim.core.shapes import Qpos
 from mosim.geometry import ContactGaps, Jacobians, Kinematics, SolidContacts, buffer, index_buffer, sum_matrix
 from mosim.robots import SystemFacts
 
-_NEAR = 1e-3
-"""Metres, or radians, before a contact or a limit in which it may act already."""
+_NEAR = 5e-4
+"""Metres, or radians, before a contact or a limit in which it may act already; links in many models are 1 mm apart."""
 
 _NO_COEFFICIENT = 1e-9
 """Of a coupling, below which others say the same."""

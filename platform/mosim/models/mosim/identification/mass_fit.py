@@ -8,6 +8,7 @@ is left is then computed with the parameters of the solve before, and taken off 
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from typing import NamedTuple
 
 import torch
@@ -18,8 +19,10 @@ from mosim.models.mosim.identification.force_balance import DAMPING, Equations, 
 from mosim.models.mosim.identification.free_rows import Combination, FreeRows, coupled_motion, uncoupled
 from mosim.models.mosim.identification.linear_estimate import LinearEstimate
 from mosim.models.mosim.identification.mechanical_belief import MechanicalBelief
+from mosim.models.mosim.identification.servo_fit import far_from_setpoints, fit_servos
 from mosim.models.mosim.neural_simulator import NeuralSimulator
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor
+from mosim.models.mosim.tree.servos import LOWER, UPPER, Servos
 from mosim.robots import SystemFacts
 
 _MOST_TRANSITIONS = 4000
@@ -30,6 +33,22 @@ _CHUNK = 256
 _CORRECTIONS = 8
 _CORRECTED = 1e-10
 """Change of the acceleration's correction, over the accelerations, at which it is found."""
+
+_REGIMES = 12
+"""Solves at most by which it is found where servos are at their limits."""
+
+_SETTLED = 1e-5
+"""Share by which servos' numbers change at most when they are found."""
+
+_LAGS = (0.0, 0.01, 0.02, 0.04, 0.07, 0.1, 0.14, 0.2, 0.3, 0.5)
+"""Seconds that are tried for the ratio of servos' damping to their stiffness."""
+
+_ROUGH_SHARE = 3
+"""Of so many transitions one is taken for these."""
+
+_ROUGH_EQUATIONS = 20_000
+"""For how many equations that may miss by as much as the forces themselves all those of a balance count, while nothing
+is known of servos."""
 
 _HELD_BACK = 10
 """One in so many transitions is held back, to see whether the numbers predict it."""
@@ -145,6 +164,8 @@ def identify(simulator: NeuralSimulator, states: Tensor, actions: Tensor, next_s
 
 def _estimate(predictor: ArticulatedPredictor, transitions: "Transitions") -> "_Found":
     """Gives the predictor the likeliest numbers."""
+    if predictor.servos is not None:
+        _fit_servos(predictor, predictor.servos, transitions)
     balance = ForceBalance(predictor)
     correction, scale = torch.zeros_like(transitions.rates), transitions.rates.square().mean().sqrt()
     best = _solve(balance, transitions, transitions.rates)
@@ -159,6 +180,40 @@ def _estimate(predictor: ArticulatedPredictor, transitions: "Transitions") -> "_
         best = found
         predictor.assign(balance.mechanics(best.unknowns))
     return best
+
+
+def _fit_servos(predictor: ArticulatedPredictor, servos: Servos, transitions: "Transitions") -> None:
+    """Gives servos the numbers that a balance goes on from, and masses those that go with them.
+
+    Where the data tell nothing of a servo, it keeps its own.
+    """
+    control = transitions.control[:, servos.controls]
+    misses = {lag: servos.miss(transitions.qpos, transitions.qvel, control, lag) for lag in _LAGS}
+    some = torch.arange(len(control)) % _ROUGH_SHARE == 0
+    tried = {}
+    for lag, miss in misses.items():
+        balance = ForceBalance(predictor, lag)
+        usable = transitions.among(far_from_setpoints(servos, transitions.balances, miss) & some.unsqueeze(-1))
+        found = _solve_roughly(balance, usable, transitions.rates)
+        tried[lag] = found.left / _strength(balance, servos, found.unknowns), balance, found
+    lag = min(tried, key=lambda each: tried[each][0])
+    miss, (_, balance, found) = misses[lag], tried[lag]
+    states = (transitions.qpos, transitions.qvel, transitions.rates, transitions.damped, transitions.control)
+    for _ in range(_REGIMES):
+        before = servos.numbers
+        numbers = fit_servos(balance, servos, found.unknowns, states, transitions.balances, transitions.usable, miss)
+        predictor.assign(balance.mechanics(found.unknowns)._replace(servos=numbers))
+        if balance.lag is None and torch.allclose(servos.numbers, before, rtol=_SETTLED):
+            break
+        balance = ForceBalance(predictor)
+        found = _solve(balance, transitions, transitions.rates)
+
+
+def _strength(balance: ForceBalance, servos: Servos, unknowns: Tensor) -> float:
+    """The root mean square of what servos give at their limits, in units of the forces on their joints."""
+    lower, upper = balance.mechanics(unknowns).servos[:, [LOWER, UPPER]].unbind(-1)
+    share = 0.5 * (upper - lower).unsqueeze(-1) * servos.pulls / balance.force_scale
+    return float(share.abs().amax(-1).square().mean().sqrt().clamp_min(_STILL))
 
 
 class Transitions:
@@ -201,6 +256,12 @@ class Transitions:
         self.qpos = (qpos if exact else middle)[kept]
         self.qvel = (qvel if exact else 0.5 * (qvel + next_qvel))[kept]
         self.damped = (next_qvel if exact else 0.5 * (qvel + next_qvel))[kept]
+
+    def among(self, usable: Tensor) -> "Transitions":
+        """The same, of which only some balances, `(n, balances)`, can be used."""
+        others = copy(self)
+        others.usable = self.usable & usable
+        return others
 
     def correction(self) -> Tensor:
         """By how much the simulator's own step accelerates more than it does where the balance is taken."""
@@ -258,6 +319,24 @@ def _solve(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> _F
         if bool((torch.maximum(before / noises, noises / before) < _ALIKE).all()):
             break
         sizes = _amplitudes_kept(balance, transitions, amplitudes, unknowns, left / noises.square())
+    return _Found(unknowns, estimate, float((left.sum() / counts.sum().clamp_min(1)).sqrt()))
+
+
+def _solve_roughly(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> _Found:
+    """The same, while nothing is known of servos.
+
+    Balances then miss by much, and by less the smaller all forces are. So that this is no reason to take them for
+    small, all of a balance count as fewer that miss by as much as forces themselves.
+    """
+    triangles, _ = _compressed(balance, transitions, rates)
+    counts = transitions.usable.sum(0)
+    whole = torch.cat([
+        triangle * (_ROUGH_EQUATIONS / max(int(count), 1)) ** 0.5
+        for triangle, count in zip(triangles, counts, strict=True)
+    ])  # fmt: skip
+    estimate = LinearEstimate(whole, int(counts.sum()), MechanicalBelief(balance, rates), 1.0)
+    unknowns = estimate.most_likely()
+    left = torch.stack([_missed(part, unknowns).square().sum() for part in triangles])
     return _Found(unknowns, estimate, float((left.sum() / counts.sum().clamp_min(1)).sqrt()))
 
 

@@ -13,6 +13,9 @@ from mosim.models.mosim.identification.force_balance import (
     STIFFNESS,
     ForceBalance,
 )
+from mosim.models.mosim.tree.servos import DAMPING as SERVO_DAMPING
+from mosim.models.mosim.tree.servos import NUMBERS as SERVO_NUMBERS
+from mosim.models.mosim.tree.servos import STIFFNESS as SERVO_STIFFNESS
 
 _LIKELY = {ARMATURE: 0.1, DAMPING: 10.0, STIFFNESS: 1.0, CONSTANT: 1.0, FRICTION: 1.0, GEAR: 10.0}
 """How large a joint's numbers are likely to be, in units of their scales. Where the data cannot tell armature from
@@ -23,6 +26,9 @@ _TENDONS = (1.0, 10.0)
 
 _DRAG = 10.0
 """The same of a fluid's drag."""
+
+_SERVO = 100.0
+"""The same of servos' numbers: many are so stiff that a small miss asks for all of their force."""
 
 _FALL = 0.9
 """Of a pseudo-inertia in any direction, the share that one step may take away."""
@@ -57,9 +63,11 @@ class MechanicalBelief:
         tendons = like.new_tensor(_TENDONS).repeat_interleave(balance.tendons)
         others = torch.cat([tendons, like.new_full((balance.drag,), _DRAG)])
         none, all_of_them = torch.zeros(self._masses).bool(), torch.ones(len(others)).bool()
-        self.spread = torch.cat([like.new_ones(self._masses), others, own.flatten()])
-        self.positive = torch.cat([none, all_of_them, positive.flatten()])
-        self._signed = torch.cat([none, ~all_of_them, ~positive.flatten()])
+        servos, of_servos = like.new_full((balance.servos,), _SERVO), torch.zeros(balance.servos).bool()
+        of_servos.view(-1, SERVO_NUMBERS)[:, [SERVO_STIFFNESS, SERVO_DAMPING]] = True
+        self.spread = torch.cat([like.new_ones(self._masses), others, servos, own.flatten()])
+        self.positive = torch.cat([none, all_of_them, of_servos, positive.flatten()])
+        self._signed = torch.cat([none, ~all_of_them, ~of_servos, ~positive.flatten()])
         self._basis = balance.split_masses(torch.eye(MASS_UNKNOWNS, dtype=like.dtype).flatten())
 
     def value(self, unknowns: Tensor) -> float:

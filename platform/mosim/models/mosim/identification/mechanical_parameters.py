@@ -16,13 +16,14 @@ from mosim.models.mosim.identification.force_balance import (
     Equations,
     ForceBalance,
 )
+from mosim.models.mosim.tree import servos as of_servos
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor, Mechanics
 from mosim.models.mosim.tree.drag_places import NUMBERS
 from mosim.robots import SystemFacts
 
 Kind = Literal[
-    "mass", "inertia", "tendon stiffness", "tendon damping", "drag", "armature", "damping", "stiffness", "constant",
-    "frictionloss", "gear",
+    "mass", "inertia", "tendon stiffness", "tendon damping", "drag", "servo", "armature", "damping", "stiffness",
+    "constant", "frictionloss", "gear",
 ]  # fmt: skip
 
 INERTIAL = 10
@@ -61,7 +62,7 @@ class Parameter(NamedTuple):
 
 
 class MechanicalParameters:
-    """The linear parameters: ten of each link, then those of tendons, of a fluid's drag, of joints, and gears.
+    """The linear parameters: ten of each link, then those of tendons, a fluid's drag, servos and joints, and gears.
 
     A link's ten are those of Atkeson, An and Hollerbach (IJRR 1986): mass, first moments and inertia matrix about the
     origin of its frame, which is that of its first body; bodies welded to it count as one with it.
@@ -75,6 +76,8 @@ class MechanicalParameters:
       tendons: names of the fixed tendons.
       pulls: `(tendons, nv)`: generalised forces of a unit of pull.
       dragged: where a fluid drags bodies, and which number of `DRAG` it is, one pair after the other.
+      servos: names of the actuators whose force is limited.
+      serving: which of these, and which number of `servos.NUMBER_NAMES` it is, one pair after the other.
       geared: degrees of freedom and the controls that act on them, one pair after the other.
       links, size: how many carriers and degrees of freedom there are.
     """
@@ -83,6 +86,7 @@ class MechanicalParameters:
         self._balance, self._predictor = ForceBalance(predictor), predictor
         tree, joints, actuation = predictor.tree, predictor.joints, predictor.actuation
         carriers, self._controls = tree.motion.carriers, facts.nu
+        none = tree.scale.new_zeros(0)
         acts = [] if actuation is None else actuation.spread_out(actuation.acts).nonzero().tolist()
         self.geared = tuple((dof, control) for dof, control in acts)
         self.links, self.size = len(carriers), facts.nv
@@ -94,16 +98,20 @@ class MechanicalParameters:
         fluid = predictor.fluid
         dragged = () if fluid is None else (divmod(index, NUMBERS) for index in fluid.acting.tolist())
         self.dragged = tuple((fluid.places[place].name, number) for place, number in dragged) if fluid else ()
+        self.servos = tuple(servo.name for servo in facts.servos)
+        felt = none if predictor.servos is None else predictor.servos.felt
+        self.serving = tuple((servo, number) for servo, number in felt.view(-1, of_servos.NUMBERS).nonzero().tolist())
+        self._serving = tuple(torch.tensor(self.serving, dtype=torch.long).view(-1, 2).unbind(-1))
         self._positions, self._force_scale = facts.nq, joints.force_scale
         self.dofs = tuple(name.removeprefix("qvel/") for name in facts.layout.names[facts.layout.qvel])
         self.each = tuple(self._names(facts))
-        none = tree.scale.new_zeros(0)
         self._geared = tuple(torch.tensor(self.geared, dtype=torch.long).view(-1, 2).unbind(-1))
         gears = none if actuation is None else actuation.scale[self._geared]
         own = (
             joints.tendon_stiffness_scale,
             joints.tendon_damping_scale,
             none if fluid is None else fluid.strength_scale,
+            none if predictor.servos is None else predictor.servos.scale[self._serving],
             tree.scale,
             joints.damping_scale,
             joints.stiffness_scale,
@@ -127,15 +135,15 @@ class MechanicalParameters:
         tendons = (mechanics.tendon_stiffness, mechanics.tendon_damping)
         rubbed = mechanics.dry_friction[list(self.rubbed)]
         joints = (mechanics.armature, mechanics.damping, mechanics.stiffness, mechanics.constant, rubbed)
-        others = (*tendons, mechanics.drag, *joints, mechanics.gear[self._geared])
+        others = (*tendons, mechanics.drag, mechanics.servos[self._serving], *joints, mechanics.gear[self._geared])
         return torch.cat([*inertial, *others]).to(self.scale)
 
     def mechanics(self, values: Tensor) -> Mechanics:
         """The reverse of `of`."""
         tendons = [len(self.tendons)] * 2
         joints = [self.size, self.size, len(self.sprung), self.size, len(self.rubbed)]
-        inertial, *of_tendons, drag, armature, damping, stiffness, constant, rubbed, gear = values.split(
-            [INERTIAL * self.links, *tendons, len(self.dragged), *joints, len(self.geared)]
+        inertial, *of_tendons, drag, serving, armature, damping, stiffness, constant, rubbed, gear = values.split(
+            [INERTIAL * self.links, *tendons, len(self.dragged), len(self.serving), *joints, len(self.geared)]
         )
         return Mechanics(
             pseudo_inertia=torch.stack([_pseudo_inertia(row) for row in inertial.unflatten(0, (-1, INERTIAL))]),
@@ -147,6 +155,7 @@ class MechanicalParameters:
             tendon_stiffness=of_tendons[0],
             tendon_damping=of_tendons[1],
             drag=drag,
+            servos=serving.new_zeros(len(self.servos), of_servos.NUMBERS).index_put(self._serving, serving),
             dry_friction=torch.zeros_like(armature).index_copy(0, torch.tensor(self.rubbed).long(), rubbed),
         )
 
@@ -166,7 +175,7 @@ class MechanicalParameters:
         """
         springs = 2 * self.size + len(self.sprung)
         before = {"armature": 0, "damping": self.size, "stiffness": 2 * self.size, "constant": springs}
-        at = before.get(kind, springs + self.size) + 2 * len(self.tendons) + len(self.dragged)
+        at = before.get(kind, springs + self.size) + 2 * len(self.tendons) + len(self.dragged) + len(self.serving)
         among = {"stiffness": self.sprung, "frictionloss": self.rubbed}.get(kind, range(self.size))
         return INERTIAL * self.links + at + among.index(dof)
 
@@ -179,6 +188,12 @@ class MechanicalParameters:
         """Where the numbers of `dragged` stand."""
         first = INERTIAL * self.links + 2 * len(self.tendons)
         return range(first, first + len(self.dragged))
+
+    @property
+    def of_servos(self) -> range:
+        """Where the numbers of `serving` stand."""
+        first = self.of_fluid.stop
+        return range(first, first + len(self.serving))
 
     def tree_of(self, dof: int) -> int:
         """The number of the tree that a degree of freedom is of."""
@@ -201,6 +216,8 @@ class MechanicalParameters:
         at = inertial.shape[-1]
         rows = inertial.new_zeros(*inertial.shape[:-1], len(self))
         rows[..., :at] = inertial * self.scale[:at]
+        before, every_servo = others.tensor_split([others.shape[-1] - self._balance.servos], dim=-1)
+        others = torch.cat([before, every_servo.unflatten(-1, (-1, of_servos.NUMBERS))[..., *self._serving]], dim=-1)
         rows[..., at : at + others.shape[-1]] = others
         at += others.shape[-1]
         every = torch.arange(self.size)
@@ -237,18 +254,26 @@ class MechanicalParameters:
             name, unit = DRAG[number]
             yield Parameter(f"{name} of {place}", "drag", unit, int(motion.trees[motion.moves[link].argmax()]))
         turns = _turning(facts)
-        units: dict[Kind, tuple[str, str]] = {
+        for servo, number in self.serving:
+            of, name = facts.servos[servo], of_servos.NUMBER_NAMES[number]
+            dof = facts.joints[of.joints[0]].dof_address
+            force = "N" if len(of.joints) > 1 or not turns[dof] else "N m"
+            length = "rad" if force == "N m" else "m"
+            units = {of_servos.STIFFNESS: f"{force}/{length}", of_servos.DAMPING: f"{force} s/{length}"}
+            unit = force if number != of_servos.GAIN else f"{force} per unit of control"
+            yield Parameter(f"{name} of {of.name}", "servo", units.get(number, unit), int(motion.trees[dof]))
+        of_joints: dict[Kind, tuple[str, str]] = {
             "armature": ("kg", "kg m2"),
             "damping": ("N s/m", "N m s/rad"),
             "stiffness": ("N/m", "N m/rad"),
             "constant": ("N", "N m"),
             "frictionloss": ("N", "N m"),
         }
-        for kind, unit in units.items():
+        for kind, unit in of_joints.items():
             for dof in {"stiffness": self.sprung, "frictionloss": self.rubbed}.get(kind, range(self.size)):
                 yield Parameter(f"{kind} of {self.dofs[dof]}", kind, unit[turns[dof]], int(motion.trees[dof]))
         for dof, control in self.geared:
-            tree, unit = int(motion.trees[dof]), units["constant"][turns[dof]]
+            tree, unit = int(motion.trees[dof]), of_joints["constant"][turns[dof]]
             yield Parameter(f"gear of ctrl[{control}] on {self.dofs[dof]}", "gear", unit, tree)
 
     def _inertial_scale(self) -> Tensor:

@@ -378,7 +378,7 @@ def _articulated(simulator: NeuralSimulator) -> ArticulatedPredictor:
 
 def _mechanical_weights(predictor: ArticulatedPredictor) -> list[Tensor]:
     """What masses, forces and gears are learned by."""
-    parts = (predictor.tree, predictor.joints, predictor.actuation, predictor.fluid)
+    parts = (predictor.tree, predictor.joints, predictor.actuation, predictor.servos, predictor.fluid)
     return [weight for part in parts if part is not None for weight in part.parameters()]
 
 

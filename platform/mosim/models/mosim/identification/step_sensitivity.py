@@ -80,8 +80,9 @@ class StepSensitivity:
             slope = of_part.law.slope(_gap(of_part, undamped))
             along = slope.turned(of_part.jacobian @ lower[of_part.sample])
             stiff.index_add_(0, of_part.sample, along.mT @ (slope.stiffness.unsqueeze(-1) * along))
-        resistance = predictor.implicit_timestep * predictor.joints.damping * unit.square()
-        damped = torch.eye(len(unit)).to(lower) + lower.mT @ (resistance.unsqueeze(-1) * lower)
+        damped = torch.eye(len(unit)).to(lower).expand_as(lower)
+        if (resistance := predictor.implicit_damping(qpos, qvel, action)) is not None:
+            damped = damped + lower.mT @ (torch.outer(unit, unit) * resistance) @ lower
         outer = torch.linalg.solve(damped, lower.mT).mT
         whole = torch.linalg.solve(stiff, outer.mT).mT
         by_mechanics = qpos.new_zeros(len(qpos), len(unit), 0)
@@ -112,9 +113,10 @@ class StepSensitivity:
         if predictor.implicit_timestep:
             more = balance.of_inertia(qpos, (undamped - rates) * self._unit)
             shared += outer @ more.shared
+            gained = predictor.implicit_timestep * rates * self._unit
+            shared -= outer @ balance.of_servo_damping(qpos, qvel, gained, control)
             joints = more.own.clone()
-            joints[..., DAMPING] = -predictor.implicit_timestep * rates * self._unit
-            joints[..., DAMPING] *= predictor.joints.damping_scale / predictor.joints.force_scale
+            joints[..., DAMPING] = -gained * predictor.joints.damping_scale / predictor.joints.force_scale
             own += torch.einsum("bij,bjk->bijk", outer, joints)
         return torch.cat([shared, own.flatten(-2)], dim=-1)
 

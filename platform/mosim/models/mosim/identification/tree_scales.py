@@ -23,6 +23,8 @@ class TreeScales:
         self._of_links = self._trees[predictor.tree.motion.moves.to(torch.long).argmax(-1)]
         self._springs = predictor.joints.springs
         self._of_drag = None if predictor.fluid is None else self._of_links[predictor.fluid.links]
+        servos = predictor.servos
+        self._of_servos = None if servos is None else self._trees[servos.pulls.abs().argmax(-1)]
         self._of_tendons = (
             self._trees[predictor.joints.tendons.abs().argmax(-1)] if len(predictor.joints.tendons) else None
         )
@@ -55,4 +57,5 @@ class TreeScales:
             tendon_damping=mechanics.tendon_damping * of_tendons,
             drag=mechanics.drag if self._of_drag is None else mechanics.drag * factors[self._of_drag],
             dry_friction=mechanics.dry_friction * of_dofs,
+            servos=mechanics.servos if self._of_servos is None else mechanics.servos * factors[self._of_servos, None],
         )

@@ -1,4 +1,4 @@
-"""What actuators do: forces at the joints that are linear in the controls."""
+"""What motors do: forces at the joints that are linear in the controls."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from mosim.robots import SystemFacts
 
 
 class Actuation(nn.Module):
-    """`gear @ ctrl`: motors, each acting where its transmission reaches.
+    """`gear @ ctrl`: motors, each acting where its transmission reaches; servos aside.
 
     Attributes:
       gear_share: `(nv, most)`, in units of `scale`: of the controls that act on a degree of freedom.
@@ -34,7 +34,8 @@ class Actuation(nn.Module):
             ("scale", 2 * force.unsqueeze(-1) / (upper - lower)),
         ):
             buffer(self, name, values.numpy(), force.dtype)
-        acting = [[control for control in range(facts.nu) if dof in facts.actuated[control]] for dof in range(facts.nv)]
+        others = sorted(set(range(facts.nu)) - {servo.control for servo in facts.servos})
+        acting = [[control for control in others if dof in facts.actuated[control]] for dof in range(facts.nv)]
         most = max(map(len, acting))
         index_buffer(self, "controls", [each + [0] * (most - len(each)) for each in acting])
         counts = torch.tensor([len(each) for each in acting]).unsqueeze(-1)

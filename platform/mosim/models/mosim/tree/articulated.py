@@ -14,6 +14,7 @@ from mosim.models.mosim.tree.actuation import Actuation
 from mosim.models.mosim.tree.fluid_drag import FluidDrag
 from mosim.models.mosim.tree.joint_forces import JointForces
 from mosim.models.mosim.tree.mass_tree import SMALLEST_SHARE, MassTree
+from mosim.models.mosim.tree.servos import NUMBERS, Servos
 from mosim.models.statistics import Statistics
 from mosim.robots import SystemFacts
 
@@ -29,6 +30,7 @@ class Mechanics(NamedTuple):
       tendon_stiffness, tendon_damping: `(tendons,)`: of fixed tendons.
       drag: `(numbers,)`: of the fluid, see `FluidDrag`; none without one.
       dry_friction: `(nv,)`: by which each degree of freedom is held; zero without constraints.
+      servos: `(servos, numbers)`: see `Servos`.
     """
 
     pseudo_inertia: Tensor
@@ -41,6 +43,7 @@ class Mechanics(NamedTuple):
     tendon_damping: Tensor
     drag: Tensor
     dry_friction: Tensor
+    servos: Tensor
 
 
 class ArticulatedPredictor(nn.Module):
@@ -53,6 +56,7 @@ class ArticulatedPredictor(nn.Module):
       tree: masses and armature.
       joints: damping, springs and constant forces.
       actuation: what controls do; None where there are none.
+      servos: what those do whose force is limited; None where there are none.
       fluid: what drags bodies; None where there is no fluid.
       constraints: contacts, limits and couplings; None where there are none, or the config wants none.
     """
@@ -69,6 +73,7 @@ class ArticulatedPredictor(nn.Module):
         self.tree = MassTree(facts)
         self.joints = JointForces(facts, statistics, self.tree.scale)
         self.actuation = Actuation(facts, self.joints.force_scale) if facts.nu else None
+        self.servos = Servos(facts, statistics, self.joints.force_scale) if facts.servos else None
         self.fluid = None
         if facts.wind is not None:
             given = self.tree.motion, facts.wind, self.tree.scale.new_zeros(facts.nq), self.joints.force_scale
@@ -109,7 +114,20 @@ class ArticulatedPredictor(nn.Module):
         matrix, constant = self.joints.matrix, self.joints.constant
         if self.actuation is not None:
             matrix, constant = torch.cat([matrix, self.actuation.matrix]), constant + self.actuation.constant
-        return torch.cat(given, dim=-1).to(matrix.dtype) @ matrix + constant
+        force = torch.cat(given, dim=-1).to(matrix.dtype) @ matrix + constant
+        return force if self.servos is None else force + self.servos(qpos, qvel, action)
+
+    def implicit_damping(self, qpos: Qpos, qvel: Qvel, action: Action) -> Tensor | None:
+        """`h C`, in SI units, double, that the step takes implicitly; None where there is none.
+
+        `(nv, nv)`, or `(..., nv, nv)` where it depends on the state; arguments as above.
+        """
+        if not self.implicit_timestep:
+            return None
+        of_joints = torch.diag(self.implicit_timestep * self.joints.damping)
+        if self.servos is None or not self.servos.implicit:
+            return of_joints
+        return of_joints + self.servos.implicit_damping(qpos, qvel, action)
 
     def factor_and_bias(
         self, qpos: Tensor, qvel: Tensor, unit: Tensor, armature: Tensor | None = None
@@ -123,12 +141,15 @@ class ArticulatedPredictor(nn.Module):
         Arguments as above.
         """
         qpos, qvel = qpos.to(self.tree.guess.dtype), qvel.to(self.tree.guess.dtype)
-        damping = self.implicit_timestep * self.joints.damping if self.implicit_timestep else None
+        damping = None
+        if self.implicit_timestep and not self._changing_damping:
+            damping = self.implicit_timestep * self.joints.damping
         lower, bias = self.factor_and_bias(qpos, qvel, torch.ones_like(self.tree.scale), damping)
         force = self.applied_force(qpos, qvel, action) - bias
         if self._friction is not None:
             force = force - self.dry_friction * qvel.sign()
-        return (lower @ (lower.mT @ force.unsqueeze(-1))).squeeze(-1)
+        rates = (lower @ (lower.mT @ force.unsqueeze(-1))).squeeze(-1)
+        return self._damped(rates, lower, qpos, qvel, action) if self._changing_damping else rates
 
     def forward(self, qpos: Qpos, qvel: Qvel, velocity: Qvel, action: Action) -> Qvel:
         """See `RigidBodyPredictor`."""
@@ -139,9 +160,26 @@ class ArticulatedPredictor(nn.Module):
         lower, bias = self.factor_and_bias(qpos, qvel, std)
         force = self.applied_force(qpos, qvel, action) - bias
         damping = None
-        if self.implicit_timestep:
+        if self.implicit_timestep and not self._changing_damping:
             damping = (self.joints.damping * self._implicit).to(qpos)
-        return self.constraints(qpos, qvel, lower, (force * std).to(qpos), damping)
+        rates = self.constraints(qpos, qvel, lower, (force * std).to(qpos), damping)
+        if not self._changing_damping:
+            return rates
+        # In SI units, the inverse inertia's factor is `std * lower`.
+        whole = self._damped((rates * std).double(), std.double().unsqueeze(-1) * lower.double(), qpos, qvel, action)
+        return (whole / std).to(qpos)
+
+    @property
+    def _changing_damping(self) -> bool:
+        """Whether what the step takes implicitly depends on the state."""
+        return self.servos is not None and self.servos.implicit > 0
+
+    def _damped(self, rates: Tensor, lower: Tensor, qpos: Tensor, qvel: Tensor, action: Tensor) -> Tensor:
+        """`(M + h C)^-1 M rates`, with `lower` the factor of `M^-1`; SI units."""
+        matrix = torch.eye(len(self.tree.scale)).to(rates)
+        if (resistance := self.implicit_damping(qpos, qvel, action)) is not None:
+            matrix = matrix + lower @ (lower.mT @ resistance)
+        return torch.linalg.solve(matrix, rates.unsqueeze(-1)).squeeze(-1)
 
     def mechanics(self) -> Mechanics:
         """What is learned, in SI units."""
@@ -157,6 +195,7 @@ class ArticulatedPredictor(nn.Module):
             tendon_damping=self.joints.tendon_damping,
             drag=none.new_zeros(0) if self.fluid is None else self.fluid.strength,
             dry_friction=self.dry_friction,
+            servos=none.new_zeros(0, NUMBERS) if self.servos is None else self.servos.numbers,
         )
 
     @torch.no_grad()
@@ -185,3 +224,5 @@ class ArticulatedPredictor(nn.Module):
         self.joints.constant_share.copy_(mechanics.constant / self.joints.force_scale)
         if self.actuation is not None:
             self.actuation.gear_share.copy_(self.actuation.gathered(mechanics.gear / self.actuation.scale))
+        if self.servos is not None:
+            self.servos.share.copy_(mechanics.servos / self.servos.scale)
