@@ -98,6 +98,29 @@ def test_their_numbers_are_found(integrator: str, tmp_path: Path) -> None:
     torch.testing.assert_close(factor * found, true, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("count", [0, 1, 40])
+def test_few_transitions_leave_numbers(count: int, tmp_path: Path) -> None:
+    (tmp_path / "arm.xml").write_text(SERVOS)
+    system = mjcf_system(tmp_path / "arm.xml")
+    states, actions, nexts = transitions(system, episodes=1, steps=200)
+    simulator = NeuralSimulator(system.facts, CONFIG, Statistics.of(system.facts, states.numpy(), nexts.numpy()))
+    identify(simulator, states[:count].float(), actions[:count].float(), nexts[:count].float())
+    assert all(bool(torch.isfinite(weight).all()) for weight in simulator.state_dict().values())
+    numbers = servos_of(simulator).numbers
+    assert (numbers[:, LOWER] < numbers[:, UPPER]).all()
+
+
+def test_limits_that_are_never_reached_let_all_forces_pass(tmp_path: Path) -> None:
+    (tmp_path / "arm.xml").write_text(SERVOS.replace('forcerange="-7 6"', 'forcerange="-700 600"'))
+    system = mjcf_system(tmp_path / "arm.xml")
+    states, actions, nexts = transitions(system, episodes=8, steps=400)
+    simulator = NeuralSimulator(system.facts, CONFIG, Statistics.of(system.facts, states.numpy(), nexts.numpy()))
+    fit = identify(simulator, states.float(), actions.float(), nexts.float())
+    assert fit.unexplained < 1e-6
+    numbers = servos_of(simulator).numbers
+    assert numbers[2, UPPER] > 255 * numbers[2, GAIN]
+
+
 @pytest.mark.parametrize("limit", [0.7, 10.0])
 def test_a_servo_that_is_soft_or_never_at_its_limits_is_found(limit: float) -> None:
     generator = torch.Generator().manual_seed(0)

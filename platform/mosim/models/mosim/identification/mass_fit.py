@@ -18,11 +18,11 @@ from mosim.core.threads import single_threaded
 from mosim.models.mosim.identification.force_balance import DAMPING, Equations, ForceBalance
 from mosim.models.mosim.identification.free_rows import Combination, FreeRows, coupled_motion, uncoupled
 from mosim.models.mosim.identification.linear_estimate import LinearEstimate
-from mosim.models.mosim.identification.mechanical_belief import MechanicalBelief
+from mosim.models.mosim.identification.mechanical_belief import AmplitudeBelief, MechanicalBelief
 from mosim.models.mosim.identification.servo_fit import far_from_setpoints, fit_servos
 from mosim.models.mosim.neural_simulator import NeuralSimulator
-from mosim.models.mosim.tree.articulated import ArticulatedPredictor
-from mosim.models.mosim.tree.servos import LOWER, UPPER, Servos
+from mosim.models.mosim.tree.articulated import ArticulatedPredictor, Mechanics
+from mosim.models.mosim.tree.servos import LOWER, Servos
 from mosim.robots import SystemFacts
 
 _MOST_TRANSITIONS = 4000
@@ -37,8 +37,8 @@ _CORRECTED = 1e-10
 _REGIMES = 12
 """Solves at most by which it is found where servos are at their limits."""
 
-_SETTLED = 1e-5
-"""Share by which servos' numbers change at most when they are found."""
+_ALIKE_LEFT = 0.9
+"""Share of what is left to which the next of these comes close where it is the last."""
 
 _LAGS = (0.0, 0.01, 0.02, 0.04, 0.07, 0.1, 0.14, 0.2, 0.3, 0.5)
 """Seconds that are tried for the ratio of servos' damping to their stiffness."""
@@ -46,9 +46,9 @@ _LAGS = (0.0, 0.01, 0.02, 0.04, 0.07, 0.1, 0.14, 0.2, 0.3, 0.5)
 _ROUGH_SHARE = 3
 """Of so many transitions one is taken for these."""
 
-_ROUGH_EQUATIONS = 20_000
-"""For how many equations that may miss by as much as the forces themselves all those of a balance count, while nothing
-is known of servos."""
+_ROUGH_NOISE, _MARGIN = 0.3, 3.0
+"""Of balances, in units of the forces that act, while nothing is known of servos; and how many times what was left of
+them it is taken for after that."""
 
 _HELD_BACK = 10
 """One in so many transitions is held back, to see whether the numbers predict it."""
@@ -166,10 +166,11 @@ def _estimate(predictor: ArticulatedPredictor, transitions: "Transitions") -> "_
     """Gives the predictor the likeliest numbers."""
     if predictor.servos is not None:
         _fit_servos(predictor, predictor.servos, transitions)
+    first, unexplained = predictor.mechanics(), transitions.unexplained()
     balance = ForceBalance(predictor)
     correction, scale = torch.zeros_like(transitions.rates), transitions.rates.square().mean().sqrt()
     best = _solve(balance, transitions, transitions.rates)
-    predictor.assign(balance.mechanics(best.unknowns))
+    _assign(predictor, balance.mechanics(best.unknowns), transitions)
     for _ in range(_CORRECTIONS):
         before, correction = correction, transitions.correction()
         if not (correction - before).square().mean().sqrt() > _CORRECTED * scale:
@@ -178,8 +179,21 @@ def _estimate(predictor: ArticulatedPredictor, transitions: "Transitions") -> "_
         if found.left > best.left:
             break
         best = found
-        predictor.assign(balance.mechanics(best.unknowns))
+        _assign(predictor, balance.mechanics(best.unknowns), transitions)
+    # Where servos still are not exact, forces that are too small miss least.
+    if predictor.servos is not None and transitions.unexplained() > unexplained:
+        predictor.assign(first)
     return best
+
+
+def _assign(predictor: ArticulatedPredictor, mechanics: Mechanics, transitions: "Transitions") -> None:
+    """Gives the predictor numbers that were solved for; limits of servos that no transition reaches stay."""
+    if (servos := predictor.servos) is not None:
+        columns = servos.columns(transitions.qpos, transitions.qvel, transitions.control)
+        unseen = (columns[..., LOWER:] == 0).all(0)
+        limits = torch.where(unseen, servos.numbers[:, LOWER:], mechanics.servos[:, LOWER:])
+        mechanics = mechanics._replace(servos=torch.cat([mechanics.servos[:, :LOWER], limits], dim=-1))
+    predictor.assign(mechanics)
 
 
 def _fit_servos(predictor: ArticulatedPredictor, servos: Servos, transitions: "Transitions") -> None:
@@ -187,6 +201,8 @@ def _fit_servos(predictor: ArticulatedPredictor, servos: Servos, transitions: "T
 
     Where the data tell nothing of a servo, it keeps its own.
     """
+    if not bool(transitions.usable.any()):
+        return
     control = transitions.control[:, servos.controls]
     misses = {lag: servos.miss(transitions.qpos, transitions.qvel, control, lag) for lag in _LAGS}
     some = torch.arange(len(control)) % _ROUGH_SHARE == 0
@@ -194,26 +210,21 @@ def _fit_servos(predictor: ArticulatedPredictor, servos: Servos, transitions: "T
     for lag, miss in misses.items():
         balance = ForceBalance(predictor, lag)
         usable = transitions.among(far_from_setpoints(servos, transitions.balances, miss) & some.unsqueeze(-1))
-        found = _solve_roughly(balance, usable, transitions.rates)
-        tried[lag] = found.left / _strength(balance, servos, found.unknowns), balance, found
-    lag = min(tried, key=lambda each: tried[each][0])
-    miss, (_, balance, found) = misses[lag], tried[lag]
+        tried[lag] = balance, _solve_roughly(balance, usable, transitions.rates, _ROUGH_NOISE)
+    lag = min(tried, key=lambda each: tried[each][1].left)
+    miss, (balance, found) = misses[lag], tried[lag]
+    amplitude = float(_amplitudes(balance, transitions)[:, -1].abs().mean())
     states = (transitions.qpos, transitions.qvel, transitions.rates, transitions.damped, transitions.control)
+    before = math.inf
     for _ in range(_REGIMES):
-        before = servos.numbers
-        numbers = fit_servos(balance, servos, found.unknowns, states, transitions.balances, transitions.usable, miss)
+        given = (states, transitions.balances, transitions.usable, miss)
+        numbers, explained = fit_servos(balance, servos, found.unknowns, *given)
         predictor.assign(balance.mechanics(found.unknowns)._replace(servos=numbers))
-        if balance.lag is None and torch.allclose(servos.numbers, before, rtol=_SETTLED):
+        if _ALIKE_LEFT < found.left / before < 1 / _ALIKE_LEFT:
             break
-        balance = ForceBalance(predictor)
-        found = _solve(balance, transitions, transitions.rates)
-
-
-def _strength(balance: ForceBalance, servos: Servos, unknowns: Tensor) -> float:
-    """The root mean square of what servos give at their limits, in units of the forces on their joints."""
-    lower, upper = balance.mechanics(unknowns).servos[:, [LOWER, UPPER]].unbind(-1)
-    share = 0.5 * (upper - lower).unsqueeze(-1) * servos.pulls / balance.force_scale
-    return float(share.abs().amax(-1).square().mean().sqrt().clamp_min(_STILL))
+        balance, before = ForceBalance(predictor), found.left
+        noise = max(_MARGIN * found.left * amplitude, _LEAST_NOISE)
+        found = _solve_roughly(balance, transitions.among(explained), transitions.rates, noise)
 
 
 class Transitions:
@@ -322,22 +333,20 @@ def _solve(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> _F
     return _Found(unknowns, estimate, float((left.sum() / counts.sum().clamp_min(1)).sqrt()))
 
 
-def _solve_roughly(balance: ForceBalance, transitions: Transitions, rates: Tensor) -> _Found:
-    """The same, while nothing is known of servos.
+def _solve_roughly(balance: ForceBalance, transitions: Transitions, rates: Tensor, noise: float) -> _Found:
+    """The same, while it is not known well where servos are at a limit, and `noise` is that of all balances.
 
-    Balances then miss by much, and by less the smaller all forces are. So that this is no reason to take them for
-    small, all of a balance count as fewer that miss by as much as forces themselves.
+    Balances then miss by much, and by less the smaller all forces are. So the likelihood is that of the accelerations:
+    it has the logarithms of the amplitudes by which errors of these make balances miss.
     """
     triangles, _ = _compressed(balance, transitions, rates)
-    counts = transitions.usable.sum(0)
-    whole = torch.cat([
-        triangle * (_ROUGH_EQUATIONS / max(int(count), 1)) ** 0.5
-        for triangle, count in zip(triangles, counts, strict=True)
-    ])  # fmt: skip
-    estimate = LinearEstimate(whole, int(counts.sum()), MechanicalBelief(balance, rates), 1.0)
+    counts, amplitudes = transitions.usable.sum(0), _amplitudes(balance, transitions)
+    belief = AmplitudeBelief(MechanicalBelief(balance, rates), amplitudes, counts.to(rates))
+    estimate = LinearEstimate(torch.cat(triangles) / noise, int(counts.sum()), belief, 1.0)
     unknowns = estimate.most_likely()
     left = torch.stack([_missed(part, unknowns).square().sum() for part in triangles])
-    return _Found(unknowns, estimate, float((left.sum() / counts.sum().clamp_min(1)).sqrt()))
+    share = (left / counts.clamp_min(1)).sqrt() / _missed(amplitudes, unknowns)
+    return _Found(unknowns, estimate, float(share[counts > 0].clamp_min(_STILL).log().mean().exp()))
 
 
 def _missed(equations: Tensor, unknowns: Tensor) -> Tensor:

@@ -105,3 +105,40 @@ class MechanicalBelief:
     def _inertia(self, unknowns: Tensor) -> Tensor:
         more = self._balance.split_masses(unknowns[: self._masses])
         return more + torch.eye(4, dtype=more.dtype)
+
+
+class AmplitudeBelief:
+    """Another belief, and minus the logarithms of amplitudes, each times a count; convex.
+
+    Of linear equations whose errors are those of accelerations, it is what the likelihood has besides their squares.
+
+    Attributes:
+      spread, positive: of the other.
+    """
+
+    def __init__(self, belief: MechanicalBelief, amplitudes: Tensor, counts: Tensor) -> None:
+        """`amplitudes`, `(m, unknowns + 1)`, are `[matrix, right]` of numbers that are positive; `counts` is `(m,)`."""
+        self._belief, self._rows, self._right, self._counts = belief, amplitudes[:, :-1], amplitudes[:, -1], counts
+        self.spread, self.positive = belief.spread, belief.positive
+
+    def value(self, unknowns: Tensor) -> float:
+        """See `Belief`."""
+        amplitudes = self._amplitudes(unknowns)
+        if not bool((amplitudes > 0).all()):
+            return float("inf")
+        return self._belief.value(unknowns) - float(self._counts @ amplitudes.log())
+
+    def derivatives(self, unknowns: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Belief`."""
+        gradient, hessian = self._belief.derivatives(unknowns)
+        rows = self._rows / self._amplitudes(unknowns).unsqueeze(-1)
+        return gradient - self._counts @ rows, hessian + rows.mT @ (self._counts.unsqueeze(-1) * rows)
+
+    def reach(self, unknowns: Tensor, step: Tensor) -> float:
+        """See `Belief`."""
+        fall = -float(((self._rows @ step) / self._amplitudes(unknowns)).min())
+        own = _FALL / fall if fall > 0 else float("inf")
+        return min(own, self._belief.reach(unknowns, step))
+
+    def _amplitudes(self, unknowns: Tensor) -> Tensor:
+        return self._rows @ unknowns - self._right

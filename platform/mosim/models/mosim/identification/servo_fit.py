@@ -21,7 +21,7 @@ _FAR = 0.3
 _AT_LIMIT = 0.3
 """Share of the states farthest from the setpoint on either side, whose median force is the limit at first."""
 
-_STEEPNESS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+_STEEPNESS = tuple(2.0**power for power in range(13))
 """Forces before limits that are tried at first, over the limits, at the setpoint that is farthest off."""
 
 _ROUNDS, _OUTLYING = 30, 6.0
@@ -33,6 +33,9 @@ _BETTER = 0.95
 _BEYOND = 0.1
 """Of the range of forces, how far beyond it limits are put that were never reached."""
 
+
+_EXPLAINED = 0.1
+"""Of the range of a servo's force, how far its numbers may miss a force that they explain."""
 
 _PASSES, _CHUNK = 3, 256
 """How often the forces of servos that act on the same joints are told apart, one after the other."""
@@ -59,8 +62,8 @@ def fit_servos(
     balances: Sequence[Combination],
     usable: Tensor,
     miss: Tensor,
-) -> Tensor:
-    """Numbers of all servos, `(servos, NUMBERS)`, in SI units.
+) -> tuple[Tensor, Tensor]:
+    """Numbers of all servos, `(servos, NUMBERS)`, in SI units, and where they explain forces, `(n, balances)`.
 
     Args:
       balance: of forces.
@@ -86,16 +89,23 @@ def fit_servos(
             others = force @ weights[best[servo]] - force[:, servo] * weights[best[servo], servo]
             force[:, servo] = (needed[:, best[servo]] - others) / weights[best[servo], servo]
     at_start = servos.columns(qpos, qvel, control, 0.0)
-    found = servos.numbers.clone()
+    every, found, explained = (
+        servos.generalised(at_start, damped - qvel),
+        servos.numbers.clone(),
+        torch.ones_like(usable),
+    )
     for servo in range(len(found)):
         holds, dofs = usable[:, best[servo]], list(balances[best[servo]].dofs)
         shares = servos.pulls[servo, dofs] * of_dofs[best[servo]]
-        forces = servos.generalised(at_start[holds], (damped - qvel)[holds])[:, dofs, servo, :LOWER]
-        along = (of_dofs[best[servo]].unsqueeze(-1) * forces).sum(1) / shares.sum()
-        numbers = fit_servo(along, at_start[holds, servo, :LOWER], force[holds, servo], miss[holds, servo])
-        if numbers is not None:
-            found[servo] = numbers
-    return found
+        along = (of_dofs[best[servo]].unsqueeze(-1) * every[:, dofs, servo, :LOWER]).sum(1) / shares.sum()
+        here = at_start[:, servo, :LOWER]
+        numbers = fit_servo(along[holds], here[holds], force[holds, servo], miss[holds, servo])
+        if numbers is None:
+            continue
+        found[servo] = numbers
+        missed = (force[:, servo] - _given(along, here, numbers)).abs()
+        explained[:, best[servo]] &= missed < _EXPLAINED * (numbers[UPPER] - numbers[LOWER])
+    return found, explained
 
 
 def _needed(
@@ -136,12 +146,16 @@ def fit_servo(columns: Tensor, at_start: Tensor, force: Tensor, miss: Tensor) ->
         found = _with_limits(columns, at_start, force, (asked, lower, upper))
         if found is None:
             continue
-        asked = at_start @ found[:LOWER]
-        inside = (asked > found[LOWER]) & (asked < found[UPPER])
-        given = torch.where(inside, columns @ found[:LOWER], asked.clamp(found[LOWER], found[UPPER]))
-        if (missed := (force - given).abs().mean()) < least:
+        if (missed := (force - _given(columns, at_start, found)).abs().mean()) < least:
             best, least = found, missed
     return best
+
+
+def _given(columns: Tensor, at_start: Tensor, numbers: Tensor) -> Tensor:
+    """The forces, `(n,)`, of a servo with these numbers; other arguments as above."""
+    asked, lower, upper = at_start @ numbers[:LOWER], numbers[LOWER], numbers[UPPER]
+    inside = (asked > lower) & (asked < upper)
+    return torch.where(inside, columns @ numbers[:LOWER], asked.clamp(lower, upper))
 
 
 def _with_limits(
