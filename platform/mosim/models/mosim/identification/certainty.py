@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from mosim.core.threads import single_threaded
+from mosim.models.mosim.identification.balanced_transitions import Transitions
 from mosim.models.mosim.identification.free_rows import without_couplings
-from mosim.models.mosim.identification.mass_fit import Transitions
 from mosim.models.mosim.identification.mechanical_parameters import MechanicalParameters
 from mosim.models.mosim.neural_simulator import NeuralSimulator
 from mosim.models.mosim.tree.articulated import ArticulatedPredictor

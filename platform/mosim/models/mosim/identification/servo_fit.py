@@ -33,7 +33,6 @@ _BETTER = 0.95
 _BEYOND = 0.1
 """Of the range of forces, how far beyond it limits are put that were never reached."""
 
-
 _EXPLAINED = 0.1
 """Of the range of a servo's force, how far its numbers may miss a force that they explain."""
 
@@ -89,11 +88,8 @@ def fit_servos(
             others = force @ weights[best[servo]] - force[:, servo] * weights[best[servo], servo]
             force[:, servo] = (needed[:, best[servo]] - others) / weights[best[servo], servo]
     at_start = servos.columns(qpos, qvel, control, 0.0)
-    every, found, explained = (
-        servos.generalised(at_start, damped - qvel),
-        servos.numbers.clone(),
-        torch.ones_like(usable),
-    )
+    every = servos.generalised(at_start, damped - qvel)
+    found, explained = servos.numbers.clone(), torch.ones_like(usable)
     for servo in range(len(found)):
         holds, dofs = usable[:, best[servo]], list(balances[best[servo]].dofs)
         shares = servos.pulls[servo, dofs] * of_dofs[best[servo]]
